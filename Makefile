@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0
+# The verbs a person uses. What the kernel's build compiles is in Kbuild.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+B := build
+PREFIX ?= /usr/local
+LAB := tests/lab/lab
+
+CFLAGS ?= -O2 -g
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes
+HOSTFLAGS = $(WARN) $(CFLAGS) -Imodule/uapi -Iuserspace/libd2tcp
+
+.PHONY: help module lib incast bench bench-tools check lint install clean
+
+help:
+	@echo 'D2TCP: TCP that meets deadlines. The verbs:'
+	@echo
+	@echo '  make bench    run the incast scenarios and print who misses deadlines'
+	@echo '                SCENARIO=name  one of bench/scenarios only'
+	@echo '                SET=default | full | night  (default: default)'
+	@echo '  make check    run every test; ends with "N passed, N failed"'
+	@echo '                ONLY=unit|lib|build|lab|kernel|bench  one part only'
+	@echo '  make module   build tcp_d2tcp.ko for the running kernel'
+	@echo '                KDIR=dir  for the kernel whose headers are there'
+	@echo '  make lib      build libd2tcp, static and shared'
+	@echo '  make install  install library, headers and pkg-config file'
+	@echo '                PREFIX=/usr/local DESTDIR='
+	@echo '  make lint     style and static checks of everything'
+	@echo '  make clean    remove what was built here (lab kernels stay cached)'
+
+# --- the module: built beside the sources, one directory per kernel ----------
+
+module:
+	@sh module/build.sh "$(KDIR)" $(B)
+
+# --- libd2tcp -----------------------------------------------------------------
+
+VERSION := $(shell sed -n 's/^\#define LIBD2TCP_VERSION_[A-Z]*\t*//p' \
+	     userspace/libd2tcp/libd2tcp.h | paste -sd.)
+SO := libd2tcp.so.0
+LIBSRC := userspace/libd2tcp/libd2tcp.c
+LIBDEP := $(LIBSRC) userspace/libd2tcp/libd2tcp.h module/uapi/d2tcp.h Makefile
+
+lib: $(B)/libd2tcp.a $(B)/libd2tcp.so $(B)/d2tcp.pc
+
+$(B)/libd2tcp.o: $(LIBDEP)
+	@mkdir -p $(B)
+	$(CC) $(HOSTFLAGS) -fPIC -fvisibility=hidden -c -o $@ $(LIBSRC)
+
+$(B)/libd2tcp.a: $(B)/libd2tcp.o
+	rm -f $@
+	$(AR) rcs $@ $<
+
+$(B)/libd2tcp.so: $(B)/libd2tcp.o userspace/libd2tcp/libd2tcp.map
+	$(CC) $(HOSTFLAGS) -shared -Wl,-soname,$(SO) -Wl,-z,defs \
+		-Wl,--version-script,userspace/libd2tcp/libd2tcp.map \
+		$(LDFLAGS) -o $(B)/$(SO) $<
+	ln -sf $(SO) $@
+
+$(B)/d2tcp.pc: userspace/libd2tcp/d2tcp.pc.in $(LIBDEP)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
+
+install: lib
+	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -m 644 module/uapi/d2tcp.h userspace/libd2tcp/libd2tcp.h \
+		$(DESTDIR)$(PREFIX)/include
+	install -m 644 $(B)/libd2tcp.a $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(B)/$(SO) $(DESTDIR)$(PREFIX)/lib
+	ln -sf $(SO) $(DESTDIR)$(PREFIX)/lib/libd2tcp.so
+	install -m 644 $(B)/d2tcp.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
+
+# --- the load generator -------------------------------------------------------
+
+INCAST := $(wildcard bench/incast/*.c)
+
+incast: $(B)/incast
+
+$(B)/incast: $(INCAST) $(wildcard bench/incast/*.h) $(B)/libd2tcp.a
+	$(CC) $(HOSTFLAGS) -o $@ $(INCAST) $(B)/libd2tcp.a -lm
+
+# --- the two commands -----------------------------------------------------------
+
+SET ?= default
+
+bench:
+	@tests/lab/packages bench
+	@$(LAB) build
+	@$(MAKE) --no-print-directory -s incast
+	@$(MAKE) --no-print-directory -s module KDIR="$$($(LAB) kdir)"
+	@/usr/bin/python3 bench/run.py --set '$(SET)' --scenario '$(SCENARIO)'
+
+check:
+	@tests/lab/packages check
+	@tests/check $(ONLY)
+
+lint:
+	@tests/lab/packages check
+	@tests/lint
+
+clean:
+	rm -rf $(B) bench/out

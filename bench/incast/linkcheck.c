@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * incast receive, train, ping: what it takes to check an emulated link. Trains
+ * of UDP datagrams, each filling an Ethernet frame of 1514 bytes, marked ECT(0)
+ * and carrying the time of its sending; the receiver writes down when each came
+ * and whether it carries CE. Sender and receiver share a clock.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stddef.h>
+#include <netinet/ip.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "parts.h"
+#include "util.h"
+
+#define PAYLOAD	1472	/* 1500 - 20 - 8 */
+
+struct datagram {
+	uint64_t sent_ns;
+	uint32_t id;
+	uint32_t seq;
+	uint32_t echo;		/* send it back */
+	char fill[PAYLOAD - 20];
+};
+
+_Static_assert(sizeof(struct datagram) == PAYLOAD, "one full frame");
+
+static struct {
+	struct sockaddr_in addr;
+	unsigned int count, id;
+	uint64_t gap_ns, at_ns;
+	const char *out;
+} opt = { .count = 20 };
+
+static void options(int argc, char **argv, const char *address)
+{
+	enum { ADDRESS = 1, COUNT, ID, GAP, AT, OUT };
+	const struct option longs[] = {
+		{ address, required_argument, NULL, ADDRESS },
+		{ "count", required_argument, NULL, COUNT },
+		{ "id", required_argument, NULL, ID },
+		{ "gap-ns", required_argument, NULL, GAP },
+		{ "at", required_argument, NULL, AT },
+		{ "out", required_argument, NULL, OUT },
+		{ NULL, 0, NULL, 0 },
+	};
+	int o;
+
+	while ((o = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		switch (o) {
+		case ADDRESS:
+			opt.addr = parse_address(address, optarg);
+			break;
+		case COUNT:
+			opt.count = parse_u64("--count", optarg, 1, 1000000);
+			break;
+		case ID:
+			opt.id = parse_u64("--id", optarg, 0, UINT32_MAX);
+			break;
+		case GAP:
+			opt.gap_ns = parse_u64("--gap-ns", optarg, 1, NSEC);
+			break;
+		case AT:
+			opt.at_ns = parse_u64("--at", optarg, 0, INT64_MAX);
+			break;
+		case OUT:
+			opt.out = optarg;
+			break;
+		default:
+			exit(2);
+		}
+	}
+	if (optind < argc)
+		bad("'%s' is no option", argv[optind]);
+	if (!opt.addr.sin_port)
+		bad("--%s ADDRESS:PORT is needed", address);
+}
+
+static int udp(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		die("socket: %s", strerror(errno));
+	set_int(fd, IPPROTO_IP, IP_TOS, IPTOS_ECN_ECT0, "IP_TOS");
+	return fd;
+}
+
+static int ecn_of(struct msghdr *msg)
+{
+	struct cmsghdr *c;
+
+	for (c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS)
+			return *(unsigned char *)CMSG_DATA(c) & IPTOS_ECN_MASK;
+	return 0;
+}
+
+/* Takes --count datagrams of trains; echoes those of ping beside. */
+int receive_main(int argc, char **argv)
+{
+	struct datagram d;
+	char control[256];
+	struct sockaddr_in from;
+	struct iovec iov = { .iov_base = &d, .iov_len = sizeof(d) };
+	unsigned int n = 0;
+	FILE *f = stdout;
+	ssize_t len;
+	int fd;
+
+	options(argc, argv, "listen");
+	fd = udp();
+	set_int(fd, IPPROTO_IP, IP_RECVTOS, 1, "IP_RECVTOS");
+	set_int(fd, SOL_SOCKET, SO_RCVBUF, 16 << 20, "SO_RCVBUF");
+	if (bind(fd, (struct sockaddr *)&opt.addr, sizeof(opt.addr)))
+		die("bind: %s", strerror(errno));
+	if (opt.out) {
+		f = fopen(opt.out, "w");
+		if (!f)
+			die("%s: %s", opt.out, strerror(errno));
+	}
+	puts("ready");
+	fflush(stdout);
+	fputs("id,seq,sent_ns,received_ns,ce\n", f);
+	while (n < opt.count) {
+		struct msghdr msg = {
+			.msg_name = &from,
+			.msg_namelen = sizeof(from),
+			.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = control,
+			.msg_controllen = sizeof(control),
+		};
+
+		len = recvmsg(fd, &msg, 0);
+		if (len < 0)
+			die("recvmsg: %s", strerror(errno));
+		if ((size_t)len < offsetof(struct datagram, fill))
+			continue;
+		if (d.echo) {
+			if (sendto(fd, &d, len, 0, (struct sockaddr *)&from,
+				   sizeof(from)) < 0)
+				die("sendto: %s", strerror(errno));
+			continue;
+		}
+		fprintf(f, "%u,%u,%llu,%llu,%d\n", d.id, d.seq,
+			(unsigned long long)d.sent_ns,
+			(unsigned long long)now_ns(),
+			ecn_of(&msg) == IPTOS_ECN_CE);
+		n++;
+	}
+	if (fclose(f))
+		die("writing: %s", strerror(errno));
+	return 0;
+}
+
+int train_main(int argc, char **argv)
+{
+	struct datagram d = { 0 };
+	unsigned int i;
+	int fd;
+
+	options(argc, argv, "to");
+	if (!opt.gap_ns)
+		bad("train: --gap-ns is needed");
+	fd = udp();
+	d.id = opt.id;
+	if (!opt.at_ns)
+		opt.at_ns = now_ns();
+	for (i = 0; i < opt.count; i++) {
+		sleep_until(opt.at_ns + i * opt.gap_ns);
+		d.seq = i;
+		d.sent_ns = now_ns();
+		if (sendto(fd, &d, sizeof(d), 0, (struct sockaddr *)&opt.addr,
+			   sizeof(opt.addr)) != sizeof(d))
+			die("sendto: %s", strerror(errno));
+	}
+	return 0;
+}
+
+/* Prints the shortest of --count round trips of a small packet, in ns. */
+int ping_main(int argc, char **argv)
+{
+	const size_t len = offsetof(struct datagram, fill);
+	const struct timeval patience = { .tv_sec = 1 };
+	struct datagram d = { .echo = 1 };
+	uint64_t rtt, least = UINT64_MAX;
+	unsigned int i;
+	int fd;
+
+	options(argc, argv, "to");
+	fd = udp();
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
+		       sizeof(patience)))
+		die("SO_RCVTIMEO: %s", strerror(errno));
+	for (i = 0; i < opt.count; i++) {
+		d.seq = i;
+		d.sent_ns = now_ns();
+		if (sendto(fd, &d, len, 0, (struct sockaddr *)&opt.addr,
+			   sizeof(opt.addr)) < 0)
+			die("sendto: %s", strerror(errno));
+		do {
+			if (recv(fd, &d, sizeof(d), 0) < 0)
+				die("no answer to ping %u: %s", i,
+				    strerror(errno));
+		} while (d.seq != i);
+		rtt = now_ns() - d.sent_ns;
+		if (rtt < least)
+			least = rtt;
+	}
+	printf("%llu\n", (unsigned long long)least);
+	return 0;
+}

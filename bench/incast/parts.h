@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The parts of incast, each in a file of its name.
+ */
+#ifndef INCAST_PARTS_H
+#define INCAST_PARTS_H
+
+int worker_main(int argc, char **argv);
+int aggregate_main(int argc, char **argv);
+int ping_main(int argc, char **argv);
+int train_main(int argc, char **argv);
+int receive_main(int argc, char **argv);
+
+#endif /* INCAST_PARTS_H */

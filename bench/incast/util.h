@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the parts of incast share: the end of the program, clock, sockets,
+ * numbers and distributions from the command line.
+ */
+#ifndef INCAST_UTIL_H
+#define INCAST_UTIL_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define NSEC	1000000000ull
+
+__attribute__((format(printf, 1, 2), noreturn)) void die(const char *fmt, ...);
+__attribute__((format(printf, 1, 2), noreturn)) void bad(const char *fmt, ...);
+
+uint64_t now_ns(void);			/* CLOCK_MONOTONIC */
+void sleep_until(uint64_t ns);
+
+struct sockaddr_in parse_address(const char *option, const char *text);
+uint64_t parse_u64(const char *option, const char *text, uint64_t least,
+		   uint64_t most);
+double parse_real(const char *option, const char *text, double least,
+		  double most);
+
+void set_cc(int fd, const char *cc);
+void set_int(int fd, int level, int name, int value, const char *what);
+
+/* "12.5", "uniform(10, 20)" or "exponential(30)" */
+struct dist {
+	enum { DIST_FIXED, DIST_UNIFORM, DIST_EXPONENTIAL } kind;
+	double a, b;
+};
+
+struct dist parse_dist(const char *option, const char *text);
+
+/*
+ * Draws depend only on what they are for, never on when they are made: the
+ * same seed asks the same of every algorithm.
+ */
+enum draw { DRAW_SIZE = 1, DRAW_DEADLINE, DRAW_THINK, DRAW_ARRIVAL };
+
+double draw_unit(uint64_t seed, enum draw what, uint64_t query,
+		 uint64_t worker);	/* [0, 1) */
+double draw(const struct dist *d, double unit);
+
+#endif /* INCAST_UTIL_H */

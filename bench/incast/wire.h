@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What aggregator and worker say to each other, little-endian. A request is
+ * answered by .size bytes on the same connection, in the order of the requests;
+ * they begin with struct answer.
+ */
+#ifndef INCAST_WIRE_H
+#define INCAST_WIRE_H
+
+#include <endian.h>
+#include <stdint.h>
+
+#define WIRE_MAGIC	0x69636173u
+#define WIRE_ENDLESS	1u		/* flags: send until the other closes */
+
+struct request {			/* 40 bytes */
+	uint32_t magic;
+	uint32_t flags;
+	uint64_t id;			/* of the query */
+	uint64_t sent_ns;		/* the aggregator's CLOCK_MONOTONIC */
+	uint64_t deadline_ns;		/* after sent_ns; 0: none */
+	uint32_t size;
+	uint32_t think_us;		/* wait so long before answering */
+};
+
+struct answer {				/* 16 bytes */
+	uint64_t id;
+	uint32_t size;
+	uint32_t magic;
+};
+
+#define WIRE_LEAST_SIZE	((uint32_t)sizeof(struct answer))
+
+#endif /* INCAST_WIRE_H */

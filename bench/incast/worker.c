@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * incast worker: answers each request with as many bytes as it asks for, and
+ * gives the answer its deadline before it writes the first one.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <getopt.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <libd2tcp.h>
+
+#include "parts.h"
+#include "util.h"
+#include "wire.h"
+
+#define PENDING	1024		/* requests waiting on one connection */
+
+struct pending {
+	struct request req;	/* in host order */
+	uint64_t arrived_ns;
+};
+
+struct conn {
+	struct conn *next;
+	int fd;
+	bool wants_out;
+	size_t got;		/* bytes of the request being read */
+	union {
+		struct request req;
+		char bytes[sizeof(struct request)];
+	} in;
+	struct pending fifo[PENDING];
+	unsigned int first, count;
+	uint64_t written;	/* of the answer in fifo[first] */
+};
+
+static struct {
+	struct sockaddr_in listen;
+	const char *cc;
+	bool deadlines;
+	bool shared_clock;
+} opt;
+
+static struct conn *conns;
+static char filler[256 * 1024];
+static int epoll_fd, timer_fd;
+
+static void want_out(struct conn *c, bool want)
+{
+	struct epoll_event ev = {
+		.events = EPOLLIN | (want ? EPOLLOUT : 0),
+		.data.ptr = c,
+	};
+
+	if (c->wants_out == want)
+		return;
+	c->wants_out = want;
+	if (epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->fd, &ev))
+		die("epoll_ctl: %s", strerror(errno));
+}
+
+static void arm(struct conn *c, const struct pending *p)
+{
+	uint64_t base = opt.shared_clock ? p->req.sent_ns : p->arrived_ns;
+
+	if (!opt.deadlines || !p->req.deadline_ns)
+		return;
+	if (d2tcp_set_deadline(c->fd, base + p->req.deadline_ns, p->req.size))
+		die("setting a deadline: %s", d2tcp_strerror(errno));
+}
+
+static uint64_t ready_ns(const struct pending *p)
+{
+	return p->arrived_ns + p->req.think_us * 1000ull;
+}
+
+static void drop(struct conn *c)
+{
+	struct conn **p;
+
+	for (p = &conns; *p != c; p = &(*p)->next)
+		;
+	*p = c->next;
+	close(c->fd);
+	free(c);
+}
+
+/* Writes what may be written now. False when the connection is gone. */
+static bool answer(struct conn *c)
+{
+	struct pending *p;
+	struct answer head;
+	uint64_t left;
+	ssize_t n;
+
+	while (c->count) {
+		p = &c->fifo[c->first];
+		if (ready_ns(p) > now_ns())
+			break;
+		if (!c->written)
+			arm(c, p);
+		left = sizeof(filler);
+		if (!(p->req.flags & WIRE_ENDLESS) &&
+		    p->req.size - c->written < left)
+			left = p->req.size - c->written;
+		memset(&head, 0, sizeof(head));
+		head.id = htole64(p->req.id);
+		head.size = htole32(p->req.size);
+		head.magic = htole32(WIRE_MAGIC);
+		if (c->written < sizeof(head)) {
+			/* the rest of the filler is zero already */
+			memcpy(filler, (char *)&head + c->written,
+			       sizeof(head) - c->written);
+		}
+		n = send(c->fd, filler, left, MSG_NOSIGNAL);
+		memset(filler, 0, sizeof(head));
+		if (n < 0 && errno == EAGAIN) {
+			want_out(c, true);
+			return true;
+		}
+		if (n < 0)
+			return false;
+		c->written += n;
+		if (p->req.flags & WIRE_ENDLESS || c->written < p->req.size)
+			continue;
+		c->written = 0;
+		c->first = (c->first + 1) % PENDING;
+		c->count--;
+	}
+	want_out(c, false);
+	return true;
+}
+
+static void take(struct conn *c)
+{
+	const struct request *in = &c->in.req;
+	struct pending *p;
+
+	if (le32toh(in->magic) != WIRE_MAGIC)
+		die("a request that is none: is the other side incast aggregate?");
+	if (c->count == PENDING)
+		die("more than %d requests wait on one connection", PENDING);
+	p = &c->fifo[(c->first + c->count++) % PENDING];
+	p->arrived_ns = now_ns();
+	p->req.flags = le32toh(in->flags);
+	p->req.id = le64toh(in->id);
+	p->req.sent_ns = le64toh(in->sent_ns);
+	p->req.deadline_ns = le64toh(in->deadline_ns);
+	p->req.size = le32toh(in->size);
+	p->req.think_us = le32toh(in->think_us);
+	if (p->req.size < WIRE_LEAST_SIZE)
+		die("a request for %u bytes: %u at least", p->req.size,
+		    WIRE_LEAST_SIZE);
+}
+
+static bool hear(struct conn *c)
+{
+	ssize_t n;
+
+	for (;;) {
+		n = read(c->fd, c->in.bytes + c->got,
+			 sizeof(c->in.bytes) - c->got);
+		if (n < 0 && errno == EAGAIN)
+			return true;
+		if (n <= 0)
+			return false;
+		c->got += n;
+		if (c->got == sizeof(c->in.bytes)) {
+			take(c);
+			c->got = 0;
+		}
+	}
+}
+
+static void welcome(int listen_fd)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	struct conn *c;
+	int fd;
+
+	fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0)
+		return;
+	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY");
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		die("out of memory");
+	c->fd = fd;
+	c->next = conns;
+	conns = c;
+	ev.data.ptr = c;
+	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &ev))
+		die("epoll_ctl: %s", strerror(errno));
+}
+
+/* Wakes at the end of the shortest think time. */
+static void set_timer(void)
+{
+	struct itimerspec it = { 0 };
+	uint64_t first = UINT64_MAX, ready;
+	struct conn *c;
+
+	for (c = conns; c; c = c->next) {
+		if (!c->count || c->wants_out)
+			continue;
+		ready = ready_ns(&c->fifo[c->first]);
+		if (ready < first)
+			first = ready;
+	}
+	if (first != UINT64_MAX) {
+		it.it_value.tv_sec = first / NSEC;
+		it.it_value.tv_nsec = first % NSEC;
+	}
+	timerfd_settime(timer_fd, TFD_TIMER_ABSTIME, &it, NULL);
+}
+
+static void think_time_over(void)
+{
+	struct conn *c, *next;
+	uint64_t n;
+
+	if (read(timer_fd, &n, sizeof(n)) < 0)
+		return;
+	for (c = conns; c; c = next) {
+		next = c->next;
+		if (c->count && !c->wants_out && !answer(c))
+			drop(c);
+	}
+}
+
+static int listen_on(const struct sockaddr_in *sa)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		die("socket: %s", strerror(errno));
+	set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
+	/* on the listener: the handshake settles whether ECN is used */
+	if (opt.cc)
+		set_cc(fd, opt.cc);
+	if (bind(fd, (const struct sockaddr *)sa, sizeof(*sa)))
+		die("bind: %s", strerror(errno));
+	if (listen(fd, 4096))
+		die("listen: %s", strerror(errno));
+	return fd;
+}
+
+static void options(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "listen", required_argument, NULL, 'l' },
+		{ "cc", required_argument, NULL, 'c' },
+		{ "deadlines", no_argument, NULL, 'd' },
+		{ "shared-clock", no_argument, NULL, 's' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int o;
+
+	while ((o = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		switch (o) {
+		case 'l':
+			opt.listen = parse_address("--listen", optarg);
+			break;
+		case 'c':
+			opt.cc = optarg;
+			break;
+		case 'd':
+			opt.deadlines = true;
+			break;
+		case 's':
+			opt.shared_clock = true;
+			break;
+		default:
+			exit(2);
+		}
+	}
+	if (optind < argc)
+		bad("worker: '%s' is no option", argv[optind]);
+	if (!opt.listen.sin_port)
+		bad("worker: --listen ADDRESS:PORT is needed");
+	if (opt.deadlines && (!opt.cc || strcmp(opt.cc, D2TCP_NAME)))
+		bad("worker: --deadlines needs --cc " D2TCP_NAME);
+}
+
+int worker_main(int argc, char **argv)
+{
+	struct epoll_event evs[1], ev = { .events = EPOLLIN };
+	int listen_fd, n, i;
+	struct conn *c;
+
+	options(argc, argv);
+	signal(SIGPIPE, SIG_IGN);
+	listen_fd = listen_on(&opt.listen);
+	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (epoll_fd < 0 || timer_fd < 0)
+		die("epoll, timerfd: %s", strerror(errno));
+	ev.data.ptr = &listen_fd;
+	epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listen_fd, &ev);
+	ev.data.ptr = &timer_fd;
+	epoll_ctl(epoll_fd, EPOLL_CTL_ADD, timer_fd, &ev);
+	puts("ready");
+	fflush(stdout);
+
+	for (;;) {
+		/* one at a time: handling one may free another */
+		n = epoll_wait(epoll_fd, evs, 1, -1);
+		if (n < 0 && errno != EINTR)
+			die("epoll_wait: %s", strerror(errno));
+		for (i = 0; i < n; i++) {
+			if (evs[i].data.ptr == &listen_fd) {
+				welcome(listen_fd);
+				continue;
+			}
+			if (evs[i].data.ptr == &timer_fd) {
+				think_time_over();
+				continue;
+			}
+			c = evs[i].data.ptr;
+			if (!(evs[i].events & EPOLLIN || c->wants_out) ||
+			    (evs[i].events & EPOLLIN && !hear(c)) ||
+			    !answer(c))
+				drop(c);
+		}
+		set_timer();
+	}
+}

@@ -1,0 +1,32 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# build.sh KDIR OUT [MAKE-ARGUMENT...] - build tcp_d2tcp.ko for one kernel
+#
+# Builds in OUT/module-<kernel release>, so that modules for several kernels
+# stand side by side and the source tree stays clean. Prints where the module
+# is.
+set -eu
+kdir=$1
+out=$2
+shift 2
+src=$(cd "$(dirname "$0")/.." && pwd)
+
+if [ ! -e "$kdir/Makefile" ]; then
+	{
+		echo "No kernel headers at $kdir."
+		echo "For the running kernel of Debian:" \
+		     "apt-get install linux-headers-$(uname -r)"
+		echo "For another one: make module KDIR=<its headers>"
+	} >&2
+	exit 1
+fi
+arch=
+[ ! -e "$kdir/.config" ] || ! grep -q '^CONFIG_UML=y' "$kdir/.config" ||
+	arch=ARCH=um
+release=$(make -s -C "$kdir" $arch kernelrelease) || exit 1
+mkdir -p "$out/module-$release"
+dir=$(cd "$out/module-$release" && pwd)
+cp -ru "$src/Kbuild" "$src/module" "$dir/"
+make -C "$kdir" $arch M="$dir" "$@" modules || exit 1
+echo "built $out/module-$release/tcp_d2tcp.ko"

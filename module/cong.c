@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * D2TCP: Deadline-Aware Datacenter TCP.
+ *
+ * Vamanan, Hasan, Vijaykumar, "Deadline-Aware Datacenter TCP (D2TCP)", SIGCOMM
+ * 2012, over DCTCP: Alizadeh et al., SIGCOMM 2010, and RFC 8257.
+ *
+ * A window with ECN marks is cut by p/2, p = alpha^d: alpha says how congested
+ * the path is, d how urgent the flow. Near its deadline (d > 1) a flow yields
+ * less than DCTCP would, with time to spare (d < 1) more. Without a deadline
+ * d = 1, and the flow is DCTCP.
+ *
+ * This file holds the callbacks; the arithmetic is in law.c, the messages in
+ * deadline.c.
+ *
+ * Notable differences from the paper:
+ *  - several messages may be outstanding; the most urgent prefix decides
+ *  - after its deadline an unfinished message has d = late_d
+ * and from the kernel's dctcp:
+ *  - alpha has 20 bits, and the window a fraction of 8 bits that survives cuts:
+ *    W = snd_cwnd + frac/256 + snd_cwnd_cnt/snd_cwnd. In whole packets a window
+ *    of 4 is not cut at all below p = 0.5, and the law is lost.
+ *  - no PLB
+ */
+#include <linux/inet_diag.h>
+#include <linux/module.h>
+#include <net/tcp.h>
+#include "cong.h"
+#include "ecn.h"
+#include "params.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+static struct tcp_congestion_ops d2tcp_reno;
+
+bool d2tcp_is_fallback(const struct sock *sk)
+{
+	return READ_ONCE(inet_csk(sk)->icsk_ca_ops) == &d2tcp_reno;
+}
+
+bool d2tcp_is_ours(const struct sock *sk)
+{
+	return READ_ONCE(inet_csk(sk)->icsk_ca_ops) == &d2tcp_ops ||
+	       d2tcp_is_fallback(sk);
+}
+
+static bool d2tcp_live(const struct d2tcp *ca)
+{
+	return ca->mark == D2TCP_LIVE;
+}
+
+/* One after the last byte that the program wrote: without the FIN, which
+ * counts one in write_seq. Before .init the stream is counted from 0.
+ */
+static u32 d2tcp_write_end(const struct sock *sk)
+{
+	const int fin_sent = TCPF_FIN_WAIT1 | TCPF_FIN_WAIT2 | TCPF_CLOSING |
+			     TCPF_LAST_ACK;
+	const struct d2tcp *ca = inet_csk_ca(sk);
+
+	if (!d2tcp_live(ca))
+		return 0;
+	return tcp_sk(sk)->write_seq -
+	       !!((1 << READ_ONCE(sk->sk_state)) & fin_sent);
+}
+
+/* First byte not acknowledged, and never past the last byte written: once the
+ * FIN is acknowledged snd_una is.
+ */
+static u32 d2tcp_una(const struct sock *sk, u32 wseq)
+{
+	const struct d2tcp *ca = inet_csk_ca(sk);
+	u32 una = tcp_sk(sk)->snd_una;
+
+	if (!d2tcp_live(ca))
+		return 0;
+	return after(una, wseq) ? wseq : una;
+}
+
+/**
+ * d2tcp_open() - the state of a socket, ready for an option to be set
+ * @sk: a socket under its lock for which d2tcp_is_ours()
+ *
+ * Return: the state; what another algorithm may have left there is cleared.
+ */
+struct d2tcp *d2tcp_open(struct sock *sk)
+{
+	struct d2tcp *ca = inet_csk_ca(sk);
+
+	if (ca->mark != D2TCP_LIVE && ca->mark != D2TCP_EARLY) {
+		memset(ca, 0, sizeof(*ca));
+		ca->mark = D2TCP_EARLY;
+	}
+	return ca;
+}
+
+/* W in 2^-8 packets; snd_cwnd is below 2^31, so W is below 2^40. */
+static u64 d2tcp_window(const struct sock *sk, u32 cwnd_cnt)
+{
+	const struct d2tcp *ca = inet_csk_ca(sk);
+	u32 cwnd = tcp_snd_cwnd(tcp_sk(sk));
+	u32 part;
+
+	/* of the next packet that Reno has gained so far: below 2^24 / 1 */
+	part = (min_t(u32, cwnd_cnt, U16_MAX) << LAW_W_SHIFT) / max(cwnd, 1U);
+	part = min_t(u32, part, (1U << LAW_W_SHIFT) - 1);
+	return ((u64)cwnd << LAW_W_SHIFT) + ca->frac + part;
+}
+
+static void d2tcp_view(const struct sock *sk, u32 cwnd_cnt, u64 now_ns,
+		       struct d2tcp_view *view)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+	const struct d2tcp *ca = inet_csk_ca(sk);
+	struct deadline_prefix late;
+	u32 d_late, wseq, una;
+
+	memset(view, 0, sizeof(*view));
+	view->window = d2tcp_window(sk, cwnd_cnt);
+	view->d = LAW_D_ONE;
+	view->armed = !deadline_none(&ca->ring);
+	if (view->armed) {
+		wseq = d2tcp_write_end(sk);
+		una = d2tcp_una(sk, wseq);
+		if (deadline_urgent(&ca->ring, una, wseq, now_ns,
+				    &view->prefix)) {
+			view->finish_ns = law_finish_ns(view->prefix.bytes,
+							tp->srtt_us,
+							view->window,
+							tp->mss_cache);
+			view->d = law_imminence(view->finish_ns,
+						view->prefix.left_ns,
+						READ_ONCE(d2tcp_d_min),
+						READ_ONCE(d2tcp_d_max));
+		}
+		d_late = READ_ONCE(d2tcp_late_d);
+		/* one that is late counts with late_d if that is more */
+		if (deadline_late(&ca->ring, una, wseq, now_ns, &late) &&
+		    (!view->prefix.due_ns || d_late > view->d)) {
+			view->prefix = late;
+			view->late = true;
+			view->d = d_late;
+			view->finish_ns = law_finish_ns(late.bytes,
+							tp->srtt_us,
+							view->window,
+							tp->mss_cache);
+		}
+	}
+	view->p = law_pow(ca->alpha, view->d);
+}
+
+/**
+ * d2tcp_look() - what the law says of a socket now
+ * @sk: a socket under its lock for which d2tcp_is_ours()
+ * @now_ns: the time
+ * @view: filled in
+ */
+void d2tcp_look(const struct sock *sk, u64 now_ns, struct d2tcp_view *view)
+{
+	d2tcp_view(sk, tcp_sk(sk)->snd_cwnd_cnt, now_ns, view);
+}
+
+static void d2tcp_settle(struct sock *sk, struct d2tcp *ca, u64 now_ns)
+{
+	u32 wseq = d2tcp_write_end(sk);
+	u32 una = d2tcp_una(sk, wseq);
+	u64 due_ns;
+
+	while (deadline_settle(&ca->ring, una, wseq, &due_ns)) {
+		if (due_ns >= now_ns)
+			ca->met++;
+		else
+			ca->missed++;
+	}
+}
+
+/**
+ * d2tcp_arm() - give the message that is written next a deadline
+ * @sk: a socket under its lock for which d2tcp_is_ours()
+ * @due_ns: its deadline
+ * @bytes: its length, 0 when unknown
+ * @now_ns: the time
+ *
+ * Return: 0, or -ERANGE with nothing changed.
+ */
+int d2tcp_arm(struct sock *sk, u64 due_ns, u64 bytes, u64 now_ns)
+{
+	struct d2tcp *ca = d2tcp_open(sk);
+	u32 wseq = d2tcp_write_end(sk);
+
+	if (deadline_arm(&ca->ring, due_ns, bytes, d2tcp_una(sk, wseq),
+			 wseq) == DEADLINE_RANGE)
+		return -ERANGE;
+	if (due_ns <= now_ns)
+		ca->armed_late++;
+	/* what this one ended may be acknowledged already */
+	d2tcp_settle(sk, ca, now_ns);
+	return 0;
+}
+
+static void d2tcp_next_window(const struct tcp_sock *tp, struct d2tcp *ca)
+{
+	ca->next_seq = tp->snd_nxt;
+	ca->old_delivered = tp->delivered;
+	ca->old_delivered_ce = tp->delivered_ce;
+}
+
+static void d2tcp_init(struct sock *sk)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+	struct d2tcp *ca = d2tcp_open(sk);
+	u32 budget_us = ca->budget_us;
+
+	/* Not for a child: what its listener was told before it listened was
+	 * for the listener. Its budget is inherited.
+	 */
+	if (sk->sk_state == TCP_SYN_RECV || d2tcp_live(ca)) {
+		memset(ca, 0, sizeof(*ca));
+		ca->budget_us = budget_us;
+	}
+	deadline_rebase(&ca->ring, tp->write_seq);
+	ca->mark = D2TCP_LIVE;
+	ca->alpha = READ_ONCE(d2tcp_alpha_on_init);
+	ca->prior_rcv_nxt = tp->rcv_nxt;
+	ca->ce_state = 0;
+	ca->idle = tp->write_seq == tp->snd_una;
+	ca->frac = 0;
+	ca->loss_cwnd = 0;
+	d2tcp_next_window(tp, ca);
+
+	if (tp->ecn_flags & TCP_ECN_OK)
+		return;
+	/* Without ECN there is nothing to react to: Reno, and no ECT on our
+	 * packets, which the handshake has set in the belief it would be used.
+	 * get_info and the socket options read icsk_ca_ops without the lock.
+	 */
+	WRITE_ONCE(inet_csk(sk)->icsk_ca_ops, &d2tcp_reno);
+	INET_ECN_dontxmit(sk);
+}
+
+/* Undoes .init's swap: the socket may be connected again after a disconnect,
+ * and this time with ECN.
+ */
+static void d2tcp_reno_release(struct sock *sk)
+{
+	WRITE_ONCE(inet_csk(sk)->icsk_ca_ops, &d2tcp_ops);
+}
+
+/* A burst starts. With a standing budget, and when all that was written before
+ * is acknowledged, it is due that much later.
+ */
+static void d2tcp_tx_start(struct sock *sk, struct d2tcp *ca)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+
+	if (!ca->idle)
+		return;
+	ca->idle = 0;
+	if (!ca->budget_us || !deadline_none(&ca->ring))
+		return;
+	/* cannot be refused: nothing is outstanding, the length is open */
+	deadline_arm(&ca->ring,
+		     ktime_get_ns() + (u64)ca->budget_us * NSEC_PER_USEC, 0,
+		     tp->snd_una, tp->snd_una);
+}
+
+/* For every ACK, ECN or not: messages that it completes. */
+static void d2tcp_acked(struct sock *sk, struct d2tcp *ca)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+
+	if (!deadline_none(&ca->ring))
+		d2tcp_settle(sk, ca, ktime_get_ns());
+	ca->idle = tp->snd_una == tp->write_seq;
+}
+
+static void d2tcp_in_ack_event(struct sock *sk, u32 flags)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+	struct d2tcp *ca = inet_csk_ca(sk);
+	u32 alpha;
+
+	/* on a child this runs before .init */
+	if (!d2tcp_live(ca))
+		return;
+	d2tcp_acked(sk, ca);
+	/* the core clears snd_cwnd_cnt before it asks for ssthresh */
+	ca->cwnd_cnt = min_t(u32, tp->snd_cwnd_cnt, U16_MAX);
+
+	if (before(tp->snd_una, ca->next_seq))
+		return;
+	alpha = law_alpha(ca->alpha, tp->delivered - ca->old_delivered,
+			  tp->delivered_ce - ca->old_delivered_ce,
+			  READ_ONCE(d2tcp_shift_g));
+	/* get_info reads it without the lock */
+	WRITE_ONCE(ca->alpha, alpha);
+	d2tcp_next_window(tp, ca);
+}
+
+static void d2tcp_reno_in_ack_event(struct sock *sk, u32 flags)
+{
+	struct d2tcp *ca = inet_csk_ca(sk);
+
+	if (d2tcp_live(ca))
+		d2tcp_acked(sk, ca);
+}
+
+/* Called for marks and, before d2tcp_react_to_loss(), for losses. */
+static u32 d2tcp_ssthresh(struct sock *sk)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+	struct d2tcp *ca = inet_csk_ca(sk);
+	struct d2tcp_view view;
+	u64 after;
+
+	ca->loss_cwnd = tcp_snd_cwnd(tp);
+	d2tcp_view(sk, ca->cwnd_cnt, ktime_get_ns(), &view);
+	after = law_cut(view.window, view.p);
+	ca->frac = after & ((1U << LAW_W_SHIFT) - 1);
+	ca->cwnd_cnt = 0;
+	/* After a loss the halving that follows is the cut, and tells. */
+	if (!tp->lost_out)
+		trace_d2tcp_cut(sk, ca->alpha, view.d, view.p, view.window,
+				after, view.prefix.bytes, view.prefix.left_ns,
+				false);
+	/* below 2^40 >> 8 */
+	return after >> LAW_W_SHIFT;
+}
+
+static void d2tcp_react_to_loss(struct sock *sk)
+{
+	struct d2tcp *ca = inet_csk_ca(sk);
+	struct tcp_sock *tp = tcp_sk(sk);
+	u32 cwnd = tcp_snd_cwnd(tp);
+
+	ca->loss_cwnd = cwnd;
+	ca->frac = 0;
+	tp->snd_ssthresh = max(cwnd >> 1U, 2U);
+	trace_d2tcp_cut(sk, ca->alpha, LAW_D_ONE, LAW_ONE,
+			(u64)cwnd << LAW_W_SHIFT,
+			(u64)tp->snd_ssthresh << LAW_W_SHIFT, 0, 0, true);
+}
+
+static void d2tcp_set_state(struct sock *sk, u8 new_state)
+{
+	/* A timeout comes as CA_EVENT_LOSS: once per window, unlike this. */
+	if (new_state == TCP_CA_Recovery &&
+	    new_state != inet_csk(sk)->icsk_ca_state)
+		d2tcp_react_to_loss(sk);
+}
+
+static void d2tcp_cwnd_event(struct sock *sk, enum tcp_ca_event ev)
+{
+	struct d2tcp *ca = inet_csk_ca(sk);
+
+	switch (ev) {
+	case CA_EVENT_ECN_IS_CE:
+	case CA_EVENT_ECN_NO_CE:
+		d2tcp_echo(sk, ca, ev == CA_EVENT_ECN_IS_CE);
+		break;
+	case CA_EVENT_LOSS:
+		d2tcp_react_to_loss(sk);
+		break;
+	case CA_EVENT_CWND_RESTART:
+		ca->frac = 0;
+		break;
+	case CA_EVENT_TX_START:
+		if (d2tcp_live(ca))
+			d2tcp_tx_start(sk, ca);
+		break;
+	default:
+		break;
+	}
+}
+
+static void d2tcp_reno_cwnd_event(struct sock *sk, enum tcp_ca_event ev)
+{
+	struct d2tcp *ca = inet_csk_ca(sk);
+
+	if (ev == CA_EVENT_TX_START && d2tcp_live(ca))
+		d2tcp_tx_start(sk, ca);
+}
+
+/* Reno, with the fraction that the last cut left over: the window opens by a
+ * packet as soon as fraction and gain together make one.
+ */
+static void d2tcp_cong_avoid(struct sock *sk, u32 ack, u32 acked)
+{
+	struct d2tcp *ca = inet_csk_ca(sk);
+	struct tcp_sock *tp = tcp_sk(sk);
+	u64 cwnd, parts;
+
+	tcp_reno_cong_avoid(sk, ack, acked);
+	if (!ca->frac)
+		return;
+	cwnd = tcp_snd_cwnd(tp);
+	/* 2^-8 packets times cwnd: below 2^41 */
+	parts = ((u64)tp->snd_cwnd_cnt << LAW_W_SHIFT) + ca->frac * cwnd;
+	if (parts < cwnd << LAW_W_SHIFT || cwnd >= tp->snd_cwnd_clamp)
+		return;
+	/* what is beyond the whole packet goes on as fraction, once a cut */
+	ca->frac = div64_u64(parts - (cwnd << LAW_W_SHIFT), cwnd);
+	tp->snd_cwnd_cnt = 0;
+	tcp_snd_cwnd_set(tp, cwnd + 1);
+}
+
+static u32 d2tcp_undo_cwnd(struct sock *sk)
+{
+	const struct d2tcp *ca = inet_csk_ca(sk);
+
+	return max(tcp_snd_cwnd(tcp_sk(sk)), ca->loss_cwnd);
+}
+
+/* Answers as dctcp does, so that ss -ti shows it. Runs without the socket lock
+ * in any state: what it reads may be a moment old, or not yet ours.
+ */
+static size_t d2tcp_get_info(struct sock *sk, u32 ext, int *attr,
+			     union tcp_cc_info *info)
+{
+	const u32 asked = 1 << (INET_DIAG_DCTCPINFO - 1) |
+			  /* ext has 8 bits, too few for DCTCPINFO */
+			  1 << (INET_DIAG_VEGASINFO - 1);
+	const struct tcp_sock *tp = tcp_sk(sk);
+	const struct d2tcp *ca = inet_csk_ca(sk);
+
+	if (!(ext & asked))
+		return 0;
+	memset(&info->dctcp, 0, sizeof(info->dctcp));
+	if (!d2tcp_is_fallback(sk) && READ_ONCE(ca->mark) == D2TCP_LIVE) {
+		info->dctcp.dctcp_enabled = 1;
+		info->dctcp.dctcp_ce_state = ca->ce_state;
+		/* dctcp has 10 bits */
+		info->dctcp.dctcp_alpha = READ_ONCE(ca->alpha) >> 10;
+		info->dctcp.dctcp_ab_ecn = tp->mss_cache *
+			(tp->delivered_ce - READ_ONCE(ca->old_delivered_ce));
+		info->dctcp.dctcp_ab_tot = tp->mss_cache *
+			(tp->delivered - READ_ONCE(ca->old_delivered));
+	}
+	*attr = INET_DIAG_DCTCPINFO;
+	return sizeof(info->dctcp);
+}
+
+/* Restricted, like dctcp: not for the open Internet (RFC 8257, section 5). */
+struct tcp_congestion_ops d2tcp_ops __read_mostly = {
+	.init		= d2tcp_init,
+	.in_ack_event	= d2tcp_in_ack_event,
+	.cwnd_event	= d2tcp_cwnd_event,
+	.set_state	= d2tcp_set_state,
+	.ssthresh	= d2tcp_ssthresh,
+	.cong_avoid	= d2tcp_cong_avoid,
+	.undo_cwnd	= d2tcp_undo_cwnd,
+	.get_info	= d2tcp_get_info,
+	.flags		= TCP_CONG_NEEDS_ECN,
+	.owner		= THIS_MODULE,
+	.name		= "d2tcp",
+};
+
+/* For connections that did not negotiate ECN; see d2tcp_init(). */
+static struct tcp_congestion_ops d2tcp_reno __read_mostly = {
+	.in_ack_event	= d2tcp_reno_in_ack_event,
+	.cwnd_event	= d2tcp_reno_cwnd_event,
+	.ssthresh	= tcp_reno_ssthresh,
+	.cong_avoid	= tcp_reno_cong_avoid,
+	.undo_cwnd	= tcp_reno_undo_cwnd,
+	.get_info	= d2tcp_get_info,
+	.release	= d2tcp_reno_release,
+	.owner		= THIS_MODULE,
+	.name		= "d2tcp-reno",
+};

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Bookkeeping of messages with deadlines. See deadline.h; what happens in each
+ * odd case is told in docs/messages.md.
+ */
+#include "deadline.h"
+
+#define DUE_OPEN	(1ull << 63)	/* length unknown: ends at wseq */
+#define DUE_BEGUN	(1ull << 62)	/* at least one byte was written */
+#define DUE_TIME	((1ull << 60) - 1)
+
+static u64 due_time(u64 due)
+{
+	return due & DUE_TIME;
+}
+
+static u32 end_of(const struct deadline_ring *ring, unsigned int i, u32 wseq)
+{
+	return ring->due[i] & DUE_OPEN ? wseq : ring->end[i];
+}
+
+static void count_up(u16 *counter)
+{
+	if (*counter < U16_MAX)
+		++*counter;
+}
+
+/**
+ * deadline_count() - how many messages are outstanding
+ * @ring: the messages
+ *
+ * Return: 0 to DEADLINE_SLOTS.
+ */
+unsigned int deadline_count(const struct deadline_ring *ring)
+{
+	unsigned int n = 0;
+
+	while (n < DEADLINE_SLOTS && ring->due[n])
+		n++;
+	return n;
+}
+
+/* Only the newest message may still be growing. What begins here ends it; if
+ * nothing of it was written, what begins here takes its place.
+ */
+static unsigned int end_newest(struct deadline_ring *ring, unsigned int n,
+			       u32 wseq)
+{
+	u64 *due = &ring->due[n - 1];
+	u32 *end = &ring->end[n - 1];
+
+	if (!(*due & DUE_BEGUN) && ring->start == wseq) {
+		*due = 0;
+		count_up(&ring->cleared);
+		return n - 1;
+	}
+	if (*due & DUE_OPEN || (s32)(*end - wseq) > 0) {
+		*due &= ~DUE_OPEN;
+		*end = wseq;
+	}
+	return n;
+}
+
+/**
+ * deadline_arm() - a message starts at the next byte written
+ * @ring: the messages
+ * @due_ns: its deadline; 0 is taken as 1
+ * @bytes: its length; 0 when unknown: it grows until the next one is armed
+ * @una: first byte not acknowledged
+ * @wseq: where the message starts
+ *
+ * With no slot left it becomes one with the newest, under the tighter of both
+ * deadlines: too urgent at worst, never forgotten.
+ *
+ * Return: what was done. DEADLINE_RANGE leaves the ring as it was.
+ */
+enum deadline_armed deadline_arm(struct deadline_ring *ring, u64 due_ns,
+				 u64 bytes, u32 una, u32 wseq)
+{
+	const u32 farthest = (1u << 31) - 1;
+	u32 queued = wseq - una;
+	unsigned int n;
+
+	if (queued > farthest || bytes > farthest - queued)
+		return DEADLINE_RANGE;
+
+	if (!due_ns)
+		due_ns = 1;
+	if (due_ns > DUE_TIME)
+		due_ns = DUE_TIME;
+	n = deadline_count(ring);
+	if (n)
+		n = end_newest(ring, n, wseq);
+
+	if (n == DEADLINE_SLOTS) {
+		u64 old = ring->due[n - 1];
+
+		if (due_time(old) < due_ns)
+			due_ns = due_time(old);
+		/* begun with the older one, whose start it keeps */
+		ring->due[n - 1] = due_ns | DUE_BEGUN | (bytes ? 0 : DUE_OPEN);
+		ring->end[n - 1] = wseq + (u32)bytes;
+		count_up(&ring->merged);
+		return DEADLINE_MERGED;
+	}
+	ring->due[n] = due_ns | (bytes ? 0 : DUE_OPEN);
+	ring->end[n] = wseq + (u32)bytes;
+	ring->start = wseq;
+	return DEADLINE_ARMED;
+}
+
+/**
+ * deadline_rebase() - the stream, counted from 0 so far, starts at @wseq
+ * @ring: messages armed with una = wseq = 0
+ * @wseq: sequence number of the first byte
+ */
+void deadline_rebase(struct deadline_ring *ring, u32 wseq)
+{
+	unsigned int i;
+
+	for (i = 0; i < DEADLINE_SLOTS; i++)
+		ring->end[i] += wseq;
+	ring->start += wseq;
+}
+
+/**
+ * deadline_clear() - forget every message, and count them as cleared
+ * @ring: the messages
+ */
+void deadline_clear(struct deadline_ring *ring)
+{
+	unsigned int i;
+
+	for (i = 0; i < DEADLINE_SLOTS; i++) {
+		if (ring->due[i])
+			count_up(&ring->cleared);
+		ring->due[i] = 0;
+	}
+}
+
+/**
+ * deadline_settle() - take out the oldest message, if it is acknowledged
+ * @ring: the messages
+ * @una: first byte not acknowledged
+ * @wseq: one after the last byte written
+ * @due_ns: set to the deadline of the message taken out
+ *
+ * To be called on each ACK while it returns true.
+ *
+ * Return: true when a message was taken out.
+ */
+bool deadline_settle(struct deadline_ring *ring, u32 una, u32 wseq,
+		     u64 *due_ns)
+{
+	u64 due = ring->due[0];
+	unsigned int i;
+
+	if (!due)
+		return false;
+	if (ring->start != wseq) {
+		/* seen before start can come round again, 2^32 bytes later */
+		i = deadline_count(ring) - 1;
+		ring->due[i] |= DUE_BEGUN;
+		due = ring->due[0];
+	}
+	if (due & DUE_OPEN) {
+		if (!(due & DUE_BEGUN) || una != wseq)
+			return false;
+	} else if ((s32)(una - ring->end[0]) < 0) {
+		return false;
+	}
+	*due_ns = due_time(due);
+	for (i = 0; i + 1 < DEADLINE_SLOTS; i++) {
+		ring->due[i] = ring->due[i + 1];
+		ring->end[i] = ring->end[i + 1];
+	}
+	ring->due[i] = 0;
+	return true;
+}
+
+static void get_prefix(const struct deadline_ring *ring, unsigned int i,
+		       u32 una, u32 wseq, u64 now_ns,
+		       struct deadline_prefix *prefix)
+{
+	s32 bytes = (s32)(end_of(ring, i, wseq) - una);
+
+	prefix->due_ns = due_time(ring->due[i]);
+	prefix->left_ns = (s64)(prefix->due_ns - now_ns);
+	/* acknowledged but not yet settled: nothing left, never less */
+	prefix->bytes = bytes > 0 ? (u32)bytes : 0;
+}
+
+/* Time left, in 256 ns and never 0, so that bytes times it fits 64 bits. */
+static u64 coarse(s64 left_ns)
+{
+	u64 t = ((u64)left_ns >> 8) + 1;
+
+	return t < U32_MAX ? t : U32_MAX;
+}
+
+/**
+ * deadline_urgent() - the prefix that needs the highest rate to be in time
+ * @ring: the messages
+ * @una: first byte not acknowledged
+ * @wseq: one after the last byte written
+ * @now_ns: the time
+ * @prefix: set to the most urgent prefix that is not late; of equals the first
+ *
+ * Return: false when no message is outstanding, or all are late.
+ */
+bool deadline_urgent(const struct deadline_ring *ring, u32 una, u32 wseq,
+		     u64 now_ns, struct deadline_prefix *prefix)
+{
+	struct deadline_prefix p;
+	bool found = false;
+	unsigned int i;
+
+	for (i = 0; i < DEADLINE_SLOTS && ring->due[i]; i++) {
+		get_prefix(ring, i, una, wseq, now_ns, &p);
+		if (p.left_ns <= 0)
+			continue;
+		/* bytes / left compared crosswise; below 2^31 times 2^32 */
+		if (found && p.bytes * coarse(prefix->left_ns) <=
+			     prefix->bytes * coarse(p.left_ns))
+			continue;
+		*prefix = p;
+		found = true;
+	}
+	return found;
+}
+
+/**
+ * deadline_late() - the first prefix whose deadline has passed
+ * @ring: the messages
+ * @una: first byte not acknowledged
+ * @wseq: one after the last byte written
+ * @now_ns: the time
+ * @prefix: set to the first prefix that is late
+ *
+ * Return: false when none is late.
+ */
+bool deadline_late(const struct deadline_ring *ring, u32 una, u32 wseq,
+		   u64 now_ns, struct deadline_prefix *prefix)
+{
+	unsigned int i;
+
+	for (i = 0; i < DEADLINE_SLOTS && ring->due[i]; i++) {
+		get_prefix(ring, i, una, wseq, now_ns, prefix);
+		if (prefix->left_ns <= 0)
+			return true;
+	}
+	return false;
+}

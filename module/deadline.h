@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The messages of one connection that have a deadline and are not yet
+ * acknowledged, in sequence space.
+ *
+ * Positions are TCP sequence numbers: 32 bits that wrap, compared as signed
+ * differences, so that everything unacknowledged lies within 2^31 of snd_una.
+ * "una" is the first byte not acknowledged, "wseq" the one after the last byte
+ * written (without a FIN). Times are nanoseconds of one clock, below 2^60.
+ *
+ * Before a connection has sequence numbers it counts from una = wseq = 0, and
+ * deadline_rebase() moves the ring to where the stream really starts.
+ *
+ * No lock, no kernel: the caller serialises; the tests compile it on the host.
+ */
+#ifndef D2TCP_DEADLINE_H
+#define D2TCP_DEADLINE_H
+
+#include "pure.h"
+
+#define DEADLINE_SLOTS		4
+
+struct deadline_ring {
+	u64 due[DEADLINE_SLOTS];	/* time and flags; 0: free; in order */
+	u32 end[DEADLINE_SLOTS];	/* one after the last byte */
+	u32 start;			/* first byte of the newest message */
+	u16 merged;			/* both stay at U16_MAX */
+	u16 cleared;
+};
+
+/* A prefix of the stream: all up to the end of one message. */
+struct deadline_prefix {
+	u64 due_ns;
+	s64 left_ns;			/* negative: late by */
+	u32 bytes;			/* not yet acknowledged */
+};
+
+enum deadline_armed {
+	DEADLINE_ARMED,
+	DEADLINE_MERGED,	/* into the newest, the ring being full */
+	DEADLINE_RANGE,		/* refused: ends 2^31 or more after una */
+};
+
+enum deadline_armed deadline_arm(struct deadline_ring *ring, u64 due_ns,
+				 u64 bytes, u32 una, u32 wseq);
+void deadline_rebase(struct deadline_ring *ring, u32 wseq);
+void deadline_clear(struct deadline_ring *ring);
+bool deadline_settle(struct deadline_ring *ring, u32 una, u32 wseq,
+		     u64 *due_ns);
+bool deadline_urgent(const struct deadline_ring *ring, u32 una, u32 wseq,
+		     u64 now_ns, struct deadline_prefix *prefix);
+bool deadline_late(const struct deadline_ring *ring, u32 una, u32 wseq,
+		   u64 now_ns, struct deadline_prefix *prefix);
+unsigned int deadline_count(const struct deadline_ring *ring);
+
+/* The one question of the per-ACK path. */
+static inline bool deadline_none(const struct deadline_ring *ring)
+{
+	return !ring->due[0];
+}
+
+#endif /* D2TCP_DEADLINE_H */

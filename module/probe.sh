@@ -1,0 +1,48 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# probe.sh NAME COMPILER... - which of two forms does this kernel have?
+#
+# Compiles both forms of probe NAME with the kernel's own compiler and flags
+# and prints -DD2TCP_HAVE_<NAME> for the new form, nothing for the old one. When
+# neither compiles, the kernel has a third form, or the tree is not ready:
+# prints "error" and says on stderr what the compiler said, so that the build
+# stops instead of guessing.
+name=$1
+shift
+
+case $name in
+SEND_ACK_FLAGS)
+	new='void f(struct sock *sk); void f(struct sock *sk)
+	     { __tcp_send_ack(sk, 0, 0); }'
+	old='void f(struct sock *sk); void f(struct sock *sk)
+	     { __tcp_send_ack(sk, 0); }'
+	include='#include <net/tcp.h>' ;;
+*)
+	echo "probe.sh: no probe is called '$name'" >&2
+	echo error
+	exit 1 ;;
+esac
+
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+compiles() {
+	printf '%s\n%s\n' "$include" "$1" >"$dir/probe.c"
+	shift
+	"$@" -c -o "$dir/probe.o" "$dir/probe.c" 2>"$dir/$form"
+}
+form=new
+if compiles "$new" "$@"; then
+	echo "-DD2TCP_HAVE_$name"
+	exit 0
+fi
+form=old
+compiles "$old" "$@" && exit 0
+{
+	echo "probe.sh: $name: neither form compiles. The new one:"
+	cat "$dir/new"
+	echo "The old one:"
+	cat "$dir/old"
+} >&2
+echo error
+exit 1

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * The ABI of tcp_d2tcp.ko: socket options at level SOL_IP, on IPv4 and IPv6
+ * TCP sockets whose congestion control is "d2tcp".
+ *
+ * D2TCP_DEADLINE  set: struct d2tcp_deadline, or an int of microseconds from
+ *                 now. Arms a deadline for the message whose first byte is the
+ *                 next one written. All zero (or int 0) clears every deadline
+ *                 of the socket.
+ *                 get: struct d2tcp_deadline, the most urgent prefix: absolute
+ *                 time and bytes left; all zero when there is none.
+ * D2TCP_BUDGET    set, get: int of microseconds, 0 = off. Each burst that
+ *                 starts on an idle socket is due that long after its start.
+ *                 Sockets accepted from a listener inherit it.
+ * D2TCP_INFO      get: struct d2tcp_info, or as much of it as fits (8 bytes at
+ *                 least).
+ * D2TCP_EXPECT    reserved for the receiver's side.
+ *
+ * Errors; nothing is changed when one is returned:
+ * EINVAL      negative int; a length of 0 to 3 or 5 to 23; a flag that is not
+ *             known; reserved not zero; a deadline on a listener
+ * E2BIG       longer than the struct known here, and the rest is not zero
+ * ERANGE      the message would end 2^31 bytes or more beyond what is
+ *             acknowledged
+ * EOPNOTSUPP  the socket's congestion control is not d2tcp
+ * ENOPROTOOPT module not loaded; not a TCP socket; set of D2TCP_INFO
+ * EFAULT      memory that cannot be read or written
+ */
+#ifndef _UAPI_D2TCP_H
+#define _UAPI_D2TCP_H
+
+#include <linux/types.h>
+
+#define D2TCP_DEADLINE		0xD200
+#define D2TCP_BUDGET		0xD201
+#define D2TCP_INFO		0xD202
+#define D2TCP_EXPECT		0xD203
+
+/* The name for TCP_CONGESTION and net.ipv4.tcp_congestion_control. */
+#define D2TCP_NAME		"d2tcp"
+
+/* struct d2tcp_info.abi_version: a new major breaks, a new minor adds. */
+#define D2TCP_ABI_MAJOR		1
+#define D2TCP_ABI_MINOR		0
+
+/* struct d2tcp_deadline.flags */
+#define D2TCP_F_RELATIVE	1u	/* deadline_ns counts from now */
+
+/* A deadline farther away than this is held here: 2^40 ns, 18 minutes. */
+#define D2TCP_FARTHEST_NS	(1ull << 40)
+
+struct d2tcp_deadline {
+	__u64 deadline_ns;	/* CLOCK_MONOTONIC, or from now (RELATIVE) */
+	__u64 bytes;		/* message length; 0: unknown */
+	__u32 flags;
+	__u32 reserved;		/* zero */
+};
+
+/* struct d2tcp_info.flags */
+#define D2TCP_INFO_ECN		1u	/* connected with ECN: the law is on */
+#define D2TCP_INFO_FALLBACK	2u	/* connected without ECN: Reno */
+#define D2TCP_INFO_DEADLINE	4u	/* at least one message is armed */
+#define D2TCP_INFO_LATE		8u	/* the most urgent one is late */
+#define D2TCP_INFO_BUDGET	16u	/* a standing budget is set */
+#define D2TCP_INFO_FEASIBLE	32u	/* finish_ns is within time_left_ns */
+
+struct d2tcp_info {		/* grows at its tail only */
+	__u32 size;		/* bytes there are, of which optlen were given */
+	__u32 abi_version;	/* major << 16 | minor */
+	__u32 flags;		/* D2TCP_INFO_* */
+	__u32 alpha;		/* 2^-20: share of packets marked, smoothed */
+	__u32 imminence;	/* 2^-8: d, the urgency now */
+	__u32 penalty;		/* 2^-20: p = alpha^d */
+	__u32 cwnd;		/* 2^-8 packets */
+	__u32 mss;		/* bytes */
+	__u32 srtt_us;
+	__u32 budget_us;
+	__u32 outstanding;	/* messages armed and not settled */
+	__u32 merged;		/* messages merged; stays at 65535 */
+	__u64 bytes_left;	/* of the most urgent prefix */
+	__s64 time_left_ns;	/* negative: late by */
+	__u64 finish_ns;	/* time the prefix still needs at this rate */
+	__u64 met;		/* messages acknowledged in time */
+	__u64 missed;		/* and later */
+	__u64 armed_late;	/* already late when armed */
+	__u64 cleared;		/* taken back or replaced; stays at 65535 */
+};
+
+#endif /* _UAPI_D2TCP_H */

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * guest - the first process of a lab kernel.
+ *
+ * Turns the read-only view of the host's root into a scratch root (tmpfs over
+ * it), opens one writable directory of the host, runs one command, and leaves
+ * its exit status where the lab script reads it. All it needs to know stands
+ * in the run directory, the directory this program was started from:
+ *
+ *	command		a shell script, run by /bin/bash in the working directory
+ *	cwd		working directory, an absolute path
+ *	out		writable directory of the host, an absolute path, or empty
+ *	limit		virtual seconds after which the command is ended
+ *	module		path of a tcp_d2tcp.ko to offer to modprobe, or empty
+ *
+ * and it leaves there
+ *
+ *	stdout, stderr	of the command
+ *	beat		the guest's clock in seconds, once a second: progress
+ *	status		"exit N", "signal N" or "limit N"
+ *	failure		why the command could not be started, if so
+ *
+ * In C because a shell that wakes every virtual second would be part of what
+ * is measured.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SCRATCH "/tmp"		/* exists on every host; hidden by the tmpfs */
+#define NEWROOT SCRATCH "/root"
+
+static char run_dir[PATH_MAX];
+static int run_fd = -1;
+
+static void put(const char *name, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+	int fd, n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	fd = openat(run_fd, name, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	if (fd < 0)
+		return;
+	if (write(fd, text, n) != n)
+		fprintf(stderr, "guest: cannot write %s\n", name);
+	close(fd);
+}
+
+static void get(const char *name, char *text, size_t size)
+{
+	ssize_t n = -1;
+	int fd;
+
+	fd = openat(run_fd, name, O_RDONLY);
+	if (fd >= 0) {
+		n = read(fd, text, size - 1);
+		close(fd);
+	}
+	text[n > 0 ? n : 0] = 0;
+	text[strcspn(text, "\n")] = 0;
+}
+
+static void power_off(void)
+{
+	reboot(RB_POWER_OFF);
+	for (;;)
+		pause();
+}
+
+static void fail(const char *what)
+{
+	put("failure", "%s: %s\n", what, strerror(errno));
+	power_off();
+}
+
+static void mount_or_fail(const char *src, const char *dst, const char *type,
+			  unsigned long flags, const char *opt)
+{
+	char what[PATH_MAX + 64];
+
+	if (mount(src, dst, type, flags, opt) == 0)
+		return;
+	snprintf(what, sizeof(what), "mount %s on %s", type, dst);
+	fail(what);
+}
+
+/* As mkdir -p; errors show up in the mount that follows. */
+static void make_path(const char *path)
+{
+	char p[PATH_MAX], *s;
+
+	snprintf(p, sizeof(p), "%s", path);
+	for (s = p + 1; *s; s++) {
+		if (*s != '/')
+			continue;
+		*s = 0;
+		mkdir(p, 0755);
+		*s = '/';
+	}
+	mkdir(p, 0755);
+}
+
+static void new_root(const char *out)
+{
+	mount_or_fail("none", SCRATCH, "tmpfs", 0, "mode=0755");
+	mkdir(SCRATCH "/upper", 0755);
+	mkdir(SCRATCH "/work", 0755);
+	mkdir(NEWROOT, 0755);
+	mount_or_fail("none", NEWROOT, "overlay", 0,
+		      "lowerdir=/,upperdir=" SCRATCH "/upper,workdir=" SCRATCH
+		      "/work,index=off,metacopy=off");
+	if (chdir(NEWROOT))
+		fail("chdir to the new root");
+	/* The kernel's own helpers (modprobe) must see the new root too, so
+	 * it is pivoted to, not merely chrooted into.
+	 */
+	mkdir("mnt", 0755);
+	if (syscall(SYS_pivot_root, ".", "mnt"))
+		fail("pivot_root");
+	if (chdir("/"))
+		fail("chdir /");
+
+	mkdir("/proc", 0755);
+	mkdir("/sys", 0755);
+	mount_or_fail("none", "/proc", "proc", 0, NULL);
+	mount_or_fail("none", "/sys", "sysfs", 0, NULL);
+	mount_or_fail("none", "/sys/fs/cgroup", "cgroup2", 0, NULL);
+	mount_or_fail("none", "/sys/kernel/tracing", "tracefs", 0, NULL);
+	mount_or_fail("none", "/dev", "devtmpfs", 0, NULL);
+	mkdir("/dev/pts", 0755);
+	mkdir("/dev/shm", 01777);
+	mount_or_fail("none", "/dev/pts", "devpts", 0, "ptmxmode=0666");
+	mount_or_fail("none", "/dev/shm", "tmpfs", 0, "mode=1777");
+	mount_or_fail("none", "/run", "tmpfs", 0, "mode=0755");
+	mkdir("/dev/net", 0755);
+
+	make_path(run_dir);
+	mount_or_fail("none", run_dir, "hostfs", 0, run_dir);
+	if (*out) {
+		make_path(out);
+		mount_or_fail("none", out, "hostfs", 0, out);
+	}
+}
+
+static void offer_module(const char *module)
+{
+	char cmd[3 * PATH_MAX], dir[PATH_MAX];
+	struct utsname u;
+
+	if (!*module)
+		return;
+	uname(&u);
+	snprintf(dir, sizeof(dir), "/lib/modules/%s", u.release);
+	make_path(dir);
+	snprintf(cmd, sizeof(cmd), "cp '%s' '%s/' && /sbin/depmod -a",
+		 module, dir);
+	if (system(cmd))
+		fail("depmod");
+}
+
+static pid_t start(const char *cwd)
+{
+	const struct rlimit files = { 65536, 65536 };
+	char script[PATH_MAX + 16];
+	sigset_t none;
+	pid_t pid;
+	int fd;
+
+	pid = fork();
+	if (pid)
+		return pid;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	setsid();
+	setrlimit(RLIMIT_NOFILE, &files);
+	fd = open("/dev/null", O_RDONLY);
+	dup2(fd, 0);
+	fd = openat(run_fd, "stdout", O_WRONLY | O_CREAT | O_APPEND, 0644);
+	dup2(fd, 1);
+	fd = openat(run_fd, "stderr", O_WRONLY | O_CREAT | O_APPEND, 0644);
+	dup2(fd, 2);
+	if (chdir(cwd))
+		fprintf(stderr, "guest: %s: %s\n", cwd, strerror(errno));
+	clearenv();
+	setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+	setenv("HOME", "/tmp", 1);
+	setenv("LANG", "C.UTF-8", 1);
+	setenv("PYTHONHASHSEED", "0", 1);
+	setenv("PYTHONDONTWRITEBYTECODE", "1", 1);
+	snprintf(script, sizeof(script), "%s/command", run_dir);
+	execl("/bin/bash", "bash", script, NULL);
+	_exit(127);
+}
+
+static long seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
+/* Reaps until the command ends; true unless the limit came first. */
+static int wait_for(pid_t command, long limit, int *status)
+{
+	long start_s = seconds(), beat = -1;
+	struct signalfd_siginfo si;
+	struct pollfd pfd;
+	sigset_t chld;
+	pid_t pid;
+	int st;
+
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	pfd.fd = signalfd(-1, &chld, SFD_NONBLOCK);
+	pfd.events = POLLIN;
+	for (;;) {
+		while ((pid = waitpid(-1, &st, WNOHANG)) > 0) {
+			if (pid != command)
+				continue;
+			*status = st;
+			return 1;
+		}
+		if (seconds() - start_s >= limit)
+			return 0;
+		if (seconds() != beat) {
+			beat = seconds();
+			put("beat", "%ld\n", beat);
+		}
+		poll(&pfd, 1, 1000);
+		while (read(pfd.fd, &si, sizeof(si)) > 0)
+			;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	char cwd[PATH_MAX], out[PATH_MAX], limit[32], module[PATH_MAX];
+	sigset_t chld;
+	int st = 0;
+	pid_t pid;
+	char *s;
+
+	(void)argc;
+	snprintf(run_dir, sizeof(run_dir), "%s", argv[0]);
+	s = strrchr(run_dir, '/');
+	if (s)
+		*s = 0;
+	run_fd = open(run_dir, O_RDONLY | O_DIRECTORY);
+	get("out", out, sizeof(out));
+	get("cwd", cwd, sizeof(cwd));
+	get("limit", limit, sizeof(limit));
+	get("module", module, sizeof(module));
+
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+
+	/* The first mount of the run directory is read-only with its root. */
+	mount_or_fail("none", "/mnt", "hostfs", 0, run_dir);
+	close(run_fd);
+	run_fd = open("/mnt", O_RDONLY | O_DIRECTORY);
+	new_root(out);
+	offer_module(module);
+	sigprocmask(SIG_BLOCK, &chld, NULL);
+	pid = start(cwd);
+	if (pid < 0)
+		fail("fork");
+
+	if (!wait_for(pid, atol(limit), &st)) {
+		put("status", "limit %s\n", limit);
+		kill(-pid, SIGKILL);
+	} else if (WIFEXITED(st)) {
+		put("status", "exit %d\n", WEXITSTATUS(st));
+	} else {
+		put("status", "signal %d\n", WTERMSIG(st));
+	}
+	power_off();
+	return 0;
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * libd2tcp: thin over the socket options of d2tcp.h.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "libd2tcp.h"
+
+/* The version script exports what this marks, and nothing else. */
+#define PUBLIC __attribute__((visibility("default")))
+
+static int set_struct(int fd, uint64_t ns, uint64_t bytes, uint32_t flags)
+{
+	const struct d2tcp_deadline dl = {
+		.deadline_ns = ns,
+		.bytes = bytes,
+		.flags = flags,
+	};
+
+	return setsockopt(fd, SOL_IP, D2TCP_DEADLINE, &dl, sizeof(dl));
+}
+
+PUBLIC int d2tcp_enable(int fd)
+{
+	return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, D2TCP_NAME,
+			  strlen(D2TCP_NAME));
+}
+
+PUBLIC int d2tcp_set_deadline(int fd, uint64_t deadline_ns, uint64_t bytes)
+{
+	/* all zero would mean d2tcp_clear(), and nobody means that here */
+	if (!deadline_ns && !bytes) {
+		errno = EINVAL;
+		return -1;
+	}
+	return set_struct(fd, deadline_ns, bytes, 0);
+}
+
+PUBLIC int d2tcp_set_timeout(int fd, uint64_t timeout_ns, uint64_t bytes)
+{
+	return set_struct(fd, timeout_ns, bytes, D2TCP_F_RELATIVE);
+}
+
+PUBLIC int d2tcp_clear(int fd)
+{
+	return set_struct(fd, 0, 0, 0);
+}
+
+PUBLIC int d2tcp_set_budget(int fd, uint32_t budget_us)
+{
+	int us = (int)budget_us;
+
+	if (budget_us > INT_MAX) {
+		errno = EINVAL;
+		return -1;
+	}
+	return setsockopt(fd, SOL_IP, D2TCP_BUDGET, &us, sizeof(us));
+}
+
+PUBLIC int d2tcp_get_info(int fd, struct d2tcp_info *info)
+{
+	socklen_t len = sizeof(*info);
+
+	memset(info, 0, sizeof(*info));
+	return getsockopt(fd, SOL_IP, D2TCP_INFO, info, &len);
+}
+
+PUBLIC const char *d2tcp_strerror(int err)
+{
+	const char *s;
+
+	switch (err) {
+	case 0:
+		return "no error";
+	case EINVAL:
+		return "not valid: a deadline of 0 without a length, a budget above INT_MAX, or a deadline on a listening socket";
+	case ERANGE:
+		return "the message is too long: it must end less than 2^31 bytes after what is acknowledged";
+	case EOPNOTSUPP:
+		return "the socket does not use d2tcp: call d2tcp_enable() before connect() or listen()";
+	case ENOPROTOOPT:
+		return "the module tcp_d2tcp is not loaded, or this is not a TCP socket";
+	case ENOENT:
+		return "the congestion control d2tcp is not available: load the module tcp_d2tcp as root";
+	case EPERM:
+		return "not permitted to choose d2tcp: add it to net.ipv4.tcp_allowed_congestion_control";
+	case E2BIG:
+		return "the kernel's module is older than this program and does not know all it asks for";
+	case EBADF:
+		return "not an open file descriptor";
+	case ENOTSOCK:
+		return "not a socket";
+	default:
+		s = strerrordesc_np(err);
+		return s ? s : "unknown error";
+	}
+}
+
+PUBLIC uint32_t d2tcp_version(void)
+{
+	return LIBD2TCP_VERSION_MAJOR << 16 | LIBD2TCP_VERSION_MINOR << 8 |
+	       LIBD2TCP_VERSION_PATCH;
+}
