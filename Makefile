@@ -76,7 +76,7 @@ INCAST := $(wildcard bench/incast/*.c)
 incast: $(B)/incast
 
 $(B)/incast: $(INCAST) $(wildcard bench/incast/*.h) $(B)/libd2tcp.a
-	$(CC) $(HOSTFLAGS) -o $@ $(INCAST) $(B)/libd2tcp.a -lm
+	$(CC) $(HOSTFLAGS) -o $@ $(INCAST) $(B)/libd2tcp.a -pthread -lm
 
 # --- the two commands -----------------------------------------------------------
 

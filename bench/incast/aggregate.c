@@ -6,17 +6,15 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
+#include <linux/tcp.h>
 #include <math.h>
-#include <netinet/tcp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "parts.h"
 #include "util.h"
@@ -37,10 +35,8 @@ struct query {
 
 struct conn {
 	int fd;
-	unsigned int query;	/* the one whose answer comes next */
-	uint64_t got;		/* bytes of it */
-	struct answer head;
-	uint64_t background;	/* bytes of an endless answer */
+	unsigned int worker;
+	pthread_t thread;
 };
 
 static struct {
@@ -64,9 +60,14 @@ static struct {
 static struct query *queries;
 static struct response *responses;	/* [query][worker] */
 static struct conn *conns;		/* workers, then background */
-static unsigned int sent, done;		/* queries */
 static uint64_t start_ns;
-static int epoll_fd, timer_fd;
+
+/* Protects waiting of each query, and done; all else is written before the
+ * threads start, or belongs to one of them.
+ */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t all_in = PTHREAD_COND_INITIALIZER;
+static unsigned int done;	/* queries with all answers in */
 
 static struct response *response(unsigned int query, unsigned int worker)
 {
@@ -131,17 +132,20 @@ static void ask(struct conn *c, const struct request *r)
 		    n < 0 ? strerror(errno) : "no room in the socket");
 }
 
-static void send_query(void)
+static void send_query(unsigned int i)
 {
-	struct query *q = &queries[sent];
+	struct query *q = &queries[i];
 	unsigned int w;
 
+	/* An answer is read only after its query was sent, and sent_ns is
+	 * written before: the socket orders the two threads.
+	 */
 	q->sent_ns = now_ns();
 	for (w = 0; w < opt.workers; w++) {
-		const struct response *r = response(sent, w);
+		const struct response *r = response(i, w);
 		const struct request req = {
 			.magic = htole32(WIRE_MAGIC),
-			.id = htole64(sent),
+			.id = htole64(i),
 			.sent_ns = htole64(q->sent_ns),
 			.deadline_ns = htole64((uint64_t)((double)r->deadline_ns
 							  * opt.slack)),
@@ -151,101 +155,105 @@ static void send_query(void)
 
 		ask(&conns[w], &req);
 	}
-	sent++;
 }
 
-static void set_timer(uint64_t ns)
+static void wait_done(unsigned int n)
 {
-	const struct itimerspec it = {
-		.it_value = { .tv_sec = ns / NSEC, .tv_nsec = ns % NSEC },
-	};
-
-	timerfd_settime(timer_fd, TFD_TIMER_ABSTIME, &it, NULL);
+	pthread_mutex_lock(&lock);
+	while (done < n)
+		pthread_cond_wait(&all_in, &lock);
+	pthread_mutex_unlock(&lock);
 }
 
-/* Sends every query that is due, and sets the timer for the next. */
-static void send_due(void)
+static void run(void)
 {
-	uint64_t due;
+	const uint64_t gap_ns = opt.min_gap_ms * 1e6;
+	unsigned int i;
 
-	while (sent < opt.queries) {
+	for (i = 0; i < opt.queries; i++) {
 		if (opt.poisson) {
-			due = start_ns + queries[sent].at_ns;
-		} else if (!sent) {
-			due = start_ns;
-		} else {
-			if (done < sent)
-				return;
-			due = queries[sent - 1].sent_ns +
-			      (uint64_t)(opt.min_gap_ms * 1e6);
+			sleep_until(start_ns + queries[i].at_ns);
+		} else if (i) {
+			wait_done(i);
+			sleep_until(queries[i - 1].sent_ns + gap_ns);
 		}
-		if (due > now_ns()) {
-			set_timer(due);
-			return;
-		}
-		send_query();
+		send_query(i);
 	}
+	wait_done(opt.queries);
 }
 
-static void check_head(const struct conn *c, unsigned int worker)
+static void receive(const struct conn *c, void *buf, size_t len, int flags)
 {
-	if (le32toh(c->head.magic) != WIRE_MAGIC ||
-	    le64toh(c->head.id) != c->query ||
-	    le32toh(c->head.size) != response(c->query, worker)->size)
-		die("worker %u answered query %u with something else", worker,
-		    c->query);
+	ssize_t n = recv(c->fd, buf, len, MSG_WAITALL | flags);
+
+	if (n < 0)
+		die("worker %u: %s", c->worker, strerror(errno));
+	if ((size_t)n < len)
+		die("worker %u closed the connection", c->worker);
 }
 
-static void read_answers(struct conn *c, unsigned int worker)
+/* A thread per worker takes its answers. It sleeps inside recv() until one is
+ * complete: a system call per answer, not two per packet.
+ */
+static void *take_answers(void *arg)
 {
-	static char buf[1 << 20];
-	struct response *r;
-	uint64_t left, i;
-	ssize_t n;
+	const struct conn *c = arg;
+	struct answer head;
+	unsigned int i;
 
-	for (;;) {
-		left = c->query == sent ? 1 :	/* nothing should come */
-		       response(c->query, worker)->size - c->got;
-		n = read(c->fd, buf, left < sizeof(buf) ? left : sizeof(buf));
-		if (n < 0 && errno == EAGAIN)
-			return;
-		if (n < 0)
-			die("worker %u: %s", worker, strerror(errno));
-		if (!n)
-			die("worker %u closed the connection", worker);
-		if (c->query == sent)
-			die("worker %u sent more than was asked", worker);
-		for (i = 0; i < (uint64_t)n && c->got + i < sizeof(c->head);
-		     i++)
-			((char *)&c->head)[c->got + i] = buf[i];
-		c->got += n;
-		r = response(c->query, worker);
-		if (c->got < r->size)
-			continue;
-		check_head(c, worker);
-		r->took_ns = now_ns() - queries[c->query].sent_ns;
-		if (!--queries[c->query].waiting)
+	for (i = 0; i < opt.queries; i++) {
+		struct response *r = response(i, c->worker);
+
+		receive(c, &head, sizeof(head), 0);
+		if (le32toh(head.magic) != WIRE_MAGIC ||
+		    le64toh(head.id) != i || le32toh(head.size) != r->size)
+			die("worker %u answered query %u with something else",
+			    c->worker, i);
+		/* for TCP: counted and thrown away */
+		if (r->size > sizeof(head))
+			receive(c, NULL, r->size - sizeof(head), MSG_TRUNC);
+		r->took_ns = now_ns() - queries[i].sent_ns;
+		pthread_mutex_lock(&lock);
+		if (!--queries[i].waiting) {
 			done++;
-		c->query++;
-		c->got = 0;
+			pthread_cond_signal(&all_in);
+		}
+		pthread_mutex_unlock(&lock);
 	}
+	return NULL;
 }
 
-static void read_background(struct conn *c)
+static void *take_background(void *arg)
 {
-	static char buf[1 << 20];
-	ssize_t n;
+	const struct conn *c = arg;
 
-	while ((n = read(c->fd, buf, sizeof(buf))) > 0)
-		c->background += n;
-	if (n == 0 || errno != EAGAIN)
-		die("a background flow ended: %s",
-		    n ? strerror(errno) : "closed by the worker");
+	for (;;)	/* until the process ends */
+		receive(c, NULL, 1u << 30, MSG_TRUNC);
+	return NULL;
 }
 
-static int connect_to(const struct sockaddr_in *sa, unsigned int i)
+static uint64_t bytes_received(int fd)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = i };
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len))
+		die("TCP_INFO: %s", strerror(errno));
+	return info.tcpi_bytes_received;
+}
+
+static uint64_t background_received(void)
+{
+	uint64_t sum = 0;
+	unsigned int i;
+
+	for (i = opt.workers; i < opt.workers + opt.background; i++)
+		sum += bytes_received(conns[i].fd);
+	return sum;
+}
+
+static int connect_to(const struct sockaddr_in *sa, unsigned int worker)
+{
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
@@ -254,29 +262,41 @@ static int connect_to(const struct sockaddr_in *sa, unsigned int i)
 		set_cc(fd, opt.cc);
 	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY");
 	if (connect(fd, (const struct sockaddr *)sa, sizeof(*sa)))
-		die("connecting to worker %u: %s", i % opt.workers,
-		    strerror(errno));
-	/* blocking until here: the handshake is not part of the run */
-	if (fcntl(fd, F_SETFL, O_NONBLOCK))
-		die("fcntl: %s", strerror(errno));
-	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &ev))
-		die("epoll_ctl: %s", strerror(errno));
+		die("connecting to worker %u: %s", worker, strerror(errno));
 	return fd;
 }
 
 static void start(void)
 {
 	uint64_t step = opt.align_ms * 1e6;
-	unsigned int i;
+	unsigned int i, all = opt.workers + opt.background;
+	struct rlimit files;
+	pthread_attr_t attr;
+	int err;
 
-	for (i = 0; i < opt.workers + opt.background; i++)
-		conns[i].fd = connect_to(&opt.worker[i % opt.workers], i);
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+	for (i = 0; i < all; i++) {
+		conns[i].worker = i % opt.workers;
+		conns[i].fd = connect_to(&opt.worker[conns[i].worker],
+					 conns[i].worker);
+	}
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 128 * 1024);
+	for (i = 0; i < all; i++) {
+		err = pthread_create(&conns[i].thread, &attr, i < opt.workers ?
+				     take_answers : take_background,
+				     &conns[i]);
+		if (err)
+			die("pthread_create: %s", strerror(err));
+	}
 	start_ns = now_ns();
 	if (step) {
 		start_ns = (start_ns / step + 1) * step;
 		sleep_until(start_ns);
 	}
-	for (i = opt.workers; i < opt.workers + opt.background; i++) {
+	for (i = opt.workers; i < all; i++) {
 		const struct request req = {
 			.magic = htole32(WIRE_MAGIC),
 			.flags = htole32(WIRE_ENDLESS),
@@ -287,41 +307,11 @@ static void start(void)
 	}
 }
 
-static void run(void)
-{
-	struct epoll_event evs[64];
-	uint64_t ticks;
-	int n, i;
-
-	send_due();
-	while (done < opt.queries) {
-		n = epoll_wait(epoll_fd, evs, 64, -1);
-		if (n < 0 && errno != EINTR)
-			die("epoll_wait: %s", strerror(errno));
-		for (i = 0; i < n; i++) {
-			unsigned int c = evs[i].data.u32;
-
-			if (c == UINT32_MAX) {
-				if (read(timer_fd, &ticks, sizeof(ticks)) < 0)
-					continue;
-			} else if (c < opt.workers) {
-				read_answers(&conns[c], c);
-			} else {
-				read_background(&conns[c]);
-			}
-		}
-		send_due();
-	}
-}
-
 static void report(uint64_t end_ns)
 {
-	uint64_t background = 0;
-	unsigned int q, w, i;
+	uint64_t background = background_received();
+	unsigned int q, w;
 	FILE *f;
-
-	for (i = opt.workers; i < opt.workers + opt.background; i++)
-		background += conns[i].background;
 
 	f = fopen(opt.out, "w");
 	if (!f)
@@ -445,24 +435,14 @@ static void options(int argc, char **argv)
 
 int aggregate_main(int argc, char **argv)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = UINT32_MAX };
-	unsigned int i;
-
 	options(argc, argv);
 	queries = zalloc(opt.queries, sizeof(*queries));
 	responses = zalloc((size_t)opt.queries * opt.workers,
 			   sizeof(*responses));
 	conns = zalloc(opt.workers + opt.background, sizeof(*conns));
 	draw_all();
-	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (epoll_fd < 0 || timer_fd < 0 ||
-	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, timer_fd, &ev))
-		die("epoll, timerfd: %s", strerror(errno));
 	start();
 	run();
 	report(now_ns());
-	for (i = 0; i < opt.workers + opt.background; i++)
-		close(conns[i].fd);
 	return 0;
 }

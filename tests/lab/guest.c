@@ -182,7 +182,7 @@ static void offer_module(const char *module)
 
 static pid_t start(const char *cwd)
 {
-	const struct rlimit files = { 65536, 65536 };
+	const struct rlimit files = { 1024, 65536 };
 	char script[PATH_MAX + 16];
 	sigset_t none;
 	pid_t pid;

@@ -1,0 +1,222 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""Runs scenarios in the lab and reports: what `make bench` calls.
+
+Every job is a boot of the lab kernel of its own, so that it depends on nothing
+but the scenario, the algorithm and the seed. As many run side by side as there
+are processors.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import report  # noqa: E402
+import scenario as scenarios  # noqa: E402
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+LAB = os.path.join(ROOT, "tests", "lab", "lab")
+TOPOLOGY = os.path.join(ROOT, "bench", "topology.py")
+# the least of a guest, and what each host in it adds
+GUEST_MB, HOST_MB = 448, 4
+
+
+class Progress:
+    """How far it is: one line, rewritten on a terminal, else now and then."""
+
+    def __init__(self, total):
+        self.total, self.done, self.start = total, 0, time.monotonic()
+        self.shown = -100.0
+        self.lock = threading.Lock()
+
+    def step(self, text):
+        with self.lock:
+            self.done += 1
+            now = time.monotonic()
+            line = "[%d/%d] %3.0f s  %s" % (self.done, self.total,
+                                            now - self.start, text)
+            if sys.stdout.isatty():
+                end = "\n" if self.done == self.total else ""
+                print("\r\033[K" + line, end=end, flush=True)
+            elif now - self.shown >= 10 or self.done == self.total:
+                self.shown = now
+                print(line, flush=True)
+
+
+class JobError(Exception):
+    """A job failed; holds what it said."""
+
+
+def run_job(job):
+    """Boots the lab for one job; its results are in job["directory"]."""
+    directory = job["directory"]
+    os.makedirs(directory)
+    job_file = os.path.join(directory, "job.json")
+    with open(job_file, "w") as f:
+        json.dump(job, f, indent=1, sort_keys=True)
+    mem = GUEST_MB + HOST_MB * job["point"]["fan_in"]
+    done = subprocess.run(
+        [LAB, "run", "--out", directory, "--module", job["module"],
+         "--seed", str(job["seed"]), "--mem", str(mem), "--",
+         "/usr/bin/python3", TOPOLOGY, job_file],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        raise JobError("%s failed (%d):\n%s" % (
+            job["text"], done.returncode,
+            done.stdout.decode(errors="replace")))
+
+
+def run_all(jobs, workers):
+    """Runs the jobs side by side; the first failure ends the rest."""
+    progress = Progress(len(jobs))
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        futures = {pool.submit(run_job, job): job for job in jobs}
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                future.result()
+                progress.step(futures[future]["text"])
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def check_fidelity(scenario, point, link):
+    """Names every way in which the emulated link is not what it should be."""
+    frame_us = 1514 * 8 / point["rate_mbps"]
+    rtt_us = 2 * point["host_delay_us"]
+    wrong = []
+    if abs(link["rate_mbps"] / point["rate_mbps"] - 1) > 0.005:
+        wrong.append("rate %.2f Mbit/s, not %s within 0.5 %%"
+                     % (link["rate_mbps"], point["rate_mbps"]))
+    if abs(link["base_rtt_us"] / rtt_us - 1) > 0.05:
+        wrong.append("base RTT %.1f us, not %.1f within 5 %%"
+                     % (link["base_rtt_us"], rtt_us))
+    if link["mark_us"] is None:
+        wrong.append("marking threshold not found: all packets were marked, "
+                     "or none")
+    elif link["longest_unmarked_us"] > point["mark_us"] + frame_us or \
+            link["shortest_marked_us"] < point["mark_us"] - frame_us:
+        wrong.append(
+            "marking threshold between %.1f and %.1f us, not %s us within one "
+            "packet of %.1f us" % (
+                min(link["longest_unmarked_us"], link["shortest_marked_us"]),
+                max(link["longest_unmarked_us"], link["shortest_marked_us"]),
+                point["mark_us"], frame_us))
+    if wrong:
+        raise JobError("scenario %s, %s: the emulated link is not as "
+                       "described:\n  %s" % (
+                           scenario["name"], scenarios.label(scenario, point),
+                           "\n  ".join(wrong)))
+
+
+def make_jobs(scenario, raw, module):
+    """Checks, loads and one traced load of a scenario, as lists of jobs."""
+    checks, loads = {}, {}
+    for point in scenarios.points(scenario):
+        bare = scenarios.without_slack(point)
+        where = scenarios.label(scenario, bare)
+        base = os.path.join(raw, scenario["name"], where)
+        checks[where] = {
+            "do": "check", "point": bare, "seed": 1, "module": module,
+            "directory": os.path.join(base, "link"),
+            "text": "%s %s: checking the link" % (scenario["name"], where)}
+        for algorithm in scenario["algorithms"]:
+            # Others never see a deadline: one run is judged at every slack.
+            slack = point["slack"] \
+                if algorithm in scenarios.WITH_DEADLINES else 1.0
+            for seed in range(1, scenario["seeds"] + 1):
+                name = report.run_name(algorithm, point["slack"], seed)
+                loads[where, name] = {
+                    "do": "load", "point": bare, "algorithm": algorithm,
+                    "seed": seed, "slack": slack, "module": module,
+                    "directory": os.path.join(base, name),
+                    "text": "%s %s: %s" % (scenario["name"], where, name)}
+    traced = []
+    if "d2tcp" in scenario["algorithms"]:
+        middle = list(scenarios.points(scenario))
+        middle = middle[len(middle) // 4]
+        name = report.run_name("d2tcp", middle["slack"], 1)
+        where = scenarios.label(scenario, scenarios.without_slack(middle))
+        job = dict(loads[where, name], trace=True)
+        job["directory"] = os.path.join(raw, scenario["name"], "trace")
+        job["text"] += " (traced)"
+        traced = [job]
+    return list(checks.values()), list(loads.values()), traced
+
+
+def module_path():
+    release = subprocess.run(
+        ["make", "-s", "ARCH=um", "-C", subprocess.run(
+            [LAB, "kdir"], check=True, stdout=subprocess.PIPE
+        ).stdout.decode().strip(), "kernelrelease"],
+        check=True, stdout=subprocess.PIPE).stdout.decode().strip()
+    return os.path.join(ROOT, "build", "module-" + release, "tcp_d2tcp.ko")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--set", default="default", metavar="SET",
+                        help="default, full or night")
+    parser.add_argument("--scenario", default="", metavar="NAME",
+                        help="this one only")
+    parser.add_argument("--out", default=os.path.join(ROOT, "bench", "out"),
+                        metavar="DIR", help="where results go (bench/out)")
+    parser.add_argument("--seeds", type=int, metavar="N",
+                        help="instead of the scenario's number of seeds")
+    args = parser.parse_args()
+    if args.set not in scenarios.SETS:
+        parser.error("--set %s: there are %s" % (args.set,
+                                                 ", ".join(scenarios.SETS)))
+    if args.seeds is not None and args.seeds < 1:
+        parser.error("--seeds: a whole number from 1")
+
+    started = time.monotonic()
+    chosen = []
+    for name in [args.scenario] if args.scenario else scenarios.names():
+        scenario = scenarios.load(name, args.set)
+        if scenario:
+            if args.seeds:
+                scenario["seeds"] = args.seeds
+            chosen.append(scenario)
+        elif args.scenario:
+            raise scenarios.ScenarioError(
+                "scenario %s is not in set %s" % (name, args.set))
+
+    out = os.path.abspath(args.out)
+    raw = os.path.join(out, "raw")
+    shutil.rmtree(raw, ignore_errors=True)
+    report.remove(out)
+    os.makedirs(raw)
+    module = module_path()
+    workers = len(os.sched_getaffinity(0))
+    work = [make_jobs(scenario, raw, module) for scenario in chosen]
+    run_all([job for checks, _, _ in work for job in checks], workers)
+    for scenario, (checks, _, _) in zip(chosen, work):
+        for job in checks:
+            with open(os.path.join(job["directory"], "link.json")) as f:
+                check_fidelity(scenario, job["point"], json.load(f))
+    run_all([job for _, loads, traced in work for job in loads + traced],
+            workers)
+    report.write(chosen, raw, out)
+    print("\n%d runs in %.0f s; report: %s" % (
+        sum(len(loads) for _, loads, _ in work), time.monotonic() - started,
+        os.path.relpath(os.path.join(out, "index.html"))))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (JobError, scenarios.ScenarioError) as error:
+        print("bench: %s" % error, file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("\nbench: interrupted", file=sys.stderr)
+        sys.exit(130)
