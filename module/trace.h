@@ -9,6 +9,7 @@
 #define D2TCP_TRACE_H
 
 #include <linux/ipv6.h>
+#include <linux/tcp.h>
 #include <linux/tracepoint.h>
 #include <net/inet_sock.h>
 #include <net/ipv6.h>
@@ -18,8 +19,9 @@
  * alpha, p	2^-20
  * d		2^-8
  * before, after	the window in 2^-8 packets
- * loss		1: halved after a loss; alpha, d and p had no part in it
  * bytes, left	the most urgent prefix, left in ns; 0, 0 without a deadline
+ * srtt, mss	in 1/8 us and bytes: with bytes, left and before they give d
+ * loss		1: halved after a loss; alpha, d and p had no part in it
  */
 TRACE_EVENT(d2tcp_cut,
 
@@ -37,6 +39,8 @@ TRACE_EVENT(d2tcp_cut,
 		__field(u32, d)
 		__field(u32, p)
 		__field(u32, bytes)
+		__field(u32, srtt)
+		__field(u32, mss)
 		__field(u16, sport)
 		__field(u16, dport)
 		__field(u16, family)
@@ -57,6 +61,8 @@ TRACE_EVENT(d2tcp_cut,
 		__entry->d = d;
 		__entry->p = p;
 		__entry->bytes = bytes;
+		__entry->srtt = tcp_sk(sk)->srtt_us;
+		__entry->mss = tcp_sk(sk)->mss_cache;
 		__entry->sport = ntohs(inet->inet_sport);
 		__entry->dport = ntohs(inet->inet_dport);
 		__entry->family = sk->sk_family;
@@ -77,11 +83,11 @@ TRACE_EVENT(d2tcp_cut,
 		memcpy(__entry->daddr, &addr, sizeof(addr));
 	),
 
-	TP_printk("saddr=%pI6c sport=%u daddr=%pI6c dport=%u alpha=%u d=%u p=%u before=%llu after=%llu bytes=%u left=%lld loss=%u",
+	TP_printk("saddr=%pI6c sport=%u daddr=%pI6c dport=%u alpha=%u d=%u p=%u before=%llu after=%llu bytes=%u left=%lld srtt=%u mss=%u loss=%u",
 		  __entry->saddr, __entry->sport, __entry->daddr,
 		  __entry->dport, __entry->alpha, __entry->d, __entry->p,
 		  __entry->before, __entry->after, __entry->bytes,
-		  __entry->left, __entry->loss)
+		  __entry->left, __entry->srtt, __entry->mss, __entry->loss)
 );
 
 #endif /* D2TCP_TRACE_H */

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A small test harness, for host tests and for those inside a kernel.
+ *
+ *	TEST(what it shows) { CHECK(a == b, "a %d", a); }
+ *	int main(int argc, char **argv) { return run_tests(argc, argv); }
+ *
+ * Prints TAP: a line per test, and the plan at the end, so that a program that
+ * dies early is seen to have. A test stops at its first failed CHECK. With an
+ * argument only tests whose name contains it run. A test may SKIP().
+ */
+#ifndef HARNESS_H
+#define HARNESS_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct test {
+	const char *name;
+	void (*run)(void);
+	struct test *next;
+};
+
+static struct test *first_test, **last_test = &first_test;
+static jmp_buf test_end;
+static unsigned long checks;
+
+#define CAT_(a, b) a##b
+#define CAT(a, b) CAT_(a, b)
+
+/* Tests run in the order in which they stand. */
+#define TEST(name) TEST_(#name, CAT(test_, __LINE__))
+#define TEST_(text, id)							\
+	static void id(void);						\
+	__attribute__((constructor)) static void CAT(id, _add)(void)	\
+	{								\
+		static struct test t = { text, id, NULL };		\
+									\
+		*last_test = &t;					\
+		last_test = &t.next;					\
+	}								\
+	static void id(void)
+
+__attribute__((format(printf, 4, 5), unused))
+static void check_failed(const char *file, int line, const char *what,
+			 const char *fmt, ...)
+{
+	va_list ap;
+
+	printf("# %s:%d: %s: ", file, line, what);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	printf("\n");
+	longjmp(test_end, 1);
+}
+
+#define CHECK(cond, ...)						\
+	do {								\
+		checks++;						\
+		if (!(cond))						\
+			check_failed(__FILE__, __LINE__, #cond,		\
+				     __VA_ARGS__);			\
+	} while (0)
+
+#define CHECK_EQ(a, b)							\
+	do {								\
+		long long a_ = (long long)(a), b_ = (long long)(b);	\
+									\
+		checks++;						\
+		if (a_ != b_)						\
+			check_failed(__FILE__, __LINE__, #a " == " #b,	\
+				     "%lld, not %lld", a_, b_);		\
+	} while (0)
+
+static int run_tests(int argc, char **argv)
+{
+	/* volatile: they live across longjmp() */
+	volatile unsigned int n = 0, bad = 0;
+	volatile unsigned long before;
+	struct test *volatile t;
+	volatile int end;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (t = first_test; t; t = t->next) {
+		if (argc > 1 && !strstr(t->name, argv[1]))
+			continue;
+		before = checks;
+		n++;
+		end = setjmp(test_end);
+		if (!end)
+			t->run();
+		if (!end && checks == before) {
+			/* a test that asserts nothing is no test */
+			printf("# nothing was checked\n");
+			end = 1;
+		}
+		printf("%sok %u - %s\n", end ? "not " : "", n, t->name);
+		bad += !!end;
+	}
+	printf("1..%u\n", n);
+	return bad || !n;
+}
+
+#endif /* HARNESS_H */

@@ -1,0 +1,685 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The congestion control on the wire, against a scripted peer: bit by bit with
+ * a reference model of the law, within a packet of the kernel's own dctcp,
+ * losses, the echo of CE, and messages that are outstanding.
+ */
+#include "kernel.h"
+#include "model.h"
+#include "peer.h"
+
+#define MS	1000000ull
+
+static struct peer peer;
+
+/* --- the module's own tracepoint ------------------------------------------ */
+
+struct cut {
+	unsigned int sport, alpha, d, p, bytes, srtt, mss, loss;
+	unsigned long long before, after;
+	long long left;
+};
+
+static FILE *trace_pipe;
+
+static void trace_on(void)
+{
+	int fd;
+
+	if (trace_pipe)
+		return;
+	CHECK_EQ(write_file("/sys/kernel/tracing/events/d2tcp/d2tcp_cut/enable",
+			    "1"), 0);
+	fd = open("/sys/kernel/tracing/trace_pipe", O_RDONLY | O_NONBLOCK);
+	CHECK(fd >= 0, "trace_pipe: %s", strerror(errno));
+	trace_pipe = fdopen(fd, "r");
+}
+
+/* The next cut of the socket under test. */
+static bool next_cut(struct cut *c)
+{
+	char line[512], *s;
+
+	clearerr(trace_pipe);
+	while (fgets(line, sizeof(line), trace_pipe)) {
+		s = strstr(line, " sport=");
+		if (!s || sscanf(s, " sport=%u daddr=%*s dport=%*u alpha=%u "
+				 "d=%u p=%u before=%llu after=%llu bytes=%u "
+				 "left=%lld srtt=%u mss=%u loss=%u",
+				 &c->sport, &c->alpha, &c->d, &c->p,
+				 &c->before, &c->after, &c->bytes, &c->left,
+				 &c->srtt, &c->mss, &c->loss) != 11)
+			continue;
+		if (c->sport == peer.port)
+			return true;
+	}
+	return false;
+}
+
+/* --- bit by bit ------------------------------------------------------------ */
+
+static const struct cut *traced;	/* what the module says of this cut */
+static uint64_t due_ns, clock_before;
+static uint32_t message_end, acked_to;
+
+/* d from what went into it; the inputs are checked against what is known. */
+static uint32_t urgency(const struct model *m, void *arg)
+{
+	(void)arg;
+	if (!due_ns)
+		return D_ONE;
+	CHECK_EQ(traced->bytes, message_end - acked_to);
+	CHECK_EQ(traced->mss, PEER_MSS);
+	CHECK(traced->left >= (int64_t)(due_ns - clock_ns()) &&
+	      traced->left <= (int64_t)(due_ns - clock_before),
+	      "left %lld", traced->left);
+	return model_d(traced->bytes, traced->left, traced->srtt, m->before,
+		       traced->mss);
+}
+
+static void ack_and_compare(struct model *m, uint32_t una, bool ece)
+{
+	struct d2tcp_info info;
+	uint32_t nxt = peer.nxt;
+	struct cut c;
+	bool cut;
+
+	acked_to = una;
+	clock_before = clock_ns();
+	peer_ack(&peer, una, ece);
+	cut = next_cut(&c);
+	traced = &c;
+	CHECK_EQ(cut, ece && !(m->cwr && (int32_t)(una - m->high_seq) <= 0));
+	model_ack(m, una, nxt, 1, ece, urgency, NULL);
+	CHECK_EQ(m->cut, cut);
+	if (cut) {
+		double real = exp2(log2((double)m->alpha / ONE) * m->d / 256);
+
+		CHECK_EQ(c.alpha, m->alpha);
+		CHECK_EQ(c.d, m->d);
+		CHECK_EQ(c.p, m->p);
+		CHECK_EQ(c.before, m->before);
+		CHECK_EQ(c.after, m->after);
+		CHECK_EQ(c.loss, 0);
+		/* and the law itself, in real numbers */
+		if (m->after > 512)
+			CHECK(fabs((double)c.after -
+				   (double)c.before * (1 - real / 2)) <=
+			      1 + 3e-5 * (double)c.before, "%llu to %llu",
+			      c.before, c.after);
+	}
+	info = get_info(peer.sock);
+	CHECK_EQ(info.alpha, m->alpha);
+	if (!m->cwr) {
+		CHECK_EQ(tcp_info(peer.sock).tcpi_snd_cwnd, m->cwnd);
+		CHECK_EQ(info.cwnd, model_window(m));
+	}
+}
+
+/*
+ * Up to `flights` round trips; each ACK is marked with a chance that changes
+ * from flight to flight, and falls to nothing now and then.
+ */
+static unsigned int follow(unsigned int seed, unsigned int flights)
+{
+	unsigned int f, chance, cuts = 0;
+	struct segment s;
+	struct model m;
+	uint32_t end;
+
+	trace_on();
+	peer_open(&peer, "d2tcp", true, NULL);
+	model_start(&m, peer.nxt, 10);
+	if (due_ns) {
+		due_ns += clock_ns();
+		CHECK_OK(set_deadline(peer.sock, due_ns, 3000000, 0));
+		message_end = peer.nxt + 3000000;
+	}
+	peer_write(&peer, 3000000);
+	srand(seed);
+	for (f = 0; f < flights; f++) {
+		chance = rand() % 3 ? 0 : rand() % 100;
+		peer_drain(&peer);
+		sleep_us(1000);
+		end = peer.nxt;
+		while (peer.count && seq_before(peer.in[peer.first].seq, end)) {
+			CHECK(peer_data(&peer, &s), "no data");
+			/* nothing is said after the deadline */
+			if (due_ns && clock_ns() + MS > due_ns)
+				goto out;
+			ack_and_compare(&m, s.seq + s.len,
+					(unsigned int)rand() % 100 < chance);
+			cuts += m.cut;
+		}
+	}
+out:
+	peer_close(&peer);
+	return cuts;
+}
+
+TEST(without a deadline every ACK agrees with the model bit by bit)
+{
+	unsigned int seed, cuts = 0;
+
+	due_ns = 0;
+	for (seed = 1; seed <= 12; seed++)
+		cuts += follow(seed, 60);
+	printf("# %u cuts\n", cuts);
+	CHECK(cuts > 100, "%u", cuts);
+}
+
+TEST(with a deadline every ACK agrees with the model bit by bit)
+{
+	/* from hopeless to idle: d at both ends and between */
+	static const unsigned int ms[] = { 20, 40, 80, 160, 320, 1000, 100000 };
+	unsigned int seed, i, cuts = 0;
+
+	for (i = 0; i < sizeof(ms) / sizeof(ms[0]); i++) {
+		for (seed = 1; seed <= 3; seed++) {
+			due_ns = ms[i] * MS;
+			cuts += follow(100 * i + seed, 60);
+		}
+	}
+	printf("# %u cuts\n", cuts);
+	CHECK(cuts > 100, "%u", cuts);
+}
+
+static void set_param(const char *name, const char *value)
+{
+	char path[128];
+	int err;
+
+	snprintf(path, sizeof(path), "/sys/module/tcp_d2tcp/parameters/%s",
+		 name);
+	err = write_file(path, value);
+	CHECK(!err, "%s = %s: %s", name, value, strerror(err));
+}
+
+TEST(near deadlines yield less than far ones and none is between)
+{
+	/* 3 MB at 11 packets a round trip: 100 ms and more */
+	static const struct {
+		uint64_t ms;
+		uint32_t d;
+	} flow[] = { { 20, 512 }, { 0, 256 }, { 5000, 128 } };
+	uint64_t after[3];
+	struct segment s;
+	struct cut c;
+	int i;
+
+	trace_on();
+	set_param("alpha_on_init", "600000");
+	for (i = 0; i < 3; i++) {
+		peer_open(&peer, "d2tcp", true, NULL);
+		if (flow[i].ms)
+			CHECK_OK(set_deadline(peer.sock, flow[i].ms * MS,
+					      3000000, D2TCP_F_RELATIVE));
+		peer_write(&peer, 3000000);
+		sleep_us(1000);
+		CHECK(peer_data(&peer, &s), "no data");
+		/* the first: there is no round trip to compute d from */
+		peer_ack(&peer, s.seq + s.len, false);
+		CHECK(peer_data(&peer, &s), "no data");
+		peer_ack(&peer, s.seq + s.len, true);
+		CHECK(next_cut(&c), "no cut");
+		CHECK_EQ(c.before, 11 * 256);
+		CHECK_EQ(c.d, flow[i].d);
+		after[i] = c.after;
+		peer_close(&peer);
+	}
+	set_param("alpha_on_init", "1048576");
+	CHECK(after[0] > after[1] && after[1] > after[2], "%llu, %llu, %llu",
+	      (unsigned long long)after[0], (unsigned long long)after[1],
+	      (unsigned long long)after[2]);
+}
+
+/* --- beside the kernel's dctcp --------------------------------------------- */
+
+#define FLIGHTS	60
+
+/* cwnd after each flight; flights in which all ACKs carry ECE are marked */
+static void beside(const char *cc, const bool *marked, const bool *lossy,
+		   uint32_t *cwnd)
+{
+	uint32_t end, sack[2], hole;
+	struct segment s;
+	unsigned int f;
+
+	peer_open(&peer, cc, true, NULL);
+	peer_write(&peer, 4000000);
+	for (f = 0; f < FLIGHTS; f++) {
+		peer_drain(&peer);
+		sleep_us(1000);
+		end = peer.nxt;
+		hole = 0;
+		while (peer.count && seq_before(peer.in[peer.first].seq, end)) {
+			CHECK(peer_data(&peer, &s), "no data");
+			if (lossy[f] && !hole) {
+				/* the first of the flight is lost */
+				hole = s.seq;
+				sack[0] = s.seq + s.len;
+				continue;
+			}
+			if (!hole) {
+				peer_ack(&peer, s.seq + s.len, marked[f]);
+				continue;
+			}
+			sack[1] = s.seq + s.len;
+			peer_send(&peer, TH_ACK, 0, hole, sack, 1, 0);
+			peer_drain(&peer);
+		}
+		if (hole) {
+			/* the retransmission has arrived */
+			sleep_us(1000);
+			peer_ack(&peer, end, false);
+		}
+		cwnd[f] = tcp_info(peer.sock).tcpi_snd_cwnd;
+	}
+	peer_close(&peer);
+}
+
+/*
+ * dctcp rounds each cut down to whole packets, and alpha to 10 bits, so its
+ * window may stay up to a packet larger at each cut; d2tcp keeps the fraction.
+ */
+static void compare_with_dctcp(const bool *marked, const bool *lossy)
+{
+	uint32_t ours[FLIGHTS], theirs[FLIGHTS], most = 0, cuts = 0;
+	unsigned int f;
+
+	beside("dctcp", marked, lossy, theirs);
+	beside("d2tcp", marked, lossy, ours);
+	for (f = 0; f < FLIGHTS; f++) {
+		cuts += marked[f] || lossy[f];
+		/* in the flight after a cut the window is on its way down */
+		if (f && (marked[f] || marked[f - 1] || lossy[f]))
+			continue;
+		if (theirs[f] > most)
+			most = theirs[f];
+		CHECK(ours[f] <= theirs[f] + 1 &&
+		      theirs[f] <= ours[f] + (cuts > 1 ? cuts : 1),
+		      "flight %u: %u, dctcp %u, after %u cuts", f, ours[f],
+		      theirs[f], cuts);
+	}
+	CHECK(most >= 20, "the windows stayed at %u", most);
+}
+
+TEST(without a deadline the window is within a packet of dctcp after a cut)
+{
+	bool marked[FLIGHTS], lossy[FLIGHTS] = { 0 };
+	unsigned int f;
+
+	/* alpha and window at the cut differ from one to the next */
+	for (f = 1; f < 7; f++) {
+		memset(marked, 0, sizeof(marked));
+		marked[f] = true;
+		compare_with_dctcp(marked, lossy);
+	}
+}
+
+TEST(and of dctcp after a loss)
+{
+	bool marked[FLIGHTS] = { 0 }, lossy[FLIGHTS] = { 0 };
+	unsigned int f;
+
+	for (f = 1; f < 7; f++) {
+		lossy[f] = true;
+		compare_with_dctcp(marked, lossy);
+		lossy[f] = false;
+	}
+}
+
+TEST(and no more than a packet per cut after many)
+{
+	bool marked[FLIGHTS] = { 0 }, lossy[FLIGHTS] = { 0 };
+	unsigned int f;
+
+	for (f = 3; f < FLIGHTS; f += 8)
+		marked[f] = true;
+	compare_with_dctcp(marked, lossy);
+	lossy[12] = true;
+	lossy[34] = true;
+	compare_with_dctcp(marked, lossy);
+}
+
+/* --- losses ------------------------------------------------------------------ */
+
+static void grow(unsigned int flights)
+{
+	struct segment s;
+	uint32_t end;
+
+	while (flights--) {
+		peer_drain(&peer);
+		sleep_us(1000);
+		end = peer.nxt;
+		while (peer.count && seq_before(peer.in[peer.first].seq, end) &&
+		       peer_data(&peer, &s))
+			peer_ack(&peer, s.seq + s.len, false);
+	}
+}
+
+TEST(a loss halves the window whatever the deadline)
+{
+	static const uint64_t ms[] = { 0, 30, 5000 };
+	uint32_t sack[2], hole, cwnd;
+	struct segment s;
+	struct cut c;
+	int i, n;
+
+	trace_on();
+	for (i = 0; i < 3; i++) {
+		peer_open(&peer, "d2tcp", true, NULL);
+		if (ms[i])
+			CHECK_OK(set_deadline(peer.sock, ms[i] * MS, 3000000,
+					      D2TCP_F_RELATIVE));
+		peer_write(&peer, 3000000);
+		grow(2);
+		cwnd = tcp_info(peer.sock).tcpi_snd_cwnd;
+		CHECK(cwnd >= 20, "%u", cwnd);
+		CHECK(peer_data(&peer, &s), "no data");
+		hole = s.seq;
+		sack[0] = s.seq + s.len;
+		for (n = 0; n < 5; n++) {
+			CHECK(peer_data(&peer, &s), "no data");
+			sack[1] = s.seq + s.len;
+			peer_send(&peer, TH_ACK, 0, hole, sack, 1, 0);
+		}
+		peer_drain(&peer);
+		CHECK_EQ(tcp_info(peer.sock).tcpi_ca_state, TCP_CA_Recovery);
+		CHECK_EQ(tcp_info(peer.sock).tcpi_snd_ssthresh, cwnd / 2);
+		CHECK(next_cut(&c), "no cut was traced");
+		CHECK_EQ(c.loss, 1);
+		CHECK_EQ(c.before, cwnd * 256);
+		CHECK_EQ(c.after, cwnd / 2 * 256);
+		CHECK(!next_cut(&c), "a second cut was traced");
+		peer_close(&peer);
+	}
+}
+
+TEST(a timeout halves ssthresh and starts over with one packet)
+{
+	struct tcp_info info;
+	uint32_t cwnd;
+
+	peer_open(&peer, "d2tcp", true, NULL);
+	CHECK_OK(set_deadline(peer.sock, 5000 * MS, 3000000, D2TCP_F_RELATIVE));
+	peer_write(&peer, 3000000);
+	grow(2);
+	cwnd = tcp_info(peer.sock).tcpi_snd_cwnd;
+	for (int i = 0; i < 100; i++) {
+		sleep_us(10000);
+		peer_drain(&peer);
+		info = tcp_info(peer.sock);
+		if (info.tcpi_ca_state == TCP_CA_Loss)
+			break;
+	}
+	CHECK_EQ(info.tcpi_ca_state, TCP_CA_Loss);
+	CHECK_EQ(info.tcpi_snd_cwnd, 1);
+	CHECK_EQ(info.tcpi_snd_ssthresh, cwnd / 2);
+	peer_close(&peer);
+}
+
+/* --- with and without ECN ---------------------------------------------------- */
+
+TEST(data packets are ECT with ECN and not without)
+{
+	struct segment s;
+	int ecn, n;
+
+	for (ecn = 0; ecn < 2; ecn++) {
+		peer_open(&peer, "d2tcp", ecn, NULL);
+		CHECK_EQ(get_info(peer.sock).flags, ecn ? D2TCP_INFO_ECN :
+			 D2TCP_INFO_FALLBACK);
+		peer_write(&peer, 100000);
+		for (n = 0; n < 10; n++) {
+			CHECK(peer_data(&peer, &s), "no data");
+			CHECK_EQ(s.ecn, ecn ? 2 : 0);
+			peer_ack(&peer, s.seq + s.len, false);
+		}
+		peer_close(&peer);
+	}
+}
+
+TEST(without ECN the window is that of Reno and ECE means nothing)
+{
+	uint32_t cwnd[2][30];
+	struct segment s;
+	int i, n;
+
+	for (i = 0; i < 2; i++) {
+		peer_open(&peer, i ? "reno" : "d2tcp", false, NULL);
+		if (!i)
+			CHECK_OK(set_deadline(peer.sock, 5 * MS, 3000000,
+					      D2TCP_F_RELATIVE));
+		peer_write(&peer, 3000000);
+		for (n = 0; n < 30; n++) {
+			CHECK(peer_data(&peer, &s), "no data");
+			peer_ack(&peer, s.seq + s.len, n > 10);
+			cwnd[i][n] = tcp_info(peer.sock).tcpi_snd_cwnd;
+		}
+		peer_close(&peer);
+	}
+	CHECK(!memcmp(cwnd[0], cwnd[1], sizeof(cwnd[0])), "they differ");
+	CHECK_EQ(cwnd[0][29], 40);
+}
+
+/*
+ * DCTCP's promise, RFC 8257 section 3.2: of the bytes acknowledged, exactly
+ * those that arrived with CE are acknowledged with ECE, and each ACK speaks for
+ * packets of one kind.
+ */
+static void echo(unsigned int seed, unsigned int chance)
+{
+	static bool ce[1000];
+	uint32_t at = 0, last, base, n, i, acks = 0;
+	bool state = false;
+	struct segment s;
+	char buf[PEER_MSS];
+
+	peer_open(&peer, "d2tcp", true, NULL);
+	base = peer.seq;
+	last = base;
+	srand(seed);
+	for (n = 0; n < 1000; n++) {
+		if ((unsigned int)rand() % 100 < chance)
+			state = !state;
+		ce[n] = state;
+		peer_send(&peer, TH_ACK, state ? 3 : 2, peer.nxt, NULL, 0,
+			  PEER_MSS);
+		while (recv(peer.sock, buf, sizeof(buf), 0) > 0)
+			;
+		if (n == 999)
+			sleep_us(300000);	/* the delayed ACK */
+		while (peer_next(&peer, &s)) {
+			for (i = at; seq_before(last, s.ack); i++) {
+				CHECK_EQ(!!(s.flags & TH_ECE), ce[i]);
+				last += PEER_MSS;
+			}
+			at = i;
+			acks++;
+		}
+	}
+	CHECK_EQ(at, 1000);
+	/* it does delay ACKs, where no change forces one */
+	if (!chance)
+		CHECK(acks < 800, "%u ACKs", acks);
+	peer_close(&peer);
+}
+
+TEST(the receiver echoes CE packet by packet)
+{
+	static const unsigned int chance[] = { 0, 1, 5, 20, 50, 90, 100 };
+	unsigned int i;
+
+	for (i = 0; i < sizeof(chance) / sizeof(chance[0]); i++)
+		echo(i + 1, chance[i]);
+}
+
+/* --- messages that are outstanding ------------------------------------------- */
+
+TEST(several messages are outstanding and settle in order)
+{
+	struct d2tcp_deadline dl;
+	struct d2tcp_info info;
+	uint32_t base;
+	int i;
+
+	peer_open(&peer, "d2tcp", true, NULL);
+	base = peer.nxt;
+	for (i = 0; i < 4; i++) {
+		/* the third is the tightest for its bytes */
+		CHECK_OK(set_deadline(peer.sock, (i == 2 ? 300 : 1000) * MS,
+				      10000, D2TCP_F_RELATIVE));
+		peer_write(&peer, 10000);
+	}
+	info = get_info(peer.sock);
+	CHECK_EQ(info.outstanding, 4);
+	CHECK_EQ(info.merged, 0);
+	CHECK_EQ(info.bytes_left, 30000);
+	CHECK(info.time_left_ns > 200 * (int64_t)MS &&
+	      info.time_left_ns <= 300 * (int64_t)MS, "left %lld",
+	      (long long)info.time_left_ns);
+	dl = get_deadline(peer.sock);
+	CHECK_EQ(dl.bytes, 30000);
+	/* a fifth: one with the fourth, under the tighter of both */
+	CHECK_OK(set_deadline(peer.sock, 200 * MS, 10000, D2TCP_F_RELATIVE));
+	peer_write(&peer, 10000);
+	info = get_info(peer.sock);
+	CHECK_EQ(info.outstanding, 4);
+	CHECK_EQ(info.merged, 1);
+	CHECK_EQ(info.bytes_left, 50000);
+
+	for (i = 1; i <= 10; i++)
+		peer_ack(&peer, base + 1000 * i, false);
+	CHECK_EQ(get_info(peer.sock).met, 1);
+	CHECK_EQ(get_info(peer.sock).outstanding, 3);
+	CHECK_EQ(get_info(peer.sock).bytes_left, 40000);
+	sleep_us(400000);
+	CHECK(get_info(peer.sock).flags & D2TCP_INFO_LATE ||
+	      get_info(peer.sock).time_left_ns > 0, "neither late nor in time");
+	for (; i <= 50; i++)
+		peer_ack(&peer, base + 1000 * i, false);
+	info = get_info(peer.sock);
+	CHECK_EQ(info.outstanding, 0);
+	CHECK_EQ(info.met, 2);		/* the first and the second */
+	CHECK_EQ(info.missed, 2);	/* the third, and the merged ones */
+	peer_close(&peer);
+}
+
+TEST(a FIN neither hides nor completes a message)
+{
+	struct d2tcp_info info;
+	uint32_t base;
+
+	/* of unknown length: all that was written, the FIN not counted */
+	peer_open(&peer, "d2tcp", true, NULL);
+	base = peer.nxt;
+	CHECK_OK(set_deadline_int(peer.sock, 1000000));
+	peer_write(&peer, 3000);
+	CHECK_OK(shutdown(peer.sock, SHUT_WR));
+	CHECK_EQ(get_info(peer.sock).bytes_left, 3000);
+	peer_ack(&peer, base + 2000, false);
+	CHECK_EQ(get_info(peer.sock).bytes_left, 1000);
+	peer_ack(&peer, base + 3000, false);
+	info = get_info(peer.sock);
+	CHECK_EQ(info.outstanding, 0);
+	CHECK_EQ(info.met, 1);
+	peer_ack(&peer, base + 3001, false);
+	CHECK_EQ(get_info(peer.sock).met, 1);
+	peer_close(&peer);
+
+	/* of known length, and never written to its end */
+	peer_open(&peer, "d2tcp", true, NULL);
+	base = peer.nxt;
+	CHECK_OK(set_deadline(peer.sock, 1000 * MS, 5000, D2TCP_F_RELATIVE));
+	peer_write(&peer, 3000);
+	CHECK_OK(shutdown(peer.sock, SHUT_WR));
+	peer_ack(&peer, base + 3001, false);
+	info = get_info(peer.sock);
+	CHECK_EQ(info.outstanding, 1);
+	CHECK_EQ(info.bytes_left, 2000);
+	CHECK_EQ(info.met, 0);
+	peer_close(&peer);
+}
+
+static void arm_early(int fd)
+{
+	CHECK_OK(set_deadline(fd, 1000 * MS, 4000, D2TCP_F_RELATIVE));
+}
+
+TEST(a deadline armed before connect is bound to the first byte)
+{
+	struct d2tcp_info info;
+
+	peer_open(&peer, "d2tcp", true, arm_early);
+	info = get_info(peer.sock);
+	CHECK_EQ(info.outstanding, 1);
+	CHECK_EQ(info.bytes_left, 4000);
+	peer_write(&peer, 6000);
+	peer_ack(&peer, peer.iss + 1 + 3000, false);
+	CHECK_EQ(get_info(peer.sock).bytes_left, 1000);
+	peer_ack(&peer, peer.iss + 1 + 4000, false);
+	CHECK_EQ(get_info(peer.sock).outstanding, 0);
+	CHECK_EQ(get_info(peer.sock).met, 1);
+	peer_close(&peer);
+}
+
+TEST(after the deadline d is late_d)
+{
+	struct d2tcp_info info;
+
+	peer_open(&peer, "d2tcp", true, NULL);
+	CHECK_OK(set_deadline(peer.sock, 0, 100000, D2TCP_F_RELATIVE));
+	peer_write(&peer, 100000);
+	info = get_info(peer.sock);
+	CHECK_EQ(info.imminence, 256);
+	CHECK(info.flags & D2TCP_INFO_LATE, "flags %#x", info.flags);
+	CHECK(!(info.flags & D2TCP_INFO_FEASIBLE), "flags %#x", info.flags);
+	set_param("late_d", "500");
+	CHECK_EQ(get_info(peer.sock).imminence, 500);
+	set_param("late_d", "256");
+	peer_close(&peer);
+}
+
+TEST(the parameters are obeyed)
+{
+	struct segment s;
+	int i;
+
+	set_param("alpha_on_init", "12345");
+	set_param("d_max", "700");
+	set_param("d_min", "100");
+	set_param("shift_g", "0");
+	peer_open(&peer, "d2tcp", true, NULL);
+	CHECK_EQ(get_info(peer.sock).alpha, 12345);
+	CHECK_OK(set_deadline(peer.sock, 100 * 1000 * MS, 1000000,
+			      D2TCP_F_RELATIVE));
+	peer_write(&peer, 1000000);
+	for (i = 0; i < 10; i++) {
+		sleep_us(1000);
+		CHECK(peer_data(&peer, &s), "no data");
+		peer_ack(&peer, s.seq + s.len, i >= 1);
+	}
+	/* g = 1: alpha is the share of the last window alone */
+	CHECK(get_info(peer.sock).alpha >= 900000, "alpha %u",
+	      get_info(peer.sock).alpha);
+	CHECK_EQ(get_info(peer.sock).imminence, 100);
+	CHECK_OK(set_deadline_int(peer.sock, 0));
+	CHECK_OK(set_deadline(peer.sock, MS, 1 << 30, D2TCP_F_RELATIVE));
+	CHECK_EQ(get_info(peer.sock).imminence, 700);
+	peer_close(&peer);
+	set_param("alpha_on_init", "1048576");
+	set_param("d_max", "512");
+	set_param("d_min", "128");
+	set_param("shift_g", "4");
+}
+
+int main(int argc, char **argv)
+{
+	if (system("modprobe tcp_d2tcp")) {
+		printf("Bail out! modprobe tcp_d2tcp failed\n");
+		return 1;
+	}
+	return run_tests(argc, argv);
+}

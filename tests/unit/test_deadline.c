@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * module/deadline.c on the host: single cases, and long random histories
+ * against a model that counts bytes in 64 bits and never wraps.
+ */
+#include <stdint.h>
+
+#include "../harness.h"
+#include "deadline.h"
+
+#define MS	1000000ull
+
+static const u32 starts[] = {
+	0, 1, 1000, 0x7fffff00u, 0x7fffffffu, 0x80000000u, 0xfffff000u,
+	0xffffffffu,
+};
+#define EACH_START(s)							\
+	for (const u32 *at_ = starts; at_ < starts + 8 && ((s) = *at_, 1); at_++)
+
+static unsigned int settle(struct deadline_ring *r, u32 una, u32 wseq,
+			   u64 *last)
+{
+	unsigned int n = 0;
+
+	while (deadline_settle(r, una, wseq, last))
+		n++;
+	return n;
+}
+
+TEST(a message of known length settles when its last byte is acknowledged)
+{
+	u64 due;
+	u32 s;
+
+	EACH_START(s) {
+		struct deadline_ring r = { 0 };
+
+		CHECK_EQ(deadline_arm(&r, 5 * MS, 1000, s, s), DEADLINE_ARMED);
+		CHECK_EQ(settle(&r, s, s, &due), 0);
+		CHECK_EQ(settle(&r, s, s + 1000, &due), 0);
+		CHECK_EQ(settle(&r, s + 999, s + 1000, &due), 0);
+		CHECK_EQ(settle(&r, s + 1000, s + 1000, &due), 1);
+		CHECK_EQ(due, 5 * MS);
+		CHECK(deadline_none(&r), "left over");
+	}
+}
+
+TEST(a message of unknown length settles when all written is acknowledged)
+{
+	u64 due;
+	u32 s;
+
+	EACH_START(s) {
+		struct deadline_ring r = { 0 };
+		struct deadline_prefix p;
+
+		deadline_arm(&r, 5 * MS, 0, s, s);
+		/* nothing written is not "all acknowledged" */
+		CHECK_EQ(settle(&r, s, s, &due), 0);
+		CHECK(deadline_urgent(&r, s, s + 700, MS, &p), "none");
+		CHECK_EQ(p.bytes, 700);
+		CHECK_EQ(settle(&r, s + 600, s + 700, &due), 0);
+		CHECK(deadline_urgent(&r, s + 600, s + 900, MS, &p), "none");
+		CHECK_EQ(p.bytes, 300);
+		CHECK_EQ(settle(&r, s + 900, s + 900, &due), 1);
+	}
+}
+
+TEST(a message of unknown length may be longer than sequence space)
+{
+	struct deadline_ring r = { 0 };
+	u32 una = 100, i;
+	u64 due;
+
+	deadline_arm(&r, 5 * MS, 0, 100, 100);
+	/* 2^32 bytes, always 2^20 ahead: wseq comes round to the start */
+	for (i = 0; i < 4096; i++) {
+		CHECK_EQ(settle(&r, una, una + (1 << 20), &due), 0);
+		una += 1 << 20;
+	}
+	CHECK_EQ(una, 100);
+	CHECK_EQ(settle(&r, una, una, &due), 1);
+}
+
+TEST(arming again before a byte is written replaces the message)
+{
+	struct deadline_ring r = { 0 };
+	struct deadline_prefix p;
+	u32 s;
+
+	EACH_START(s) {
+		memset(&r, 0, sizeof(r));
+		deadline_arm(&r, 5 * MS, 1000, s, s);
+		deadline_arm(&r, 9 * MS, 400, s, s);
+		CHECK_EQ(deadline_count(&r), 1);
+		CHECK_EQ(r.cleared, 1);
+		CHECK(deadline_urgent(&r, s, s, MS, &p), "none");
+		CHECK_EQ(p.due_ns, 9 * MS);
+		CHECK_EQ(p.bytes, 400);
+	}
+}
+
+TEST(a message that is armed in the middle of another ends it there)
+{
+	u64 due;
+	u32 s;
+
+	EACH_START(s) {
+		struct deadline_ring r = { 0 };
+
+		deadline_arm(&r, 5 * MS, 1000, s, s);
+		deadline_arm(&r, 9 * MS, 400, s, s + 300);
+		CHECK_EQ(deadline_count(&r), 2);
+		CHECK_EQ(settle(&r, s + 300, s + 700, &due), 1);
+		CHECK_EQ(due, 5 * MS);
+		CHECK_EQ(settle(&r, s + 700, s + 700, &due), 1);
+		CHECK_EQ(due, 9 * MS);
+		CHECK_EQ(r.cleared, 0);
+	}
+}
+
+TEST(a full ring merges the newest two under the tighter deadline)
+{
+	struct deadline_prefix p;
+	u64 due;
+	u32 s, i;
+
+	EACH_START(s) {
+		struct deadline_ring r = { 0 };
+
+		for (i = 0; i < 4; i++)
+			CHECK_EQ(deadline_arm(&r, (20 + i) * MS, 100, s,
+					      s + 100 * i), DEADLINE_ARMED);
+		CHECK_EQ(deadline_arm(&r, 7 * MS, 100, s, s + 400),
+			 DEADLINE_MERGED);
+		CHECK_EQ(deadline_arm(&r, 9 * MS, 0, s, s + 500),
+			 DEADLINE_MERGED);
+		CHECK_EQ(r.merged, 2);
+		CHECK_EQ(deadline_count(&r), 4);
+		CHECK(deadline_urgent(&r, s, s + 600, MS, &p), "none");
+		CHECK_EQ(p.due_ns, 7 * MS);
+		CHECK_EQ(p.bytes, 600);
+		CHECK_EQ(settle(&r, s + 300, s + 600, &due), 3);
+		CHECK_EQ(due, 22 * MS);
+		CHECK_EQ(settle(&r, s + 599, s + 600, &due), 0);
+		CHECK_EQ(settle(&r, s + 600, s + 600, &due), 1);
+		CHECK_EQ(due, 7 * MS);
+	}
+}
+
+TEST(the most urgent prefix is the one that needs the highest rate)
+{
+	struct deadline_ring r = { 0 };
+	struct deadline_prefix p;
+
+	deadline_arm(&r, 11 * MS, 1000, 0, 0);		/* 100 bytes/ms */
+	deadline_arm(&r, 13 * MS, 3000, 0, 1000);	/* 4000 in 12: 333 */
+	deadline_arm(&r, 101 * MS, 4000, 0, 4000);	/* 8000 in 100: 80 */
+	CHECK(deadline_urgent(&r, 0, 8000, MS, &p), "none");
+	CHECK_EQ(p.due_ns, 13 * MS);
+	CHECK_EQ(p.bytes, 4000);
+	CHECK_EQ(p.left_ns, 12 * MS);
+	/* the second passes its deadline: the third is urgent, it is late */
+	CHECK(!deadline_late(&r, 0, 8000, 10 * MS, &p), "none is late");
+	CHECK(deadline_urgent(&r, 1000, 8000, 14 * MS, &p), "none");
+	CHECK_EQ(p.due_ns, 101 * MS);
+	CHECK(deadline_late(&r, 1000, 8000, 14 * MS, &p), "one is late");
+	CHECK_EQ(p.due_ns, 11 * MS);
+	CHECK_EQ(p.bytes, 0);
+	CHECK_EQ(p.left_ns, -3 * (s64)MS);
+}
+
+TEST(bytes left never underflow once a message is acknowledged)
+{
+	struct deadline_prefix p;
+	u32 s, i;
+
+	EACH_START(s) {
+		struct deadline_ring r = { 0 };
+
+		deadline_arm(&r, 5 * MS, 100, s, s);
+		deadline_arm(&r, 6 * MS, 100, s, s + 100);
+		for (i = 0; i <= 300; i++) {
+			CHECK(deadline_urgent(&r, s + i, s + 300, MS, &p),
+			      "none");
+			CHECK(p.bytes <= 200, "%u", p.bytes);
+		}
+	}
+}
+
+TEST(a message must end less than 2^31 bytes beyond what is acknowledged)
+{
+	const u32 most = INT32_MAX;
+	u32 s;
+
+	EACH_START(s) {
+		struct deadline_ring r = { 0 }, was;
+
+		CHECK_EQ(deadline_arm(&r, MS, most, s, s), DEADLINE_ARMED);
+		memset(&r, 0, sizeof(r));
+		deadline_arm(&r, MS, 10, s, s);
+		was = r;
+		CHECK_EQ(deadline_arm(&r, MS, most, s, s + 1), DEADLINE_RANGE);
+		CHECK_EQ(deadline_arm(&r, MS, most + 1ull, s, s),
+			 DEADLINE_RANGE);
+		CHECK_EQ(deadline_arm(&r, MS, U64_MAX, s, s), DEADLINE_RANGE);
+		CHECK_EQ(deadline_arm(&r, MS, 1ull << 32, s, s),
+			 DEADLINE_RANGE);
+		CHECK(!memcmp(&r, &was, sizeof(r)), "the ring has changed");
+		CHECK_EQ(deadline_arm(&r, MS, most - 1, s, s + 1),
+			 DEADLINE_ARMED);
+	}
+}
+
+TEST(messages armed before the sequence numbers exist are moved to them)
+{
+	u64 due;
+	u32 s;
+
+	EACH_START(s) {
+		struct deadline_ring r = { 0 };
+
+		deadline_arm(&r, 5 * MS, 100, 0, 0);
+		deadline_rebase(&r, s);
+		CHECK_EQ(settle(&r, s + 99, s + 100, &due), 0);
+		CHECK_EQ(settle(&r, s + 100, s + 100, &due), 1);
+		memset(&r, 0, sizeof(r));
+		deadline_arm(&r, 5 * MS, 0, 0, 0);
+		deadline_rebase(&r, s);
+		CHECK_EQ(settle(&r, s, s, &due), 0);
+		CHECK_EQ(settle(&r, s + 5, s + 5, &due), 1);
+	}
+}
+
+TEST(clearing counts each message once and the counters stay at their end)
+{
+	struct deadline_ring r = { 0 };
+	u32 i;
+
+	deadline_arm(&r, MS, 100, 0, 0);
+	deadline_arm(&r, MS, 100, 0, 100);
+	deadline_clear(&r);
+	deadline_clear(&r);
+	CHECK_EQ(r.cleared, 2);
+	CHECK(deadline_none(&r), "left over");
+	for (i = 0; i < 70000; i++) {
+		deadline_arm(&r, MS, 100, 0, 0);
+		deadline_clear(&r);
+	}
+	CHECK_EQ(r.cleared, U16_MAX);
+}
+
+/* The model: the same rules in 64-bit positions, and an unlimited list. */
+struct model_message {
+	u64 start, end, due;
+	bool open, begun;
+};
+
+struct model {
+	struct model_message m[8];
+	unsigned int n, cleared, merged;
+	u64 una, wseq;
+};
+
+static void model_arm(struct model *m, u64 due, u64 bytes)
+{
+	struct model_message *last = m->n ? &m->m[m->n - 1] : NULL;
+
+	if (last && !last->begun && last->start == m->wseq) {
+		m->n--;
+		m->cleared++;
+	} else if (last && (last->open || last->end > m->wseq)) {
+		last->open = false;
+		last->end = m->wseq;
+	}
+	if (m->n == 4) {
+		last = &m->m[3];
+		if (due < last->due)
+			last->due = due;
+		last->open = !bytes;
+		last->end = m->wseq + bytes;
+		last->begun = true;
+		m->merged++;
+		return;
+	}
+	m->m[m->n++] = (struct model_message){
+		.start = m->wseq, .end = m->wseq + bytes, .due = due,
+		.open = !bytes,
+	};
+}
+
+static bool model_settle(struct model *m, u64 *due)
+{
+	struct model_message *first = &m->m[0], *last;
+
+	if (!m->n)
+		return false;
+	last = &m->m[m->n - 1];
+	if (last->start != m->wseq)
+		last->begun = true;
+	if (first->open ? !first->begun || m->una != m->wseq :
+			  m->una < first->end)
+		return false;
+	*due = first->due;
+	memmove(first, first + 1, --m->n * sizeof(*first));
+	return true;
+}
+
+static double model_rate(const struct model *m, unsigned int i, u64 now)
+{
+	u64 end = m->m[i].open ? m->wseq : m->m[i].end;
+	u64 bytes = end > m->una ? end - m->una : 0;
+
+	/* times are compared in steps of 256 ns, rounded up */
+	return (double)bytes / (double)((m->m[i].due - now) / 256 + 1);
+}
+
+static void compare(const struct deadline_ring *r, const struct model *m,
+		    u32 base, u64 now)
+{
+	struct deadline_prefix p;
+	double best = -1, got;
+	bool found, late = false;
+	unsigned int i;
+
+	CHECK_EQ(deadline_count(r), m->n);
+	CHECK_EQ(r->cleared, m->cleared);
+	CHECK_EQ(r->merged, m->merged);
+	for (i = 0; i < m->n; i++) {
+		if (m->m[i].due <= now)
+			late = true;
+		else if (model_rate(m, i, now) > best)
+			best = model_rate(m, i, now);
+	}
+	found = deadline_urgent(r, base + (u32)m->una, base + (u32)m->wseq,
+				now, &p);
+	CHECK_EQ(found, best >= 0);
+	if (found) {
+		got = (double)p.bytes / (double)(p.left_ns / 256 + 1);
+		CHECK(got == best, "%g, not %g", got, best);
+	}
+	CHECK_EQ(deadline_late(r, base + (u32)m->una, base + (u32)m->wseq, now,
+			       &p), late);
+}
+
+static void history(unsigned int seed, u32 base)
+{
+	struct deadline_ring r = { 0 };
+	struct model m = { 0 };
+	u64 now = MS, due, due_model, bytes, n;
+	bool more;
+	int i;
+
+	srand(seed);
+	for (i = 0; i < 4000; i++) {
+		now += rand() % 300000;
+		switch (rand() % 8) {
+		case 0:
+		case 1:
+			due = now + rand() % (20 * MS);
+			bytes = rand() % 3 ? rand() % 100000 + 1 : 0;
+			if (m.wseq - m.una + bytes > INT32_MAX)
+				break;
+			deadline_arm(&r, due, bytes, base + (u32)m.una,
+				     base + (u32)m.wseq);
+			model_arm(&m, due, bytes);
+			break;
+		case 2:
+			if (rand() % 20)
+				break;
+			deadline_clear(&r);
+			m.cleared += m.n;
+			m.n = 0;
+			break;
+		case 3:
+		case 4:
+			n = rand() % (rand() % 20 ? 60000 : 1 << 29);
+			if (m.wseq - m.una + n < INT32_MAX - (1 << 20))
+				m.wseq += n;
+			break;
+		default:
+			n = m.wseq - m.una;
+			m.una += rand() % 3 ? n * (rand() % 1000) / 1000 : n;
+			break;
+		}
+		do {
+			due = 0;
+			due_model = 0;
+			more = model_settle(&m, &due_model);
+			CHECK_EQ(deadline_settle(&r, base + (u32)m.una,
+						 base + (u32)m.wseq, &due),
+				 more);
+			CHECK_EQ(due, due_model);
+		} while (more);
+		compare(&r, &m, base, now);
+	}
+}
+
+TEST(long histories agree with a model that never wraps)
+{
+	unsigned int seed;
+
+	for (seed = 1; seed <= 2000; seed++)
+		history(seed, starts[seed % 8] + seed);
+}
+
+int main(int argc, char **argv)
+{
+	return run_tests(argc, argv);
+}
