@@ -15,6 +15,7 @@ phase this program sleeps in poll(); only compiled programs run.
 import csv
 import json
 import os
+import random
 import resource
 import subprocess
 import sys
@@ -127,7 +128,7 @@ class Network:
 
     def start(self, host, args, wait_for=None):
         """Starts a program on a host and waits until it says `wait_for`."""
-        process = host.popen(args, stdout=subprocess.PIPE)
+        process = host.popen(args, stdout=subprocess.PIPE, stderr=None)
         self.started.append(process)
         if wait_for:
             line = process.stdout.readline().decode().strip()
@@ -138,7 +139,7 @@ class Network:
 
     def run(self, host, args):
         """Runs a program on a host; its output, or the end of the job."""
-        process = host.popen(args, stdout=subprocess.PIPE)
+        process = host.popen(args, stdout=subprocess.PIPE, stderr=None)
         out = process.communicate()[0].decode()
         if process.returncode:
             raise SystemExit("topology: '%s' failed (%d)"
@@ -171,9 +172,8 @@ def check_link(point):
     """Rate, base RTT and marking threshold as they really are.
 
     The rate comes from the gaps between full frames that leave the busy port.
-    The threshold comes from each packet's time in the queue: virtual time has
-    no other delays than a host's own, so it is what lies between sending plus
-    host_delay_us and arrival.
+    The threshold comes from each packet's time in the queue: what it took from
+    sender to receiver beyond the first packet, which found the queue empty.
     """
     net = Network(point)
     here = os.getcwd()
@@ -203,9 +203,8 @@ def check_link(point):
                 for row in csv.DictReader(f)]
     net.stop()
 
-    delay_ns = point["host_delay_us"] * 1000
-    queued = [(r["received_ns"] - r["sent_ns"] - delay_ns, r["ce"])
-              for r in rows]
+    way = [r["received_ns"] - r["sent_ns"] for r in rows]
+    queued = [(w - min(way), r["ce"]) for w, r in zip(way, rows)]
     marked = [q for q, ce in queued if ce]
     plain = [q for q, ce in queued if not ce]
     # The port is busy from the tenth packet on.
@@ -280,6 +279,8 @@ def main():
         job = json.load(f)
     os.chdir(os.path.dirname(job_file))
     setLogLevel("error")
+    # Mininet draws MAC addresses; the same seed must give the same ones.
+    random.seed(job["seed"])
     # A large fan-in needs a large neighbour table.
     for i, size in enumerate((8192, 16384, 32768), 1):
         subprocess.run(["sysctl", "-qw",

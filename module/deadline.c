@@ -5,9 +5,9 @@
  */
 #include "deadline.h"
 
-#define DUE_OPEN	(1ull << 63)	/* length unknown: ends at wseq */
-#define DUE_BEGUN	(1ull << 62)	/* at least one byte was written */
-#define DUE_TIME	((1ull << 60) - 1)
+#define DUE_OPEN	BIT_ULL(63)	/* length unknown: ends at wseq */
+#define DUE_BEGUN	BIT_ULL(62)	/* at least one byte was written */
+#define DUE_TIME	(BIT_ULL(60) - 1)
 
 static u64 due_time(u64 due)
 {

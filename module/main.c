@@ -18,34 +18,63 @@ unsigned int d2tcp_d_min __read_mostly = LAW_D_ONE / 2;
 unsigned int d2tcp_d_max __read_mostly = LAW_D_ONE * 2;
 unsigned int d2tcp_late_d __read_mostly = LAW_D_ONE;
 
-/* A value outside its range is refused, not bent into it. */
-#define D2TCP_PARAM(name, least, most, desc)				\
-static int name##_set(const char *val, const struct kernel_param *kp)	\
-{									\
-	int err = param_set_uint_minmax(val, kp, least, most);		\
-									\
-	if (err)							\
-		pr_err("%s: a number from %u to %u, not '%.32s'\n",	\
-		       #name, least, most, val);			\
-	return err;							\
-}									\
-static const struct kernel_param_ops name##_ops = {			\
-	.set = name##_set,						\
-	.get = param_get_uint,						\
-};									\
-module_param_cb(name, &name##_ops, &d2tcp_##name, 0644);		\
-MODULE_PARM_DESC(name, desc)
+struct d2tcp_param {
+	unsigned int *value;
+	unsigned int least, most;
+};
 
-D2TCP_PARAM(shift_g, 0U, (unsigned int)LAW_G_MOST,
-	    "gain of alpha, g = 2^-shift_g: 0 to 10 (4)");
-D2TCP_PARAM(alpha_on_init, 0U, LAW_ONE,
-	    "alpha of a new connection in 2^-20: 0 to 1048576 (1048576, 1.0)");
-D2TCP_PARAM(d_min, LAW_D_LEAST, LAW_D_ONE,
-	    "least urgency d in 2^-8: 64 to 256 (128, 0.5)");
-D2TCP_PARAM(d_max, LAW_D_ONE, LAW_D_MOST,
-	    "greatest urgency d in 2^-8: 256 to 1024 (512, 2.0)");
-D2TCP_PARAM(late_d, LAW_D_LEAST, LAW_D_MOST,
-	    "d after a missed deadline in 2^-8: 64 to 1024 (256, 1.0)");
+/* A value outside its range is refused, not bent into it. */
+static int d2tcp_param_set(const char *val, const struct kernel_param *kp)
+{
+	const struct d2tcp_param *param = kp->arg;
+	unsigned int value;
+	int err;
+
+	err = kstrtouint(val, 0, &value);
+	if (!err && (value < param->least || value > param->most))
+		err = -EINVAL;
+	if (err) {
+		pr_err("%s: a number from %u to %u, not '%.32s'\n", kp->name,
+		       param->least, param->most, val);
+		return err;
+	}
+	/* flows read it at any time */
+	WRITE_ONCE(*param->value, value);
+	return 0;
+}
+
+static int d2tcp_param_get(char *buf, const struct kernel_param *kp)
+{
+	const struct d2tcp_param *param = kp->arg;
+
+	return sysfs_emit(buf, "%u\n", READ_ONCE(*param->value));
+}
+
+static const struct kernel_param_ops d2tcp_param_ops = {
+	.set = d2tcp_param_set,
+	.get = d2tcp_param_get,
+};
+
+static struct d2tcp_param shift_g = { &d2tcp_shift_g, 0, LAW_G_MOST };
+module_param_cb(shift_g, &d2tcp_param_ops, &shift_g, 0644);
+MODULE_PARM_DESC(shift_g, "gain of alpha, g = 2^-shift_g: 0 to 10 (4)");
+
+static struct d2tcp_param alpha_on_init = { &d2tcp_alpha_on_init, 0, LAW_ONE };
+module_param_cb(alpha_on_init, &d2tcp_param_ops, &alpha_on_init, 0644);
+MODULE_PARM_DESC(alpha_on_init,
+		 "alpha of a new connection in 2^-20: 0 to 1048576 (1048576)");
+
+static struct d2tcp_param d_min = { &d2tcp_d_min, LAW_D_LEAST, LAW_D_ONE };
+module_param_cb(d_min, &d2tcp_param_ops, &d_min, 0644);
+MODULE_PARM_DESC(d_min, "least urgency d in 2^-8: 64 to 256 (128)");
+
+static struct d2tcp_param d_max = { &d2tcp_d_max, LAW_D_ONE, LAW_D_MOST };
+module_param_cb(d_max, &d2tcp_param_ops, &d_max, 0644);
+MODULE_PARM_DESC(d_max, "greatest urgency d in 2^-8: 256 to 1024 (512)");
+
+static struct d2tcp_param late_d = { &d2tcp_late_d, LAW_D_LEAST, LAW_D_MOST };
+module_param_cb(late_d, &d2tcp_param_ops, &late_d, 0644);
+MODULE_PARM_DESC(late_d, "d after a missed deadline in 2^-8: 64 to 1024 (256)");
 
 static int __init d2tcp_load(void)
 {

@@ -10,23 +10,24 @@
 #include <linux/bitops.h>
 #include <linux/limits.h>
 #include <linux/math64.h>
-#include <linux/minmax.h>
 #include <linux/types.h>
 #else
+#include <linux/const.h>
+#include <linux/types.h>
 #include <stdbool.h>
-#include <stdint.h>
 
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef int32_t s32;
-typedef uint64_t u64;
-typedef int64_t s64;
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __s32 s32;
+typedef __u64 u64;
+typedef __s64 s64;
 
-#define U16_MAX		UINT16_MAX
-#define U32_MAX		UINT32_MAX
-#define S64_MAX		INT64_MAX
-#define U64_MAX		UINT64_MAX
+#define BIT_ULL(n)	_BITULL(n)
+#define U16_MAX		((u16)~0U)
+#define U32_MAX		((u32)~0U)
+#define U64_MAX		((u64)~0ULL)
+#define S64_MAX		((s64)(U64_MAX >> 1))
 
 static inline u64 div64_u64(u64 dividend, u64 divisor)
 {

@@ -46,7 +46,7 @@ static struct {
 	uint64_t query_bytes;
 	double spread;
 	struct dist bytes, deadline_ms, think_ms;
-	bool has_bytes, has_deadline;
+	bool has_bytes, has_deadline, dry_run;
 	double slack, min_gap_ms, poisson, align_ms;
 	unsigned int background;
 	const char *cc, *out;
@@ -307,9 +307,8 @@ static void start(void)
 	}
 }
 
-static void report(uint64_t end_ns)
+static void write_records(void)
 {
-	uint64_t background = background_received();
 	unsigned int q, w;
 	FILE *f;
 
@@ -330,6 +329,13 @@ static void report(uint64_t end_ns)
 	}
 	if (fclose(f))
 		die("%s: %s", opt.out, strerror(errno));
+}
+
+static void report(uint64_t end_ns)
+{
+	uint64_t background = background_received();
+
+	write_records();
 	printf("{\"duration_ns\": %llu, \"background_bytes\": %llu}\n",
 	       (unsigned long long)(end_ns - start_ns),
 	       (unsigned long long)background);
@@ -340,6 +346,7 @@ static void options(int argc, char **argv)
 	enum {
 		WORKER = 1, QUERIES, QUERY_BYTES, SPREAD, BYTES, DEADLINE,
 		SLACK, THINK, GAP, POISSON, BACKGROUND, CC, SEED, OUT, ALIGN,
+		DRY_RUN,
 	};
 	static const struct option longs[] = {
 		{ "worker", required_argument, NULL, WORKER },
@@ -357,6 +364,7 @@ static void options(int argc, char **argv)
 		{ "seed", required_argument, NULL, SEED },
 		{ "out", required_argument, NULL, OUT },
 		{ "start-align-ms", required_argument, NULL, ALIGN },
+		{ "dry-run", no_argument, NULL, DRY_RUN },
 		{ NULL, 0, NULL, 0 },
 	};
 	int o, at;
@@ -419,6 +427,9 @@ static void options(int argc, char **argv)
 		case ALIGN:
 			opt.align_ms = parse_real(name, optarg, 0, 1e6);
 			break;
+		case DRY_RUN:
+			opt.dry_run = true;
+			break;
 		}
 	}
 	if (optind < argc)
@@ -441,6 +452,10 @@ int aggregate_main(int argc, char **argv)
 			   sizeof(*responses));
 	conns = zalloc(opt.workers + opt.background, sizeof(*conns));
 	draw_all();
+	if (opt.dry_run) {
+		write_records();
+		return 0;
+	}
 	start();
 	run();
 	report(now_ns());

@@ -36,6 +36,7 @@ static const char usage[] =
 "  --background N         long flows without deadlines beside the queries (0)\n"
 "  --cc NAME              congestion control of the aggregator's sockets\n"
 "  --seed N               of all that is drawn (1)\n"
+"  --dry-run              write what would be asked, and ask nobody\n"
 "  --start-align-ms X     start at a multiple of X ms of the clock (0: at once)\n"
 "            DIST: a number, \"uniform(a, b)\" or \"exponential(mean)\"\n"
 "receive, train, ping     check an emulated link: UDP trains marked ECT(0) that\n"

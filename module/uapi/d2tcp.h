@@ -29,6 +29,7 @@
 #ifndef _UAPI_D2TCP_H
 #define _UAPI_D2TCP_H
 
+#include <linux/const.h>
 #include <linux/types.h>
 
 #define D2TCP_DEADLINE		0xD200
@@ -47,7 +48,7 @@
 #define D2TCP_F_RELATIVE	1u	/* deadline_ns counts from now */
 
 /* A deadline farther away than this is held here: 2^40 ns, 18 minutes. */
-#define D2TCP_FARTHEST_NS	(1ull << 40)
+#define D2TCP_FARTHEST_NS	_BITULL(40)
 
 struct d2tcp_deadline {
 	__u64 deadline_ns;	/* CLOCK_MONOTONIC, or from now (RELATIVE) */

@@ -4,9 +4,15 @@
  *
  * Turns the read-only view of the host's root into a scratch root (tmpfs over
  * it), opens one writable directory of the host, runs one command, and leaves
- * its exit status where the lab script reads it. All it needs to know stands
- * in the run directory, the directory this program was started from:
+ * its exit status where the lab script reads it.
  *
+ * The kernel's root is the run directory, which the lab script made. Nothing
+ * inside depends on what that directory is called, nor does the kernel's
+ * command line, which goes into its random numbers. All there is to know
+ * stands in it:
+ *
+ *	up		the way from it to the host's root: "../.."
+ *	host, scratch	empty directories, to mount on
  *	command		a shell script, run by /bin/bash in the working directory
  *	cwd		working directory, an absolute path
  *	out		writable directory of the host, an absolute path, or empty
@@ -45,11 +51,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SCRATCH "/tmp"		/* exists on every host; hidden by the tmpfs */
+#define SCRATCH "/scratch"
 #define NEWROOT SCRATCH "/root"
+#define RUN "/run/lab"		/* the run directory, once in the new root */
 
-static char run_dir[PATH_MAX];
 static int run_fd = -1;
+static char up[PATH_MAX];
 
 static void put(const char *name, const char *fmt, ...)
 {
@@ -122,14 +129,26 @@ static void make_path(const char *path)
 	mkdir(p, 0755);
 }
 
+/* A directory of the host. Paths that hostfs is given start at the directory
+ * the kernel was started in, the run directory.
+ */
+static void mount_host(const char *path, const char *dst)
+{
+	char opt[3 * PATH_MAX];
+
+	snprintf(opt, sizeof(opt), "%s%s", up, path);
+	mount_or_fail("none", dst, "hostfs", 0, opt);
+}
+
 static void new_root(const char *out)
 {
+	mount_host("", "/host");
 	mount_or_fail("none", SCRATCH, "tmpfs", 0, "mode=0755");
 	mkdir(SCRATCH "/upper", 0755);
 	mkdir(SCRATCH "/work", 0755);
 	mkdir(NEWROOT, 0755);
 	mount_or_fail("none", NEWROOT, "overlay", 0,
-		      "lowerdir=/,upperdir=" SCRATCH "/upper,workdir=" SCRATCH
+		      "lowerdir=/host,upperdir=" SCRATCH "/upper,workdir=" SCRATCH
 		      "/work,index=off,metacopy=off");
 	if (chdir(NEWROOT))
 		fail("chdir to the new root");
@@ -156,11 +175,13 @@ static void new_root(const char *out)
 	mount_or_fail("none", "/run", "tmpfs", 0, "mode=0755");
 	mkdir("/dev/net", 0755);
 
-	make_path(run_dir);
-	mount_or_fail("none", run_dir, "hostfs", 0, run_dir);
+	mkdir(RUN, 0755);
+	mount_or_fail("none", RUN, "hostfs", 0, ".");
+	close(run_fd);
+	run_fd = open(RUN, O_RDONLY | O_DIRECTORY);
 	if (*out) {
 		make_path(out);
-		mount_or_fail("none", out, "hostfs", 0, out);
+		mount_host(out, out);
 	}
 }
 
@@ -183,7 +204,6 @@ static void offer_module(const char *module)
 static pid_t start(const char *cwd)
 {
 	const struct rlimit files = { 1024, 65536 };
-	char script[PATH_MAX + 16];
 	sigset_t none;
 	pid_t pid;
 	int fd;
@@ -210,8 +230,7 @@ static pid_t start(const char *cwd)
 	setenv("LANG", "C.UTF-8", 1);
 	setenv("PYTHONHASHSEED", "0", 1);
 	setenv("PYTHONDONTWRITEBYTECODE", "1", 1);
-	snprintf(script, sizeof(script), "%s/command", run_dir);
-	execl("/bin/bash", "bash", script, NULL);
+	execl("/bin/bash", "bash", RUN "/command", NULL);
 	_exit(127);
 }
 
@@ -256,39 +275,31 @@ static int wait_for(pid_t command, long limit, int *status)
 	}
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
 	char cwd[PATH_MAX], out[PATH_MAX], limit[32], module[PATH_MAX];
 	sigset_t chld;
 	int st = 0;
 	pid_t pid;
-	char *s;
 
-	(void)argc;
-	snprintf(run_dir, sizeof(run_dir), "%s", argv[0]);
-	s = strrchr(run_dir, '/');
-	if (s)
-		*s = 0;
-	run_fd = open(run_dir, O_RDONLY | O_DIRECTORY);
+	run_fd = open("/", O_RDONLY | O_DIRECTORY);
+	get("up", up, sizeof(up));
 	get("out", out, sizeof(out));
 	get("cwd", cwd, sizeof(cwd));
 	get("limit", limit, sizeof(limit));
 	get("module", module, sizeof(module));
 
-	sigemptyset(&chld);
-	sigaddset(&chld, SIGCHLD);
-
-	/* The first mount of the run directory is read-only with its root. */
-	mount_or_fail("none", "/mnt", "hostfs", 0, run_dir);
-	close(run_fd);
-	run_fd = open("/mnt", O_RDONLY | O_DIRECTORY);
+	/* from here on it can be written */
+	if (mount("none", "/", NULL, MS_REMOUNT, NULL))
+		put("failure", "remount: %s\n", strerror(errno));
 	new_root(out);
 	offer_module(module);
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &chld, NULL);
 	pid = start(cwd);
 	if (pid < 0)
 		fail("fork");
-
 	if (!wait_for(pid, atol(limit), &st)) {
 		put("status", "limit %s\n", limit);
 		kill(-pid, SIGKILL);

@@ -1,0 +1,150 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The lab itself: what a run hands back, what it lets through, how it repeats,
+# and how it ends what does not end by itself.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/tap.sh
+lab=tests/lab/lab
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+exit_status() {
+	status 0 $lab run -- true
+	status 7 $lab run -- sh -c 'exit 7'
+	status 143 $lab run -- sh -c 'kill -TERM $$'
+}
+t "the exit status is the command's, a signal's 128 more" exit_status
+
+output() {
+	$lab run -- sh -c 'echo out; echo err >&2' >"$tmp/o" 2>"$tmp/e"
+	same out "$(cat "$tmp/o")"
+	same err "$(cat "$tmp/e")"
+	same "$(printf 'a b\nc  d')" \
+		"$($lab run -- printf '%s\n' 'a b' 'c  d')"
+}
+t "output and arguments arrive as they are" output
+
+files() {
+	mkdir "$tmp/in"
+	echo before >"$tmp/in/old"
+	$lab run --out "$tmp/in" -- sh -c \
+		"cat $tmp/in/old && echo new >$tmp/in/new && echo x >$PWD/lab-was-here && cat $PWD/lab-was-here"
+	same new "$(cat "$tmp/in/new")"
+	[ ! -e lab-was-here ]
+	same "$PWD" "$($lab run -- pwd)"
+}
+t "the output directory is written, the host's root is not" files
+
+virtual_time() {
+	# an hour asleep, and not one second more or less
+	same 3600 "$($lab run --limit 9999 -- sh -c \
+		'a=$(date +%s); sleep 3600; b=$(date +%s); echo $((b - a))')"
+}
+t "time is virtual" virtual_time
+
+repeats() {
+	local what='head -c 32 /dev/urandom | od -An -tx1 | tr -d "\n"; date +%s.%N'
+	$lab run --seed 5 -- sh -c "$what" >"$tmp/a"
+	$lab run --seed 5 -- sh -c "$what" >"$tmp/b"
+	$lab run --seed 6 -- sh -c "$what" >"$tmp/c"
+	cmp "$tmp/a" "$tmp/b"
+	status 1 cmp -s "$tmp/a" "$tmp/c"
+}
+t "one seed gives one run, another seed another" repeats
+
+side_by_side() {
+	local i pids=
+	for i in 1 2 3 4; do
+		$lab run -- sh -c "sleep $i; echo $i" >"$tmp/side$i" &
+		pids="$pids $!"
+	done
+	for i in $pids; do wait "$i"; done
+	same "1 2 3 4" "$(cat "$tmp"/side[1234] | xargs)"
+}
+t "several run side by side" side_by_side
+
+limit() {
+	status 124 $lab run --limit 5 -- sleep 100 2>"$tmp/e"
+	says "ended after 5 virtual seconds" "$tmp/e"
+}
+t "a command over its limit is ended" limit
+
+stuck() {
+	# a program that waits for a clock which waits for the program
+	LAB_SPIN_S=5 status 125 $lab run -- sh -c 'while :; do :; done' \
+		2>"$tmp/e"
+	says "made no progress" "$tmp/e"
+	says "the guest's console" "$tmp/e"
+}
+t "a guest without progress is ended, with its console" stuck
+
+gone() {
+	# reboot(2), power off: nobody is left to say how it ended
+	status 125 $lab run -- perl -e \
+		'syscall(169, 0xfee1dead, 672274793, 0x4321fedc, 0)' 2>"$tmp/e"
+	says "stopped without a result" "$tmp/e"
+	says "Kernel command line" "$tmp/e"
+}
+t "a guest that is gone is noticed, with its console" gone
+
+bad_calls() {
+	status 2 $lab run 2>"$tmp/e"
+	says "no command" "$tmp/e"
+	status 2 $lab run --sed 1 -- true 2>"$tmp/e"
+	says "unknown option '--sed'" "$tmp/e"
+	status 2 $lab run --seed x -- true 2>"$tmp/e"
+	says "whole number, not 'x'" "$tmp/e"
+	status 2 $lab run --module nowhere/tcp_d2tcp.ko -- true 2>"$tmp/e"
+	says "cannot read 'nowhere/tcp_d2tcp.ko'" "$tmp/e"
+	status 2 $lab run --out "$tmp/a,b" -- true 2>"$tmp/e"
+	says "comma" "$tmp/e"
+	status 2 $lab frobnicate 2>"$tmp/e"
+	says "usage: lab build" "$tmp/e"
+}
+t "a bad call says what is wrong" bad_calls
+
+failed_build() {
+	# an unpacker that unpacks nothing: make then finds no kernel
+	mkdir "$tmp/bin" "$tmp/cache"
+	printf '#!/bin/sh\nexit 0\n' >"$tmp/bin/tar"
+	chmod +x "$tmp/bin/tar"
+	PATH=$tmp/bin:$PATH D2TCP_CACHE=$tmp/cache status 125 $lab build \
+		>"$tmp/o" 2>"$tmp/e"
+	says "building the lab kernel failed; the end of" "$tmp/e"
+	says "No rule to make target 'allnoconfig'" "$tmp/e"
+	# and the next try starts afresh
+	PATH=$tmp/bin:$PATH D2TCP_CACHE=$tmp/cache status 125 $lab kdir \
+		>"$tmp/o" 2>"$tmp/e"
+	says "building the lab kernel failed" "$tmp/e"
+}
+t "a failed build shows the log's last lines" failed_build
+
+unprivileged() {
+	local kernel user=$tmp/user
+	[ "$(id -u)" = 0 ] || { $lab run -- true; return; }
+	# a copy of lab and kernel that another user may read
+	kernel=$($lab kdir)
+	mkdir -p "$user/cache/$(basename "$kernel")" "$user/lab"
+	cp tests/lab/* "$user/lab/" 2>/dev/null || :
+	cp "$kernel/linux" "$kernel/built" "$user/cache/$(basename "$kernel")"
+	chmod 755 "$tmp"
+	chown -R 65534:65534 "$user"
+	cd "$user" || return
+	same "0 65534" "$(setpriv --reuid 65534 --regid 65534 --clear-groups \
+		env HOME="$user" D2TCP_CACHE="$user/cache" lab/lab run --out \
+		"$user/out" -- sh -c 'id -u; touch out/x; stat -c %u out/x' |
+		xargs)"
+	same 65534 "$(stat -c %u out/x)"
+}
+t "it needs no root on the host" unprivileged
+
+leftovers() {
+	# every run of above has cleaned up behind itself
+	same "" "$(find /tmp -maxdepth 1 -name 'd2tcp-lab.*' -newer "$tmp" \
+		-user "$(id -un)")"
+}
+t "nothing is left behind" leftovers
+
+end_of_tests

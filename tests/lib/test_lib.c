@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * libd2tcp from the outside. Compiled against the installed header only.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <libd2tcp.h>
+
+#include "../harness.h"
+
+#define SAYS(err, text)							\
+	CHECK(strstr(d2tcp_strerror(err), text), "%s", d2tcp_strerror(err))
+#define FAILS(call, err)						\
+	do {								\
+		errno = 0;						\
+		CHECK((call) == -1 && errno == (err), "%s",		\
+		      strerror(errno));					\
+	} while (0)
+
+TEST(words for every errno)
+{
+	static const int own[] = {
+		EINVAL, ERANGE, EOPNOTSUPP, ENOPROTOOPT, ENOENT, EPERM, E2BIG,
+	};
+	size_t i;
+	int err;
+
+	for (err = -5; err < 300; err++)
+		CHECK(d2tcp_strerror(err) && *d2tcp_strerror(err), "%d", err);
+	for (i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		CHECK(strcmp(d2tcp_strerror(own[i]), strerror(own[i])),
+		      "nothing of its own for %s", strerror(own[i]));
+	SAYS(EOPNOTSUPP, "d2tcp_enable()");
+	SAYS(ENOENT, "load the module");
+	SAYS(EPERM, "tcp_allowed_congestion_control");
+	SAYS(9999, "unknown error");
+	CHECK(d2tcp_version() == (LIBD2TCP_VERSION_MAJOR << 16 |
+				  LIBD2TCP_VERSION_MINOR << 8 |
+				  LIBD2TCP_VERSION_PATCH), "%#x",
+	      d2tcp_version());
+}
+
+TEST(calls without the module)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct d2tcp_info info;
+
+	FAILS(d2tcp_enable(fd), ENOENT);
+	FAILS(d2tcp_set_timeout(fd, 1000, 0), ENOPROTOOPT);
+	FAILS(d2tcp_set_deadline(fd, 1, 0), ENOPROTOOPT);
+	FAILS(d2tcp_clear(fd), ENOPROTOOPT);
+	FAILS(d2tcp_set_budget(fd, 1000), ENOPROTOOPT);
+	FAILS(d2tcp_get_info(fd, &info), ENOPROTOOPT);
+	FAILS(d2tcp_clear(-1), EBADF);
+	FAILS(d2tcp_clear(0), ENOTSOCK);
+	close(fd);
+}
+
+TEST(calls with the module)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in sa = { .sin_family = AF_INET };
+	struct d2tcp_info info;
+
+	FAILS(d2tcp_set_timeout(fd, 1000, 0), EOPNOTSUPP);
+	CHECK(d2tcp_enable(fd) == 0, "%s", strerror(errno));
+	FAILS(d2tcp_set_deadline(fd, 0, 0), EINVAL);
+	FAILS(d2tcp_set_timeout(fd, 1000, 1ull << 31), ERANGE);
+	FAILS(d2tcp_set_budget(fd, 1u << 31), EINVAL);
+	CHECK(d2tcp_set_timeout(fd, 5000000, 12345) == 0, "timeout");
+	CHECK(d2tcp_get_info(fd, &info) == 0, "info");
+	CHECK(info.bytes_left == 12345 && info.outstanding == 1, "%llu, %u",
+	      (unsigned long long)info.bytes_left, info.outstanding);
+	CHECK(info.time_left_ns > 0 && info.time_left_ns <= 5000000, "%lld",
+	      (long long)info.time_left_ns);
+	CHECK(d2tcp_clear(fd) == 0, "clear");
+	/* late, but a deadline all the same */
+	CHECK(d2tcp_set_deadline(fd, 0, 10) == 0, "deadline");
+	CHECK(d2tcp_set_timeout(fd, 0, 0) == 0, "timeout 0");
+	CHECK(d2tcp_set_budget(fd, 7000) == 0, "budget");
+	CHECK(d2tcp_get_info(fd, &info) == 0, "info");
+	CHECK(info.armed_late == 2 && info.cleared == 2 &&
+	      info.budget_us == 7000, "%llu %llu %u",
+	      (unsigned long long)info.armed_late,
+	      (unsigned long long)info.cleared, info.budget_us);
+	CHECK(d2tcp_clear(fd) == 0, "clear");
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CHECK(bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0, "bind");
+	CHECK(listen(fd, 1) == 0, "listen");
+	FAILS(d2tcp_set_timeout(fd, 1000, 0), EINVAL);
+	close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	return run_tests(argc, argv);
+}
