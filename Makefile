@@ -10,7 +10,7 @@ CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes
 HOSTFLAGS = $(WARN) $(CFLAGS) -Imodule/uapi -Iuserspace/libd2tcp
 
-.PHONY: help module lib incast bench bench-tools check lint install clean
+.PHONY: help module lib incast bench publish check lint install clean
 
 help:
 	@echo 'D2TCP: TCP that meets deadlines. The verbs:'
@@ -18,6 +18,7 @@ help:
 	@echo '  make bench    run the incast scenarios and print who misses deadlines'
 	@echo '                SCENARIO=name  one of bench/scenarios only'
 	@echo '                SET=default | full | night  (default: default)'
+	@echo '  make publish  put the results of the last bench into docs/results.md'
 	@echo '  make check    run every test; ends with "N passed, N failed"'
 	@echo '                ONLY=unit|lib|build|lab|kernel|bench  one part only'
 	@echo '  make module   build tcp_d2tcp.ko for the running kernel'
@@ -88,6 +89,10 @@ bench:
 	@$(MAKE) --no-print-directory -s incast
 	@$(MAKE) --no-print-directory -s module KDIR="$$($(LAB) kdir)"
 	@/usr/bin/python3 bench/run.py --set '$(SET)' --scenario '$(SCENARIO)'
+
+publish:
+	@/usr/bin/python3 bench/run.py --publish --set '$(SET)' \
+		--scenario '$(SCENARIO)'
 
 check:
 	@tests/lab/packages check

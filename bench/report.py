@@ -11,6 +11,7 @@ import json
 import math
 import os
 import re
+import shutil
 
 import matplotlib
 matplotlib.use("Agg")
@@ -108,7 +109,7 @@ def make_rows(scenario, raw):
             late, query_late, least, took = [], [], [], []
             sums = {"marks": 0, "drops": 0, "background_bytes": 0,
                     "duration_ns": 0}
-            for seed in range(1, scenario["seeds"] + 1):
+            for seed in scenario["seed_list"]:
                 directory = os.path.join(base,
                                          run_name(algorithm, slack, seed))
                 if directory not in cache:
@@ -292,7 +293,7 @@ def plot_times(scenario, rows, raw, out):
         deadlines = []
         for algorithm in scenario["algorithms"]:
             took = []
-            for seed in range(1, scenario["seeds"] + 1):
+            for seed in scenario["seed_list"]:
                 records, _ = read_run(os.path.join(
                     base, run_name(algorithm, slack, seed)))
                 took += [r["took_ns"] / 1e6 for r in records]
@@ -307,7 +308,7 @@ def plot_times(scenario, rows, raw, out):
                               for i in range(len(deadlines))],
                   color="black", linestyle=":", label="deadlines")
         # the tail of cubic must not squeeze the rest
-        axis.set_xlim(0, 2.5 * max(deadlines))
+        axis.set_xlim(0, 1.2 * max(deadlines))
         axis.set_title("%s, slack %s" % (name_of(group), slack), fontsize=10)
         axis.set_xlabel("completion time (ms)")
         axis.grid(alpha=0.3)
@@ -418,6 +419,45 @@ def write_page(parts, kernel, out):
                 link["base_rtt_us"], link["mark_us"]))
     with open(os.path.join(out, "index.html"), "w") as f:
         f.write(PAGE % (html.escape(kernel), "\n".join(body)))
+
+
+MARK = "<!-- %s: written by make publish -->"
+
+
+def publish(chosen, out, docs):
+    """Puts table and pictures of the last bench into docs/results.md.
+
+    What stands between the two marks of a scenario is replaced; the pictures
+    are copied beside it.
+    """
+    with open(os.path.join(out, "summary.json")) as f:
+        everything = json.load(f)["rows"]
+    path = os.path.join(docs, "results.md")
+    with open(path) as f:
+        text = f.read()
+    for scenario in chosen:
+        name = scenario["name"]
+        begin, end = MARK % name, MARK % (name + " ends")
+        if begin not in text or end not in text:
+            raise scenarios.ScenarioError("%s has no place for %s: '%s' and "
+                                          "'%s' are missing"
+                                          % (path, name, begin, end))
+        rows = [r for r in everything if r["scenario"] == name]
+        cells = list(table(scenario, rows))
+        lines = ["", "| %s |" % " | ".join(cells[0]),
+                 "|%s" % ("---|" * len(cells[0]))]
+        lines += ["| %s |" % " | ".join(row) for row in cells[1:]]
+        lines += ["", setting(scenario, rows) + ".", ""]
+        for picture in sorted(os.listdir(out)):
+            if picture.startswith(name) and picture.endswith(".png"):
+                shutil.copyfile(os.path.join(out, picture),
+                                os.path.join(docs, picture))
+                lines += ["![%s](%s)" % (picture[:-4], picture), ""]
+        head, rest = text.split(begin, 1)
+        text = head + begin + "\n" + "\n".join(lines) + end + \
+            rest.split(end, 1)[1]
+    with open(path, "w") as f:
+        f.write(text)
 
 
 def write(chosen, raw, out):

@@ -11,6 +11,7 @@ import argparse
 import concurrent.futures
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -132,7 +133,7 @@ def make_jobs(scenario, raw, module):
             # Others never see a deadline: one run is judged at every slack.
             slack = point["slack"] \
                 if algorithm in scenarios.WITH_DEADLINES else 1.0
-            for seed in range(1, scenario["seeds"] + 1):
+            for seed in scenario["seed_list"]:
                 name = report.run_name(algorithm, point["slack"], seed)
                 loads[where, name] = {
                     "do": "load", "point": bare, "algorithm": algorithm,
@@ -143,7 +144,8 @@ def make_jobs(scenario, raw, module):
     if "d2tcp" in scenario["algorithms"]:
         middle = list(scenarios.points(scenario))
         middle = middle[len(middle) // 4]
-        name = report.run_name("d2tcp", middle["slack"], 1)
+        name = report.run_name("d2tcp", middle["slack"],
+                               scenario["seed_list"][0])
         where = scenarios.label(scenario, scenarios.without_slack(middle))
         job = dict(loads[where, name], trace=True)
         job["directory"] = os.path.join(raw, scenario["name"], "trace")
@@ -169,28 +171,47 @@ def main():
                         help="this one only")
     parser.add_argument("--out", default=os.path.join(ROOT, "bench", "out"),
                         metavar="DIR", help="where results go (bench/out)")
-    parser.add_argument("--seeds", type=int, metavar="N",
-                        help="instead of the scenario's number of seeds")
+    parser.add_argument("--seeds", metavar="N",
+                        help="so many instead of the scenario's number, or "
+                        "certain ones: 3,8,9")
+    parser.add_argument("--algorithms", metavar="A,B",
+                        help="instead of the scenario's")
+    parser.add_argument("--publish", action="store_true",
+                        help="run nothing; put the results of the last run "
+                        "into docs/results.md")
     args = parser.parse_args()
     if args.set not in scenarios.SETS:
         parser.error("--set %s: there are %s" % (args.set,
                                                  ", ".join(scenarios.SETS)))
-    if args.seeds is not None and args.seeds < 1:
-        parser.error("--seeds: a whole number from 1")
+    if args.seeds is not None and \
+            not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*,?", args.seeds):
+        parser.error("--seeds %s: whole numbers from 1" % args.seeds)
+    algorithms = args.algorithms.split(",") if args.algorithms else []
+    for name in algorithms:
+        if name not in scenarios.ALGORITHMS:
+            parser.error("--algorithms %s: there are %s"
+                         % (name, ", ".join(scenarios.ALGORITHMS)))
 
     started = time.monotonic()
     chosen = []
     for name in [args.scenario] if args.scenario else scenarios.names():
         scenario = scenarios.load(name, args.set)
         if scenario:
-            if args.seeds:
-                scenario["seeds"] = args.seeds
+            scenario["algorithms"] = algorithms or scenario["algorithms"]
+            seeds = args.seeds or str(scenario["seeds"])
+            scenario["seed_list"] = \
+                [int(s) for s in seeds.split(",") if s] if "," in seeds \
+                else list(range(1, int(seeds) + 1))
+            scenario["seeds"] = len(scenario["seed_list"])
             chosen.append(scenario)
         elif args.scenario:
             raise scenarios.ScenarioError(
                 "scenario %s is not in set %s" % (name, args.set))
 
     out = os.path.abspath(args.out)
+    if args.publish:
+        report.publish(chosen, out, os.path.join(ROOT, "docs"))
+        return
     raw = os.path.join(out, "raw")
     shutil.rmtree(raw, ignore_errors=True)
     report.remove(out)
