@@ -9,6 +9,7 @@ are processors.
 
 import argparse
 import concurrent.futures
+import itertools
 import json
 import os
 import re
@@ -176,6 +177,9 @@ def main():
                         "certain ones: 3,8,9")
     parser.add_argument("--algorithms", metavar="A,B",
                         help="instead of the scenario's")
+    parser.add_argument("--param", action="append", default=[],
+                        metavar="NAME=VALUE",
+                        help="load the module with this parameter")
     parser.add_argument("--publish", action="store_true",
                         help="run nothing; put the results of the last run "
                         "into docs/results.md")
@@ -219,6 +223,9 @@ def main():
     module = module_path()
     workers = len(os.sched_getaffinity(0))
     work = [make_jobs(scenario, raw, module) for scenario in chosen]
+    for jobs in itertools.chain.from_iterable(work):
+        for job in jobs:
+            job["params"] = args.param
     run_all([job for checks, _, _ in work for job in checks], workers)
     for scenario, (checks, _, _) in zip(chosen, work):
         for job in checks:

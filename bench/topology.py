@@ -221,7 +221,7 @@ def check_link(point):
     }
 
 
-def load(point, algorithm, seed, slack, trace):
+def load(point, algorithm, seed, slack, params, trace):
     """One run of the load generator; what it printed, and the counters."""
     net = Network(point)
     cc, deadlines = {
@@ -229,7 +229,7 @@ def load(point, algorithm, seed, slack, trace):
         "d2tcp-nodeadline": ("d2tcp", False),
     }.get(algorithm, (algorithm, False))
     if cc == "d2tcp":
-        subprocess.run(["modprobe", "tcp_d2tcp"], check=True)
+        subprocess.run(["modprobe", "tcp_d2tcp"] + params, check=True)
 
     command = [INCAST, "aggregate", "--cc", cc, "--seed", str(seed), "--out",
                os.path.abspath("records.csv"), "--start-align-ms", "1000",
@@ -290,7 +290,8 @@ def main():
         result, name = check_link(job["point"]), "link.json"
     else:
         result = load(job["point"], job["algorithm"], job["seed"],
-                      job["slack"], job.get("trace", False))
+                      job["slack"], job.get("params", []),
+                      job.get("trace", False))
         name = "load.json"
     with open(name, "w") as f:
         json.dump(result, f, sort_keys=True)
