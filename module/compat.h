@@ -15,7 +15,7 @@
  */
 static inline void d2tcp_send_ack(struct sock *sk, u32 rcv_nxt)
 {
-#ifdef D2TCP_HAVE_SEND_ACK_FLAGS
+#if D2TCP_HAVE_SEND_ACK_FLAGS
 	__tcp_send_ack(sk, rcv_nxt, 0);
 #else
 	__tcp_send_ack(sk, rcv_nxt);

@@ -17,6 +17,7 @@
  *  - several messages may be outstanding; the most urgent prefix decides
  *  - after its deadline an unfinished message has d = late_d
  * and from the kernel's dctcp:
+ *  - a loss that a tail loss probe mends halves the window too
  *  - alpha has 20 bits, and the window a fraction of 8 bits that survives cuts:
  *    W = snd_cwnd + frac/256 + snd_cwnd_cnt/snd_cwnd. In whole packets a window
  *    of 4 is not cut at all below p = 0.5, and the law is lost.
@@ -28,6 +29,7 @@
 #include "cong.h"
 #include "ecn.h"
 #include "params.h"
+#include "uapi/d2tcp.h"
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"
@@ -211,15 +213,22 @@ static void d2tcp_init(struct sock *sk)
 	const struct tcp_sock *tp = tcp_sk(sk);
 	struct d2tcp *ca = d2tcp_open(sk);
 	u32 budget_us = ca->budget_us;
+	u32 first = tp->write_seq;
 
-	/* Not for a child: what its listener was told before it listened was
-	 * for the listener. Its budget is inherited.
+	/* Not for a child, which nobody has accepted yet: what its listener was
+	 * told before it listened was for the listener. A budget is inherited.
 	 */
-	if (sk->sk_state == TCP_SYN_RECV || d2tcp_live(ca)) {
+	if ((sk->sk_state == TCP_SYN_RECV && !sk->sk_socket) ||
+	    d2tcp_live(ca)) {
 		memset(ca, 0, sizeof(*ca));
 		ca->budget_us = budget_us;
 	}
-	deadline_rebase(&ca->ring, tp->write_seq);
+	/* With Fast Open data went out with the SYN. bytes_acked counts both,
+	 * as far as they are acknowledged.
+	 */
+	if (tp->bytes_acked)
+		first = tp->snd_una - (u32)tp->bytes_acked + 1;
+	deadline_rebase(&ca->ring, first);
 	ca->mark = D2TCP_LIVE;
 	ca->alpha = READ_ONCE(d2tcp_alpha_on_init);
 	ca->prior_rcv_nxt = tp->rcv_nxt;
@@ -228,8 +237,14 @@ static void d2tcp_init(struct sock *sk)
 	ca->frac = 0;
 	ca->loss_cwnd = 0;
 	d2tcp_next_window(tp, ca);
+	/* and the ACK of that data has come before .init */
+	if (!deadline_none(&ca->ring))
+		d2tcp_settle(sk, ca, ktime_get_ns());
 
-	if (tp->ecn_flags & TCP_ECN_OK)
+	/* In SYN_SENT the flag is only what we hope for, and .init will not be
+	 * called again when the answer is known.
+	 */
+	if (tp->ecn_flags & TCP_ECN_OK && sk->sk_state != TCP_SYN_SENT)
 		return;
 	/* Without ECN there is nothing to react to: Reno, and no ECT on our
 	 * packets, which the handshake has set in the belief it would be used.
@@ -253,15 +268,16 @@ static void d2tcp_reno_release(struct sock *sk)
 static void d2tcp_tx_start(struct sock *sk, struct d2tcp *ca)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
+	u64 budget_ns = (u64)ca->budget_us * NSEC_PER_USEC;
 
 	if (!ca->idle)
 		return;
 	ca->idle = 0;
-	if (!ca->budget_us || !deadline_none(&ca->ring))
+	if (!budget_ns || !deadline_none(&ca->ring))
 		return;
 	/* cannot be refused: nothing is outstanding, the length is open */
-	deadline_arm(&ca->ring,
-		     ktime_get_ns() + (u64)ca->budget_us * NSEC_PER_USEC, 0,
+	deadline_arm(&ca->ring, ktime_get_ns() +
+		     min_t(u64, budget_ns, D2TCP_FARTHEST_NS), 0,
 		     tp->snd_una, tp->snd_una);
 }
 
@@ -272,7 +288,11 @@ static void d2tcp_acked(struct sock *sk, struct d2tcp *ca)
 
 	if (!deadline_none(&ca->ring))
 		d2tcp_settle(sk, ca, ktime_get_ns());
-	ca->idle = tp->snd_una == tp->write_seq;
+	/* Only set here: an ACK may come between a write and its first packet,
+	 * which a closed window or a cork holds back.
+	 */
+	if (tp->snd_una == tp->write_seq)
+		ca->idle = 1;
 }
 
 static void d2tcp_in_ack_event(struct sock *sk, u32 flags)
@@ -287,6 +307,9 @@ static void d2tcp_in_ack_event(struct sock *sk, u32 flags)
 	d2tcp_acked(sk, ca);
 	/* the core clears snd_cwnd_cnt before it asks for ssthresh */
 	ca->cwnd_cnt = min_t(u32, tp->snd_cwnd_cnt, U16_MAX);
+	/* the core asks for ssthresh then, as if for a mark */
+	ca->tlp_loss = tp->tlp_high_seq && tp->tlp_retrans &&
+		       after(tp->snd_una, tp->tlp_high_seq);
 
 	if (before(tp->snd_una, ca->next_seq))
 		return;
@@ -306,28 +329,6 @@ static void d2tcp_reno_in_ack_event(struct sock *sk, u32 flags)
 		d2tcp_acked(sk, ca);
 }
 
-/* Called for marks and, before d2tcp_react_to_loss(), for losses. */
-static u32 d2tcp_ssthresh(struct sock *sk)
-{
-	const struct tcp_sock *tp = tcp_sk(sk);
-	struct d2tcp *ca = inet_csk_ca(sk);
-	struct d2tcp_view view;
-	u64 after;
-
-	ca->loss_cwnd = tcp_snd_cwnd(tp);
-	d2tcp_view(sk, ca->cwnd_cnt, ktime_get_ns(), &view);
-	after = law_cut(view.window, view.p);
-	ca->frac = after & ((1U << LAW_W_SHIFT) - 1);
-	ca->cwnd_cnt = 0;
-	/* After a loss the halving that follows is the cut, and tells. */
-	if (!tp->lost_out)
-		trace_d2tcp_cut(sk, ca->alpha, view.d, view.p, view.window,
-				after, view.prefix.bytes, view.prefix.left_ns,
-				false);
-	/* below 2^40 >> 8 */
-	return after >> LAW_W_SHIFT;
-}
-
 static void d2tcp_react_to_loss(struct sock *sk)
 {
 	struct d2tcp *ca = inet_csk_ca(sk);
@@ -340,6 +341,34 @@ static void d2tcp_react_to_loss(struct sock *sk)
 	trace_d2tcp_cut(sk, ca->alpha, LAW_D_ONE, LAW_ONE,
 			(u64)cwnd << LAW_W_SHIFT,
 			(u64)tp->snd_ssthresh << LAW_W_SHIFT, 0, 0, true);
+}
+
+/* Called for marks and, before d2tcp_react_to_loss(), for losses. */
+static u32 d2tcp_ssthresh(struct sock *sk)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+	struct d2tcp *ca = inet_csk_ca(sk);
+	struct d2tcp_view view;
+	u64 after;
+
+	/* A loss that a tail loss probe has mended: no other call follows. */
+	if (ca->tlp_loss) {
+		ca->tlp_loss = 0;
+		d2tcp_react_to_loss(sk);
+		return tp->snd_ssthresh;
+	}
+	ca->loss_cwnd = tcp_snd_cwnd(tp);
+	d2tcp_view(sk, ca->cwnd_cnt, ktime_get_ns(), &view);
+	after = law_cut(view.window, view.p);
+	ca->frac = after & ((1U << LAW_W_SHIFT) - 1);
+	ca->cwnd_cnt = 0;
+	/* After a loss the halving that follows is the cut, and tells. */
+	if (!tp->lost_out)
+		trace_d2tcp_cut(sk, ca->alpha, view.d, view.p, view.window,
+				after, view.prefix.bytes, view.prefix.left_ns,
+				false);
+	/* below 2^40 >> 8 */
+	return after >> LAW_W_SHIFT;
 }
 
 static void d2tcp_set_state(struct sock *sk, u8 new_state)
@@ -389,18 +418,16 @@ static void d2tcp_cong_avoid(struct sock *sk, u32 ack, u32 acked)
 {
 	struct d2tcp *ca = inet_csk_ca(sk);
 	struct tcp_sock *tp = tcp_sk(sk);
-	u64 cwnd, parts;
+	u32 cwnd;
 
+	/* what is not used does not grow */
+	if (!tcp_is_cwnd_limited(sk))
+		return;
 	tcp_reno_cong_avoid(sk, ack, acked);
-	if (!ca->frac)
-		return;
 	cwnd = tcp_snd_cwnd(tp);
-	/* 2^-8 packets times cwnd: below 2^41 */
-	parts = ((u64)tp->snd_cwnd_cnt << LAW_W_SHIFT) + ca->frac * cwnd;
-	if (parts < cwnd << LAW_W_SHIFT || cwnd >= tp->snd_cwnd_clamp)
+	if (!ca->frac || cwnd >= tp->snd_cwnd_clamp ||
+	    !law_carry(cwnd, tp->snd_cwnd_cnt, &ca->frac))
 		return;
-	/* what is beyond the whole packet goes on as fraction, once a cut */
-	ca->frac = div64_u64(parts - (cwnd << LAW_W_SHIFT), cwnd);
 	tp->snd_cwnd_cnt = 0;
 	tcp_snd_cwnd_set(tp, cwnd + 1);
 }

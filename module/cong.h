@@ -25,8 +25,9 @@ struct d2tcp {
 	u32 alpha;		/* 2^-20 */
 	u8 frac;		/* 2^-8 packets of window beyond snd_cwnd */
 	u8 ce_state:1,		/* the last packet received carried CE */
-	   idle:1,		/* at the last ACK nothing was outstanding */
-	   unused:6;
+	   idle:1,		/* all was acknowledged, no burst since */
+	   tlp_loss:1,		/* this ACK shows that a tail probe mended one */
+	   unused:5;
 	u16 cwnd_cnt;		/* tp->snd_cwnd_cnt at the last ACK */
 	u32 old_delivered;	/* tp->delivered at the window's start */
 	u32 old_delivered_ce;

@@ -176,3 +176,26 @@ u64 law_cut(u64 window, u32 p)
 	window -= (window * p) >> (LAW_SHIFT + 1);
 	return window > LAW_W_LEAST ? window : LAW_W_LEAST;
 }
+
+/**
+ * law_carry() - does what is beyond whole packets make one?
+ * @cwnd: whole packets of the window, above 0
+ * @cnt: gained towards the next, in 1/@cwnd of a packet
+ * @frac: left over by a cut, in 2^-8 packets; set to what is left now
+ *
+ * @cnt is below @cwnd, unless the core has shrunk the window and not @cnt: then
+ * what is beyond a second packet is forgotten.
+ *
+ * Return: true when the window opens by a packet, and @cnt with it becomes 0.
+ */
+bool law_carry(u32 cwnd, u32 cnt, u8 *frac)
+{
+	const u64 one = (u64)cwnd << LAW_W_SHIFT;	/* below 2^40 */
+	u64 parts = ((u64)cnt << LAW_W_SHIFT) + (u64)*frac * cwnd;
+
+	if (parts < one)
+		return false;
+	parts = div64_u64(parts - one, cwnd);
+	*frac = parts < U8_MAX ? (u8)parts : U8_MAX;
+	return true;
+}

@@ -37,5 +37,6 @@ u32 law_pow(u32 alpha, u32 d);
 u64 law_finish_ns(u32 bytes, u32 srtt_8us, u64 window, u32 mss);
 u32 law_imminence(u64 finish_ns, u64 left_ns, u32 d_min, u32 d_max);
 u64 law_cut(u64 window, u32 p);
+bool law_carry(u32 cwnd, u32 cnt, u8 *frac);
 
 #endif /* D2TCP_LAW_H */

@@ -34,8 +34,10 @@ static int d2tcp_param_set(const char *val, const struct kernel_param *kp)
 	if (!err && (value < param->least || value > param->most))
 		err = -EINVAL;
 	if (err) {
-		pr_err("%s: a number from %u to %u, not '%.32s'\n", kp->name,
-		       param->least, param->most, val);
+		/* what comes through sysfs ends its line itself */
+		pr_err("%s: a number from %u to %u, not '%.*s'\n", kp->name,
+		       param->least, param->most,
+		       (int)min_t(size_t, strcspn(val, "\n"), 32), val);
 		return err;
 	}
 	/* flows read it at any time */

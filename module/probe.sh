@@ -4,10 +4,10 @@
 # probe.sh NAME COMPILER... - which of two forms does this kernel have?
 #
 # Compiles both forms of probe NAME with the kernel's own compiler and flags
-# and prints -DD2TCP_HAVE_<NAME> for the new form, nothing for the old one. When
-# neither compiles, the kernel has a third form, or the tree is not ready:
-# prints "error" and says on stderr what the compiler said, so that the build
-# stops instead of guessing.
+# and prints -DD2TCP_HAVE_<NAME>=1 for the new form, =0 for the old one. When
+# neither compiles, the kernel has a third form, or the tree is not ready: prints
+# nothing, and says on stderr what the compiler said, so that the build stops
+# instead of guessing.
 name=$1
 shift
 
@@ -20,7 +20,6 @@ SEND_ACK_FLAGS)
 	include='#include <net/tcp.h>' ;;
 *)
 	echo "probe.sh: no probe is called '$name'" >&2
-	echo error
 	exit 1 ;;
 esac
 
@@ -33,16 +32,18 @@ compiles() {
 }
 form=new
 if compiles "$new" "$@"; then
-	echo "-DD2TCP_HAVE_$name"
+	echo "-DD2TCP_HAVE_$name=1"
 	exit 0
 fi
 form=old
-compiles "$old" "$@" && exit 0
+if compiles "$old" "$@"; then
+	echo "-DD2TCP_HAVE_$name=0"
+	exit 0
+fi
 {
 	echo "probe.sh: $name: neither form compiles. The new one:"
 	cat "$dir/new"
 	echo "The old one:"
 	cat "$dir/old"
 } >&2
-echo error
 exit 1

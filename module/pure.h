@@ -24,6 +24,7 @@ typedef __u64 u64;
 typedef __s64 s64;
 
 #define BIT_ULL(n)	_BITULL(n)
+#define U8_MAX		((u8)~0U)
 #define U16_MAX		((u16)~0U)
 #define U32_MAX		((u32)~0U)
 #define U64_MAX		((u64)~0ULL)

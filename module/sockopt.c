@@ -84,6 +84,22 @@ static u64 absolute(const struct d2tcp_deadline *dl, u64 now_ns)
 	return clamp_t(u64, due, 1, farthest);
 }
 
+static int copy_budget(int *budget_us, sockptr_t arg, unsigned int len)
+{
+	int err;
+
+	/* the same lengths as for a deadline */
+	if (len < sizeof(*budget_us) ||
+	    (len > sizeof(*budget_us) && len < sizeof(struct d2tcp_deadline)))
+		return -EINVAL;
+	if (copy_from_sockptr(budget_us, arg, sizeof(*budget_us)))
+		return -EFAULT;
+	err = check_tail(arg, sizeof(*budget_us), len);
+	if (err)
+		return err;
+	return *budget_us < 0 ? -EINVAL : 0;
+}
+
 static int set_deadline(struct sock *sk, const struct d2tcp_deadline *dl)
 {
 	bool clear = !dl->deadline_ns && !dl->bytes && !dl->flags;
@@ -121,20 +137,15 @@ static int d2tcp_set(struct sock *sk, int optname, sockptr_t arg,
 	switch (optname) {
 	case D2TCP_DEADLINE:
 		err = copy_deadline(&dl, arg, len);
-		if (err)
-			return err;
 		break;
 	case D2TCP_BUDGET:
-		if (len < sizeof(budget_us))
-			return -EINVAL;
-		if (copy_from_sockptr(&budget_us, arg, sizeof(budget_us)))
-			return -EFAULT;
-		if (budget_us < 0)
-			return -EINVAL;
+		err = copy_budget(&budget_us, arg, len);
 		break;
 	default:
 		return -ENOPROTOOPT;
 	}
+	if (err)
+		return err;
 
 	lock_sock(sk);
 	if (!d2tcp_is_ours(sk))

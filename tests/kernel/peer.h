@@ -37,6 +37,7 @@ struct peer {
 	uint32_t iss;		/* its initial sequence number */
 	uint32_t nxt;		/* one after the highest byte it sent */
 	uint32_t seq;		/* our next one */
+	uint16_t window;	/* that we offer, in 128 bytes */
 	struct segment in[PEER_BACKLOG];	/* read, not yet looked at */
 	unsigned int first, count;
 };
@@ -117,8 +118,8 @@ static inline void peer_send(struct peer *p, uint8_t flags, uint8_t ecn,
 	memcpy(th + 8, &v, 4);
 	th[12] = (opt - th) / 4 << 4;
 	th[13] = flags;
-	th[14] = 0xff;		/* a window of 8 MB, scaled */
-	th[15] = 0xff;
+	th[14] = p->window >> 8;
+	th[15] = p->window & 0xff;
 	pseudo = sum16(&ip->saddr, 8, IPPROTO_TCP + tcp_len);
 	sum = fold(sum16(th, tcp_len, pseudo));
 	memcpy(th + 16, &sum, 2);
@@ -200,11 +201,11 @@ static inline void tun_up(struct peer *p)
 	   "ip link set tun0 up txqueuelen 10000 gso_max_segs 1");
 }
 
-/* A socket under cc, connected to the script, with or without ECN. early() is
- * called on it before it connects.
+/* A socket under cc that has sent its SYN to the script. early() is called on it
+ * before that.
  */
-static inline void peer_open(struct peer *p, const char *cc, bool ecn,
-			     void (*early)(int fd))
+static inline void peer_start(struct peer *p, const char *cc,
+			      void (*early)(int fd))
 {
 	struct address a = { .len = sizeof(a.in) };
 	int size = 64 << 20;
@@ -229,9 +230,24 @@ static inline void peer_open(struct peer *p, const char *cc, bool ecn,
 	p->iss = s.seq;
 	p->nxt = s.seq + 1;
 	p->seq = 1000;
+	p->window = 0xffff;
+}
+
+/* The rest of the handshake, with or without ECN. */
+static inline void peer_answer(struct peer *p, bool ecn)
+{
+	struct segment s;
+
 	peer_send(p, TH_SYN | TH_ACK | (ecn ? TH_ECE : 0), 0, p->iss + 1, NULL,
 		  0, 0);
 	CHECK(peer_next(p, &s) && s.flags == TH_ACK, "no ACK of the handshake");
+}
+
+static inline void peer_open(struct peer *p, const char *cc, bool ecn,
+			     void (*early)(int fd))
+{
+	peer_start(p, cc, early);
+	peer_answer(p, ecn);
 }
 
 static inline void peer_close(struct peer *p)

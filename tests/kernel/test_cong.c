@@ -420,6 +420,74 @@ TEST(a timeout halves ssthresh and starts over with one packet)
 	peer_close(&peer);
 }
 
+TEST(a loss that a tail loss probe mends halves the window too)
+{
+	struct segment s = { 0 };
+	bool probe = false;
+	uint32_t cwnd, end;
+	int i;
+
+	set_param("alpha_on_init", "0");
+	peer_open(&peer, "d2tcp", true, NULL);
+	peer_write(&peer, 10 * PEER_MSS);
+	peer_drain(&peer);
+	end = peer.nxt;
+	sleep_us(1000);
+	/* nine of ten arrive; the tail does not, until it is sent again */
+	while (peer_data(&peer, &s) && s.seq + s.len != end)
+		peer_ack(&peer, s.seq + s.len, false);
+	for (i = 0; i < 500 && !probe; i++) {
+		sleep_us(2000);
+		probe = peer_data(&peer, &s);
+	}
+	CHECK(probe && s.seq == end - PEER_MSS, "no probe");
+	CHECK_EQ(tcp_info(peer.sock).tcpi_ca_state, TCP_CA_Open);
+	cwnd = tcp_info(peer.sock).tcpi_snd_cwnd;
+	peer_ack(&peer, end, false);
+	peer_write(&peer, PEER_MSS);
+	CHECK(peer_data(&peer, &s), "no data");
+	peer_ack(&peer, s.seq + s.len, false);
+	CHECK(tcp_info(peer.sock).tcpi_snd_cwnd >= cwnd / 2 &&
+	      tcp_info(peer.sock).tcpi_snd_cwnd <= cwnd / 2 + 1,
+	      "%u, from %u", tcp_info(peer.sock).tcpi_snd_cwnd, cwnd);
+	set_param("alpha_on_init", "1048576");
+	peer_close(&peer);
+}
+
+TEST(a window that is not used does not grow)
+{
+	uint32_t cwnd, now;
+	struct segment s;
+	int i;
+
+	set_param("alpha_on_init", "400000");
+	peer_open(&peer, "d2tcp", true, NULL);
+	peer_write(&peer, 500 * PEER_MSS);
+	grow(2);
+	/* a cut, and then gain on top of the fraction */
+	CHECK(peer_data(&peer, &s), "no data");
+	peer_ack(&peer, s.seq + s.len, true);
+	grow(3);
+	for (i = 0; i < 25 && peer_data(&peer, &s); i++)
+		peer_ack(&peer, s.seq + s.len, false);
+	/* the rest at once, then one packet at a time for a second */
+	while (peer_data(&peer, &s))
+		peer_ack(&peer, peer.nxt, false);
+	cwnd = tcp_info(peer.sock).tcpi_snd_cwnd;
+	CHECK(cwnd > 20, "%u", cwnd);
+	for (i = 0; i < 100; i++) {
+		sleep_us(10000);
+		peer_write(&peer, 100);
+		CHECK(peer_data(&peer, &s), "no data");
+		peer_ack(&peer, s.seq + s.len, false);
+		now = tcp_info(peer.sock).tcpi_snd_cwnd;
+		CHECK(now <= cwnd, "%u, from %u", now, cwnd);
+		cwnd = now;
+	}
+	set_param("alpha_on_init", "1048576");
+	peer_close(&peer);
+}
+
 /* --- with and without ECN ---------------------------------------------------- */
 
 TEST(data packets are ECT with ECN and not without)
@@ -437,6 +505,37 @@ TEST(data packets are ECT with ECN and not without)
 			CHECK_EQ(s.ecn, ecn ? 2 : 0);
 			peer_ack(&peer, s.seq + s.len, false);
 		}
+		peer_close(&peer);
+	}
+}
+
+static void ask_for_ecn(int fd)
+{
+	(void)fd;
+	sysctl_net("tcp_ecn", "1");
+}
+
+TEST(d2tcp that is chosen while the SYN is out is in the fallback)
+{
+	struct segment s;
+	int ecn;
+
+	/* the SYN asks for ECN, so ECN looks agreed on for as long as it is out */
+	for (ecn = 0; ecn < 2; ecn++) {
+		peer_start(&peer, "cubic", ask_for_ecn);
+		CHECK_OK(set_cc(peer.sock, "d2tcp"));
+		CHECK_OK(set_deadline(peer.sock, 1000 * MS, 3000,
+				      D2TCP_F_RELATIVE));
+		peer_answer(&peer, ecn);
+		CHECK_EQ(get_info(peer.sock).flags & (D2TCP_INFO_ECN |
+						      D2TCP_INFO_FALLBACK),
+			 D2TCP_INFO_FALLBACK);
+		peer_write(&peer, 3000);
+		CHECK(peer_data(&peer, &s), "no data");
+		if (!ecn)
+			CHECK_EQ(s.ecn, 0);
+		peer_ack(&peer, peer.nxt, false);
+		CHECK_EQ(get_info(peer.sock).met, 1);
 		peer_close(&peer);
 	}
 }
@@ -622,6 +721,51 @@ TEST(a deadline armed before connect is bound to the first byte)
 	peer_ack(&peer, peer.iss + 1 + 4000, false);
 	CHECK_EQ(get_info(peer.sock).outstanding, 0);
 	CHECK_EQ(get_info(peer.sock).met, 1);
+	peer_close(&peer);
+}
+
+TEST(a simultaneous open keeps what was armed before it)
+{
+	struct segment s;
+
+	peer_start(&peer, "d2tcp", arm_early);
+	peer_send(&peer, TH_SYN | TH_ECE | TH_CWR, 0, 0, NULL, 0, 0);
+	CHECK(peer_next(&peer, &s), "no answer to our SYN");
+	CHECK_EQ(s.flags & (TH_SYN | TH_ACK), TH_SYN | TH_ACK);
+	peer_send(&peer, TH_ACK, 0, peer.iss + 1, NULL, 0, 0);
+	CHECK_EQ(tcp_info(peer.sock).tcpi_state, 1);	/* established */
+	CHECK_EQ(get_info(peer.sock).outstanding, 1);
+	CHECK_EQ(get_info(peer.sock).bytes_left, 4000);
+	peer_write(&peer, 4000);
+	peer_drain(&peer);
+	peer_ack(&peer, peer.iss + 1 + 4000, false);
+	CHECK_EQ(get_info(peer.sock).met, 1);
+	peer_close(&peer);
+}
+
+TEST(a burst that a closed window holds back has its budget)
+{
+	struct segment s;
+
+	peer_open(&peer, "d2tcp", true, NULL);
+	CHECK_OK(set_budget(peer.sock, 500000));
+	peer_write(&peer, 1000);
+	CHECK(peer_data(&peer, &s), "no data");
+	peer.window = 0;
+	peer_ack(&peer, s.seq + s.len, false);
+	CHECK_EQ(get_info(peer.sock).met, 1);
+	/* written while the window is closed, sent when it opens */
+	peer_write(&peer, 5000);
+	CHECK(!peer_data(&peer, &s), "sent into a closed window");
+	peer_ack(&peer, peer.nxt, false);
+	peer.window = 0xffff;
+	peer_ack(&peer, peer.nxt, false);
+	CHECK(peer_data(&peer, &s), "no data");
+	CHECK_EQ(get_info(peer.sock).outstanding, 1);
+	CHECK_EQ(get_info(peer.sock).bytes_left, 5000);
+	peer_drain(&peer);
+	peer_ack(&peer, peer.nxt, false);
+	CHECK_EQ(get_info(peer.sock).met, 2);
 	peer_close(&peer);
 }
 

@@ -96,6 +96,33 @@ TEST(calls with the module)
 	close(fd);
 }
 
+TEST(calls with the module on a connection in the fallback)
+{
+	int l = socket(AF_INET, SOCK_STREAM, 0);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in sa = { .sin_family = AF_INET };
+	socklen_t len = sizeof(sa);
+	struct d2tcp_info info;
+
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CHECK(bind(l, (struct sockaddr *)&sa, sizeof(sa)) == 0 &&
+	      listen(l, 1) == 0 &&
+	      getsockname(l, (struct sockaddr *)&sa, &len) == 0, "listen");
+	CHECK(d2tcp_enable(fd) == 0, "enable");
+	CHECK(d2tcp_enable(fd) == 0, "enable again");
+	CHECK(connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0, "connect");
+	CHECK(d2tcp_set_budget(fd, 7000) == 0, "budget");
+	CHECK(d2tcp_set_timeout(fd, 1000000, 10) == 0, "timeout");
+	/* nothing is lost by asking for it once more */
+	CHECK(d2tcp_enable(fd) == 0, "enable once more");
+	CHECK(d2tcp_get_info(fd, &info) == 0, "info");
+	CHECK(info.flags & D2TCP_INFO_FALLBACK && info.outstanding == 1 &&
+	      info.budget_us == 7000, "%#x %u %u", info.flags,
+	      info.outstanding, info.budget_us);
+	close(fd);
+	close(l);
+}
+
 int main(int argc, char **argv)
 {
 	return run_tests(argc, argv);

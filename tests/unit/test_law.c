@@ -196,6 +196,39 @@ TEST(law_imminence is Tc / D within the clamp)
 	CHECK_EQ(law_imminence(0, 1000, 128, 512), 256);
 }
 
+TEST(law_carry opens the window when fraction and gain make a packet)
+{
+	u32 cwnd, cnt, f;
+	double all;
+	bool carry;
+	u8 frac;
+
+	for (cwnd = 1; cwnd < 300; cwnd++) {
+		for (cnt = 0; cnt < 3 * cwnd; cnt++) {
+			for (f = 0; f < 256; f++) {
+				all = (double)cnt / cwnd + f / 256.0;
+				frac = f;
+				carry = law_carry(cwnd, cnt, &frac);
+				if (carry != (all >= 1))
+					CHECK(0, "%u + %u/%u + %u/256", cwnd,
+					      cnt, cwnd, f);
+				if (!carry && frac != f)
+					CHECK_EQ(frac, f);
+				/* nothing is gained but by rounding down */
+				if (carry && all < 2 &&
+				    (frac > (all - 1) * 256 + 1e-9 ||
+				     frac < (all - 1) * 256 - 1))
+					CHECK(0, "%u of %f", frac, all);
+				if (carry && all >= 2 && frac != 255)
+					CHECK_EQ(frac, 255);
+			}
+		}
+	}
+	frac = 255;
+	CHECK(law_carry(U32_MAX >> 1, U32_MAX, &frac), "no carry");
+	CHECK_EQ(frac, 255);
+}
+
 int main(int argc, char **argv)
 {
 	return run_tests(argc, argv);

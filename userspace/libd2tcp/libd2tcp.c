@@ -28,6 +28,16 @@ static int set_struct(int fd, uint64_t ns, uint64_t bytes, uint32_t flags)
 
 PUBLIC int d2tcp_enable(int fd)
 {
+	char now[16] = "";
+	socklen_t len = sizeof(now);
+
+	/* Choosing it once more would be a change to the kernel if the socket
+	 * is in the fallback, and clear what was set.
+	 */
+	if (getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, now, &len) == 0 &&
+	    (!strncmp(now, D2TCP_NAME, sizeof(now)) ||
+	     !strncmp(now, D2TCP_NAME "-reno", sizeof(now))))
+		return 0;
 	return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, D2TCP_NAME,
 			  strlen(D2TCP_NAME));
 }
