@@ -32,11 +32,16 @@ MARKERS = {"cubic": "s", "reno": "v", "bbr": "^", "dctcp": "o",
            "d2tcp-nodeadline": "x", "d2tcp": "D"}
 
 
-def run_name(algorithm, slack, seed):
-    """Directory of a run; the slack only where the traffic depends on it."""
+def run_name(algorithm, slack):
+    """Directory of a job; the slack only where the traffic depends on it."""
     if algorithm in scenarios.WITH_DEADLINES:
-        return "%s-slack%s-seed%d" % (algorithm, slack, seed)
-    return "%s-seed%d" % (algorithm, seed)
+        return "%s-slack%s" % (algorithm, slack)
+    return algorithm
+
+
+def seed_name(seed):
+    """Directory of one run below that of its job."""
+    return "seed%d" % seed
 
 
 def remove(out):
@@ -110,8 +115,8 @@ def make_rows(scenario, raw):
             sums = {"marks": 0, "drops": 0, "background_bytes": 0,
                     "duration_ns": 0}
             for seed in scenario["seed_list"]:
-                directory = os.path.join(base,
-                                         run_name(algorithm, slack, seed))
+                directory = os.path.join(base, run_name(algorithm, slack),
+                                         seed_name(seed))
                 if directory not in cache:
                     cache[directory] = read_run(directory)
                 records, extra = cache[directory]
@@ -295,7 +300,7 @@ def plot_times(scenario, rows, raw, out):
             took = []
             for seed in scenario["seed_list"]:
                 records, _ = read_run(os.path.join(
-                    base, run_name(algorithm, slack, seed)))
+                    base, run_name(algorithm, slack), seed_name(seed)))
                 took += [r["took_ns"] / 1e6 for r in records]
                 deadlines = [r["deadline_ns"] * slack / 1e6 for r in records]
             took.sort()
@@ -368,7 +373,7 @@ def plot_flows(scenario, rows, raw, out):
     for axis in axes:
         axis.grid(alpha=0.3)
     figure.suptitle("%s: four flows of d2tcp, fan-in %s, slack %s, seed %s" % (
-        scenario["name"], job["point"]["fan_in"], job["slack"], job["seed"]))
+        scenario["name"], job["point"]["fan_in"], job["slack"], job["seeds"][0]))
     figure.tight_layout(rect=(0, 0.04, 1, 1))
     return save(figure, out, "%s-flows.png" % scenario["name"],
                 setting(scenario, rows))

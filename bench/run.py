@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs scenarios in the lab and reports: what `make bench` calls.
 
-Every job is a boot of the lab kernel of its own, so that it depends on nothing
-but the scenario, the algorithm and the seed. As many run side by side as there
-are processors.
+Every job is a boot of the lab kernel: a point of a scenario under one algorithm,
+for all seeds one after the other. It depends on nothing else, and what a seed
+gives does not depend on the seeds after it. As many jobs run side by side as
+there are processors.
 """
 
 import argparse
@@ -66,7 +67,7 @@ def run_job(job):
     mem = GUEST_MB + HOST_MB * job["point"]["fan_in"]
     done = subprocess.run(
         [LAB, "run", "--out", directory, "--module", job["module"],
-         "--seed", str(job["seed"]), "--mem", str(mem), "--",
+         "--mem", str(mem), "--",
          "/usr/bin/python3", TOPOLOGY, job_file],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, check=False)
@@ -127,28 +128,27 @@ def make_jobs(scenario, raw, module):
         where = scenarios.label(scenario, bare)
         base = os.path.join(raw, scenario["name"], where)
         checks[where] = {
-            "do": "check", "point": bare, "seed": 1, "module": module,
+            "do": "check", "point": bare, "module": module,
             "directory": os.path.join(base, "link"),
             "text": "%s %s: checking the link" % (scenario["name"], where)}
         for algorithm in scenario["algorithms"]:
             # Others never see a deadline: one run is judged at every slack.
             slack = point["slack"] \
                 if algorithm in scenarios.WITH_DEADLINES else 1.0
-            for seed in scenario["seed_list"]:
-                name = report.run_name(algorithm, point["slack"], seed)
-                loads[where, name] = {
-                    "do": "load", "point": bare, "algorithm": algorithm,
-                    "seed": seed, "slack": slack, "module": module,
-                    "directory": os.path.join(base, name),
-                    "text": "%s %s: %s" % (scenario["name"], where, name)}
+            name = report.run_name(algorithm, point["slack"])
+            loads[where, name] = {
+                "do": "load", "point": bare, "algorithm": algorithm,
+                "seeds": scenario["seed_list"], "slack": slack,
+                "module": module, "directory": os.path.join(base, name),
+                "text": "%s %s: %s" % (scenario["name"], where, name)}
     traced = []
     if "d2tcp" in scenario["algorithms"]:
         middle = list(scenarios.points(scenario))
         middle = middle[len(middle) // 4]
-        name = report.run_name("d2tcp", middle["slack"],
-                               scenario["seed_list"][0])
+        name = report.run_name("d2tcp", middle["slack"])
         where = scenarios.label(scenario, scenarios.without_slack(middle))
         job = dict(loads[where, name], trace=True)
+        job["seeds"] = job["seeds"][:1]
         job["directory"] = os.path.join(raw, scenario["name"], "trace")
         job["text"] += " (traced)"
         traced = [job]
@@ -235,7 +235,8 @@ def main():
             workers)
     report.write(chosen, raw, out)
     print("\n%d runs in %.0f s; report: %s" % (
-        sum(len(loads) for _, loads, _ in work), time.monotonic() - started,
+        sum(len(job["seeds"]) for _, loads, _ in work for job in loads),
+        time.monotonic() - started,
         os.path.relpath(os.path.join(out, "index.html"))))
 
 

@@ -6,9 +6,10 @@ Called as `topology.py JOB.json` by run.py through tests/lab/lab. Builds the
 scenario's network with Mininet, then does what the job asks for:
 
 "check"  measures the emulated link itself and writes link.json
-"load"   runs the load generator and writes records.csv and load.json
+"load"   runs the load generator, once per seed, and writes records.csv and
+         load.json into a directory seedN
 
-Everything is written into the directory of JOB.json. During the measured
+Everything is written below the directory of JOB.json. During the measured
 phase this program sleeps in poll(); only compiled programs run.
 """
 
@@ -221,56 +222,79 @@ def check_link(point):
     }
 
 
-def load(point, algorithm, seed, slack, params, trace):
-    """One run of the load generator; what it printed, and the counters."""
-    net = Network(point)
-    cc, deadlines = {
-        "d2tcp": ("d2tcp", True),
-        "d2tcp-nodeadline": ("d2tcp", False),
-    }.get(algorithm, (algorithm, False))
-    if cc == "d2tcp":
-        subprocess.run(["modprobe", "tcp_d2tcp"] + params, check=True)
+class Load:
+    """The load generator on a network: one run per seed, same workers."""
 
-    command = [INCAST, "aggregate", "--cc", cc, "--seed", str(seed), "--out",
-               os.path.abspath("records.csv"), "--start-align-ms", "1000",
-               "--queries", str(point["queries"]), "--slack", repr(slack)]
-    for host in net.workers:
-        address = "%s:%d" % (host.IP(), PORT)
-        args = [INCAST, "worker", "--listen", address, "--cc", cc,
-                "--shared-clock"]
-        net.start(host, args + (["--deadlines"] if deadlines else []), "ready")
-        command += ["--worker", address]
-    if "response_bytes" in point:
-        command += ["--response-bytes", str(point["response_bytes"])]
-    else:
-        command += ["--query-bytes", str(point["query_bytes"]),
-                    "--spread", str(point["response_spread"])]
-    command += ["--deadline-ms", str(point["deadline_ms"])]
-    if "arrival" in point:
-        rate = point["arrival"][len("poisson("):-1]
-        command += ["--poisson", rate]
-    else:
-        command += ["--min-gap-ms", str(point["min_gap_ms"])]
-    command += ["--think-ms", str(point["think_ms"]),
-                "--background", str(point["background_flows"])]
+    def __init__(self, point, algorithm, slack, params):
+        self.net = Network(point)
+        cc, deadlines = {
+            "d2tcp": ("d2tcp", True),
+            "d2tcp-nodeadline": ("d2tcp", False),
+        }.get(algorithm, (algorithm, False))
+        if cc == "d2tcp":
+            subprocess.run(["modprobe", "tcp_d2tcp"] + params, check=True)
+        self.command = [
+            INCAST, "aggregate", "--cc", cc, "--slack", repr(slack),
+            # every run starts at the same place between two ticks
+            "--start-align-ms", "1000", "--queries", str(point["queries"])]
+        for host in self.net.workers:
+            address = "%s:%d" % (host.IP(), PORT)
+            args = [INCAST, "worker", "--listen", address, "--cc", cc,
+                    "--shared-clock"]
+            self.net.start(host, args + (["--deadlines"] if deadlines else []),
+                           "ready")
+            self.command += ["--worker", address]
+        if "response_bytes" in point:
+            self.command += ["--response-bytes", str(point["response_bytes"])]
+        else:
+            self.command += ["--query-bytes", str(point["query_bytes"]),
+                             "--spread", str(point["response_spread"])]
+        self.command += ["--deadline-ms", str(point["deadline_ms"])]
+        if "arrival" in point:
+            rate = point["arrival"][len("poisson("):-1]
+            self.command += ["--poisson", rate]
+        else:
+            self.command += ["--min-gap-ms", str(point["min_gap_ms"])]
+        self.command += ["--think-ms", str(point["think_ms"]),
+                         "--background", str(point["background_flows"])]
 
+    def run(self, seed, directory):
+        """Leaves records.csv and load.json in the directory."""
+        os.makedirs(directory)
+        before = self.net.queue_counters()
+        result = json.loads(self.net.run(self.net.agg, self.command + [
+            "--seed", str(seed), "--out",
+            os.path.join(directory, "records.csv")]))
+        after = self.net.queue_counters()
+        result.update({k: after[k] - before[k] for k in after})
+        result["kernel"] = os.uname().release
+        write_json(os.path.join(directory, "load.json"), result)
+
+
+def write_json(path, value):
+    with open(path, "w") as f:
+        json.dump(value, f, sort_keys=True)
+        f.write("\n")
+
+
+def run_loads(job):
+    """Every seed of the job, one after the other."""
+    here = os.getcwd()
+    load = Load(job["point"], job["algorithm"], job["slack"],
+                job.get("params", []))
     tracing = "/sys/kernel/tracing/"
-    if trace:
+    if job.get("trace"):
         for name, value in (("trace_clock", "mono"),
                             ("buffer_size_kb", "16384"),
                             ("events/d2tcp/enable", "1")):
             with open(tracing + name, "w") as f:
                 f.write(value)
-    before = net.queue_counters()
-    result = json.loads(net.run(net.agg, command))
-    after = net.queue_counters()
-    if trace:
+    for seed in job["seeds"]:
+        load.run(seed, os.path.join(here, "seed%d" % seed))
+    if job.get("trace"):
         with open(tracing + "trace") as f, open("trace.txt", "w") as out:
             out.write(f.read())
-    net.stop()
-    result.update({k: after[k] - before[k] for k in after})
-    result["kernel"] = os.uname().release
-    return result
+    load.net.stop()
 
 
 def main():
@@ -279,23 +303,17 @@ def main():
         job = json.load(f)
     os.chdir(os.path.dirname(job_file))
     setLogLevel("error")
-    # Mininet draws MAC addresses; the same seed must give the same ones.
-    random.seed(job["seed"])
+    # Mininet draws MAC addresses; every run must have the same ones.
+    random.seed(1)
     # A large fan-in needs a large neighbour table.
     for i, size in enumerate((8192, 16384, 32768), 1):
         subprocess.run(["sysctl", "-qw",
                         "net.ipv4.neigh.default.gc_thresh%d=%d" % (i, size)],
                        check=True)
     if job["do"] == "check":
-        result, name = check_link(job["point"]), "link.json"
+        write_json("link.json", check_link(job["point"]))
     else:
-        result = load(job["point"], job["algorithm"], job["seed"],
-                      job["slack"], job.get("params", []),
-                      job.get("trace", False))
-        name = "load.json"
-    with open(name, "w") as f:
-        json.dump(result, f, sort_keys=True)
-        f.write("\n")
+        run_loads(job)
 
 
 if __name__ == "__main__":

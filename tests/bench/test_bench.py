@@ -123,7 +123,7 @@ class Scenarios(unittest.TestCase):
                  "topology = 'ring'; allowed are star"),
                 ("\"cubic\", ", "\"cubik\", ",
                  "algorithms = 'cubik'; allowed are"),
-                ("seeds = 5", "seeds = 0", "seeds = 0; allowed is"),
+                ("seeds = 20", "seeds = 0", "seeds = 0; allowed is"),
                 ("query_bytes = 2_000_000",
                  "query_bytes = 1\nresponse_bytes = \"5\"",
                  "one of query_bytes and response_bytes"),
@@ -190,25 +190,43 @@ class Runs(unittest.TestCase):
     def tearDownClass(cls):
         shutil.rmtree(cls.tmp)
 
-    def job(self, do="load", algorithm="d2tcp", seed=1, **change):
+    def jobs(self, seeds=(1,), do="load", algorithm="d2tcp", trace=False,
+             **change):
+        """Directories of the runs of one job, or of the job that checks."""
         type(self).count += 1
         directory = os.path.join(self.tmp, str(self.count))
         run.run_job({
             "do": do, "point": self.point | change, "algorithm": algorithm,
-            "seed": seed, "slack": 1.2, "module": self.module,
-            "directory": directory, "text": "test"})
-        return directory
+            "seeds": seeds, "slack": 1.2, "module": self.module,
+            "trace": trace, "directory": directory, "text": "test"})
+        if do == "check":
+            return [directory]
+        return [os.path.join(directory, report.seed_name(s)) for s in seeds]
+
+    def job(self, **change):
+        return self.jobs(**change)[0]
 
     def bytes_of(self, directory, name):
         with open(os.path.join(directory, name), "rb") as f:
             return f.read()
 
     def test_one_seed_one_result_another_seed_another(self):
-        results = [self.job(seed=seed) for seed in (1, 1, 2)]
+        # and no seed changes because others come after it
+        results = self.jobs(seeds=(1, 2)), self.jobs(seeds=(1, 2, 3)), \
+            self.jobs(seeds=(1,))
         for name in ("records.csv", "load.json"):
-            first, again, other = [self.bytes_of(d, name) for d in results]
-            self.assertEqual(first, again)
-            self.assertNotEqual(first, other)
+            first, second = [self.bytes_of(d, name) for d in results[0]]
+            self.assertNotEqual(first, second)
+            for again in results[1:]:
+                self.assertEqual(first, self.bytes_of(again[0], name))
+            self.assertEqual(second, self.bytes_of(results[1][1], name))
+
+    def test_tracing_changes_nothing(self):
+        plain, traced = self.job(), self.job(trace=True)
+        self.assertEqual(self.bytes_of(plain, "records.csv"),
+                         self.bytes_of(traced, "records.csv"))
+        cuts = self.bytes_of(os.path.dirname(traced), "trace.txt")
+        self.assertGreater(cuts.count(b"d2tcp_cut: "), 50)
 
     def test_a_busy_machine_changes_nothing(self):
         quiet = self.job()
