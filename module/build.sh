@@ -24,7 +24,9 @@ fi
 arch=
 [ ! -e "$kdir/.config" ] || ! grep -q '^CONFIG_UML=y' "$kdir/.config" ||
 	arch=ARCH=um
-release=$(make -s -C "$kdir" $arch kernelrelease) || exit 1
+# what uname -r says on that kernel; make kernelrelease may differ on Debian
+release=$(sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' \
+	"$kdir/include/generated/utsrelease.h") || exit 1
 mkdir -p "$out/module-$release"
 dir=$(cd "$out/module-$release" && pwd)
 cp -ru "$src/Kbuild" "$src/module" "$dir/"
