@@ -10,7 +10,7 @@ CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes
 HOSTFLAGS = $(WARN) $(CFLAGS) -Imodule/uapi -Iuserspace/libd2tcp
 
-.PHONY: help module lib incast bench publish check lint install clean
+.PHONY: help module lib incast bench publish check lint install uninstall clean
 
 help:
 	@echo 'D2TCP: TCP that meets deadlines. The verbs:'
@@ -20,14 +20,14 @@ help:
 	@echo '                SET=default | full | night  (default: default)'
 	@echo '  make publish  put the results of the last bench into docs/results.md'
 	@echo '  make check    run every test; ends with "N passed, N failed"'
-	@echo '                ONLY=unit|lib|build|lab|kernel|bench  one part only'
+	@echo '                ONLY=unit|lint|lib|lab|kernel|bench  one part only'
 	@echo '  make module   build tcp_d2tcp.ko for the running kernel'
 	@echo '                KDIR=dir  for the kernel whose headers are there'
 	@echo '  make lib      build libd2tcp, static and shared'
 	@echo '  make install  install library, headers and pkg-config file'
-	@echo '                PREFIX=/usr/local DESTDIR='
+	@echo '                PREFIX=/usr/local DESTDIR=; uninstall takes them away'
 	@echo '  make lint     style and static checks of everything'
-	@echo '  make clean    remove what was built here (lab kernels stay cached)'
+	@echo '  make clean    remove build/ and bench/out/ (lab kernels stay in the cache)'
 
 # --- the module: built beside the sources, one directory per kernel ----------
 
@@ -58,7 +58,10 @@ $(B)/libd2tcp.so: $(B)/libd2tcp.o userspace/libd2tcp/libd2tcp.map
 		$(LDFLAGS) -o $(B)/$(SO) $<
 	ln -sf $(SO) $@
 
+# made anew each time: PREFIX may have changed
+.PHONY: $(B)/d2tcp.pc
 $(B)/d2tcp.pc: userspace/libd2tcp/d2tcp.pc.in $(LIBDEP)
+	@mkdir -p $(B)
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
 install: lib
@@ -69,6 +72,11 @@ install: lib
 	install -m 755 $(B)/$(SO) $(DESTDIR)$(PREFIX)/lib
 	ln -sf $(SO) $(DESTDIR)$(PREFIX)/lib/libd2tcp.so
 	install -m 644 $(B)/d2tcp.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,include/d2tcp.h \
+		include/libd2tcp.h lib/libd2tcp.a lib/$(SO) lib/libd2tcp.so \
+		lib/pkgconfig/d2tcp.pc)
 
 # --- the load generator -------------------------------------------------------
 
@@ -84,6 +92,7 @@ $(B)/incast: $(INCAST) $(wildcard bench/incast/*.h) $(B)/libd2tcp.a
 SET ?= default
 
 bench:
+	@/usr/bin/python3 bench/scenario.py '$(SET)' '$(SCENARIO)'
 	@tests/lab/packages bench
 	@$(LAB) build
 	@$(MAKE) --no-print-directory -s incast
@@ -95,7 +104,6 @@ publish:
 		--scenario '$(SCENARIO)'
 
 check:
-	@tests/lab/packages check
 	@tests/check $(ONLY)
 
 lint:

@@ -46,6 +46,8 @@ def least_share(scenario, seed, out):
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
+    if not os.path.exists(INCAST):
+        sys.exit("hard.py: build/incast is missing: make incast")
     scenario = scenarios.load("paper-regime", "default")
     with tempfile.TemporaryDirectory() as tmp:
         shares = {seed: least_share(scenario, seed, os.path.join(tmp, "x"))

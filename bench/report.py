@@ -44,13 +44,26 @@ def seed_name(seed):
     return "seed%d" % seed
 
 
-def remove(out):
-    """Removes what an earlier report left in `out`, and nothing else."""
-    if not os.path.isdir(out):
-        return
-    for name in os.listdir(out):
-        if name in ("summary.json", "index.html") or name.endswith(".png"):
-            os.remove(os.path.join(out, name))
+MARKER = "made-by-bench"  # a directory without it is not ours to empty
+
+
+def make_room(out):
+    """An empty directory for raw records below `out`, which is ours or new.
+
+    What an earlier run left in it is removed; a directory with other files is
+    refused.
+    """
+    if os.path.isdir(out) and os.listdir(out) and \
+            not os.path.exists(os.path.join(out, MARKER)):
+        raise scenarios.ScenarioError(
+            "%s holds files that are not of the bench; name a new or an empty "
+            "directory" % out)
+    shutil.rmtree(out, ignore_errors=True)
+    raw = os.path.join(out, "raw")
+    os.makedirs(raw)
+    with open(os.path.join(out, MARKER), "w") as f:
+        f.write("bench/run.py empties this directory when it runs again.\n")
+    return raw
 
 
 def read_run(directory):
@@ -215,12 +228,14 @@ def setting(scenario, rows):
         text("query_bytes"), text("response_spread")) \
         if "query_bytes" in scenario else \
         "%s bytes per response" % text("response_bytes")
+    with_params = "".join(", %s" % p for p in scenario["params"])
     return ("%s: %s Mbit/s, %s us per host, mark at %s us, buffer %s, RTO min "
-            "%s ms, %s, deadlines %s ms x slack, %d seeds, Linux %s" % (
+            "%s ms, %s, deadlines %s ms x slack, %d seeds, Linux %s%s" % (
                 scenario["topology"], text("rate_mbps"),
                 text("host_delay_us"), text("mark_us"),
                 text("buffer_packets"), text("rto_min_ms"), what,
-                text("deadline_ms"), scenario["seeds"], rows[0]["kernel"]))
+                text("deadline_ms"), scenario["seeds"], rows[0]["kernel"],
+                with_params))
 
 
 def save(figure, out, name, title):
@@ -350,7 +365,9 @@ def plot_flows(scenario, rows, raw, out):
     start = min(cuts[0]["time"] for cuts in flows.values())
     begin, end = 0.5, 0.6  # seconds of the run: alpha has settled by then
     figure, axes = plt.subplots(3, 1, sharex=True, figsize=(8, 7))
-    for n, (source, cuts) in enumerate(sorted(flows.items())[:4]):
+    in_order = sorted(flows.items(), key=lambda flow: [
+        int(part) for part in flow[0].split(":")[-1].split(".")])
+    for n, (source, cuts) in enumerate(in_order[:4]):
         cuts = [c for c in cuts if begin <= c["time"] - start <= end]
         x = [1000 * (c["time"] - start) for c in cuts]
         colour = plt.get_cmap("tab10")(n)
@@ -359,10 +376,15 @@ def plot_flows(scenario, rows, raw, out):
                      label=label)
         axes[1].plot(x, [c["d"] / 256 for c in cuts], color=colour, marker=".",
                      linestyle="none")
-        axes[2].plot(
-            [t for t in x for _ in (0, 1)],
-            [c[k] / 256 for c in cuts for k in ("before", "after")],
-            color=colour)
+        # no line across a pause: between two queries nothing is known
+        times, windows = [], []
+        for i, (t, c) in enumerate(zip(x, cuts)):
+            if i and t - x[i - 1] > 3:
+                times.append(t)
+                windows.append(float("nan"))
+            times += [t, t]
+            windows += [c["before"] / 256, c["after"] / 256]
+        axes[2].plot(times, windows, color=colour)
     axes[0].set_ylabel("alpha")
     axes[0].set_ylim(0, 1.02)
     axes[0].legend(fontsize=8, ncol=4)
@@ -376,7 +398,8 @@ def plot_flows(scenario, rows, raw, out):
         scenario["name"], job["point"]["fan_in"], job["slack"], job["seeds"][0]))
     figure.tight_layout(rect=(0, 0.04, 1, 1))
     return save(figure, out, "%s-flows.png" % scenario["name"],
-                setting(scenario, rows))
+                setting(dict(scenario, seeds=1), rows).replace(
+                    "1 seeds", "seed %d" % job["seeds"][0]))
 
 
 PAGE = """<!DOCTYPE html>
@@ -397,11 +420,21 @@ tr:nth-child(even) td { background: #f4f4f4; }
 <h1>D2TCP: who misses deadlines</h1>
 <p class="note">Measured on Linux %s in virtual time (User Mode Linux), the
 network emulated by Mininet: the clock advances only while everyone waits, so
-nothing here depends on the machine. Late is what arrived, complete, after its
-deadline by the aggregator's clock. Least is what no schedule could avoid
-(Moore-Hodgson per query on the bottleneck). Intervals are 95 %% over seeds.</p>
+nothing here depends on how fast or busy the machine was.</p>
+<p class="note"><b>Fan-in</b>: how many workers answer a query at once.
+<b>Slack</b>: what the deadlines of the scenario are multiplied with.
+<b>Late</b>: the share of responses that were complete after their deadline, by the
+aggregator's clock. <b>Least</b>: the share that no schedule could avoid
+(Moore-Hodgson per query on the bottleneck). <b>d2tcp-nodeadline</b>: d2tcp whose
+programs set no deadlines; it should be where DCTCP is. Intervals are 95 %% over
+seeds.</p>
 %s</body></html>
 """
+
+
+ALT = {"late": "share of responses late against deadline slack",
+       "times": "distribution of completion times",
+       "flows": "alpha, d and cwnd of four flows over time"}
 
 
 def write_page(parts, kernel, out):
@@ -418,8 +451,9 @@ def write_page(parts, kernel, out):
             "emulated link as measured: %s Mbit/s, base round trip %s us, "
             "marking from %s us of queueing on.</p>\n" % (
                 html.escape(scenario["name"]), html.escape(scenario["claim"]),
-                "\n".join("<p><img src=\"%s\" alt=\"%s\"></p>" % (p, p[:-4])
-                          for p in pictures), "\n".join(lines),
+                "\n".join("<p><img src=\"%s\" alt=\"%s\"></p>" % (
+                    p, ALT[p[len(scenario["name"]) + 1:-4]])
+                    for p in pictures), "\n".join(lines),
                 html.escape(setting(scenario, rows)), link["rate_mbps"],
                 link["base_rtt_us"], link["mark_us"]))
     with open(os.path.join(out, "index.html"), "w") as f:
@@ -427,21 +461,32 @@ def write_page(parts, kernel, out):
 
 
 MARK = "<!-- %s: written by make publish -->"
+SETTINGS = "settings.json"
 
 
-def publish(chosen, out, docs):
+def publish(out, docs):
     """Puts table and pictures of the last bench into docs/results.md.
 
     What stands between the two marks of a scenario is replaced; the pictures
     are copied beside it.
     """
+    if not os.path.exists(os.path.join(out, SETTINGS)):
+        raise scenarios.ScenarioError("%s has no results: make bench first"
+                                      % out)
     with open(os.path.join(out, "summary.json")) as f:
         everything = json.load(f)["rows"]
+    with open(os.path.join(out, SETTINGS)) as f:
+        chosen = json.load(f)
     path = os.path.join(docs, "results.md")
     with open(path) as f:
         text = f.read()
     for scenario in chosen:
         name = scenario["name"]
+        if any(scenario[k] != v for k, v in scenarios.load(
+                name, "default").items()) or scenario["params"]:
+            raise scenarios.ScenarioError(
+                "the results of %s are not those of the default set as it is "
+                "in its file" % name)
         begin, end = MARK % name, MARK % (name + " ends")
         if begin not in text or end not in text:
             raise scenarios.ScenarioError("%s has no place for %s: '%s' and "
@@ -478,5 +523,8 @@ def write(chosen, raw, out):
         parts.append((scenario, rows, [p for p in pictures if p]))
     with open(os.path.join(out, "summary.json"), "w") as f:
         json.dump({"rows": everything}, f, indent=1, sort_keys=True)
+        f.write("\n")
+    with open(os.path.join(out, SETTINGS), "w") as f:
+        json.dump(chosen, f, indent=1, sort_keys=True)
         f.write("\n")
     write_page(parts, everything[0]["kernel"], out)

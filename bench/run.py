@@ -10,11 +10,9 @@ there are processors.
 
 import argparse
 import concurrent.futures
-import itertools
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -29,6 +27,8 @@ LAB = os.path.join(ROOT, "tests", "lab", "lab")
 TOPOLOGY = os.path.join(ROOT, "bench", "topology.py")
 # the least of a guest, and what each host in it adds
 GUEST_MB, HOST_MB = 448, 4
+# of the module, docs/abi.md
+PARAMETERS = ("shift_g", "alpha_on_init", "d_min", "d_max", "late_d")
 
 
 class Progress:
@@ -139,6 +139,7 @@ def make_jobs(scenario, raw, module):
             loads[where, name] = {
                 "do": "load", "point": bare, "algorithm": algorithm,
                 "seeds": scenario["seed_list"], "slack": slack,
+                "params": scenario["params"],
                 "module": module, "directory": os.path.join(base, name),
                 "text": "%s %s: %s" % (scenario["name"], where, name)}
     traced = []
@@ -185,9 +186,6 @@ def main():
                         help="run nothing; put the results of the last run "
                         "into docs/results.md")
     args = parser.parse_args()
-    if args.set not in scenarios.SETS:
-        parser.error("--set %s: there are %s" % (args.set,
-                                                 ", ".join(scenarios.SETS)))
     if args.seeds is not None and \
             not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*,?", args.seeds):
         parser.error("--seeds %s: whole numbers from 1" % args.seeds)
@@ -197,36 +195,36 @@ def main():
             parser.error("--algorithms %s: there are %s"
                          % (name, ", ".join(scenarios.ALGORITHMS)))
 
-    started = time.monotonic()
-    chosen = []
-    for name in [args.scenario] if args.scenario else scenarios.names():
-        scenario = scenarios.load(name, args.set)
-        if scenario:
-            scenario["algorithms"] = algorithms or scenario["algorithms"]
-            seeds = args.seeds or str(scenario["seeds"])
-            scenario["seed_list"] = \
-                [int(s) for s in seeds.split(",") if s] if "," in seeds \
-                else list(range(1, int(seeds) + 1))
-            scenario["seeds"] = len(scenario["seed_list"])
-            chosen.append(scenario)
-        elif args.scenario:
-            raise scenarios.ScenarioError(
-                "scenario %s is not in set %s" % (name, args.set))
+    for param in args.param:
+        name, _, value = param.partition("=")
+        if name not in PARAMETERS or not value.isdigit():
+            parser.error("--param %s: NAME=NUMBER, NAME one of %s"
+                         % (param, ", ".join(PARAMETERS)))
 
+    started = time.monotonic()
+    chosen = scenarios.chosen(args.set, args.scenario)
     out = os.path.abspath(args.out)
     if args.publish:
-        report.publish(chosen, out, os.path.join(ROOT, "docs"))
+        report.publish(out, os.path.join(ROOT, "docs"))
         return
-    raw = os.path.join(out, "raw")
-    shutil.rmtree(raw, ignore_errors=True)
-    report.remove(out)
-    os.makedirs(raw)
+    for scenario in chosen:
+        scenario["algorithms"] = algorithms or scenario["algorithms"]
+        seeds = args.seeds or str(scenario["seeds"])
+        scenario["seed_list"] = \
+            [int(s) for s in seeds.split(",") if s] if "," in seeds \
+            else list(range(1, int(seeds) + 1))
+        scenario["seeds"] = len(scenario["seed_list"])
+        scenario["params"] = args.param
+
     module = module_path()
+    for path, verb in ((module, "module KDIR=$(tests/lab/lab kdir)"),
+                       (os.path.join(ROOT, "build", "incast"), "incast")):
+        if not os.path.exists(path):
+            raise JobError("%s is missing: make %s (make bench does it)"
+                           % (os.path.relpath(path), verb))
+    raw = report.make_room(out)
     workers = len(os.sched_getaffinity(0))
     work = [make_jobs(scenario, raw, module) for scenario in chosen]
-    for jobs in itertools.chain.from_iterable(work):
-        for job in jobs:
-            job["params"] = args.param
     run_all([job for checks, _, _ in work for job in checks], workers)
     for scenario, (checks, _, _) in zip(chosen, work):
         for job in checks:
@@ -245,6 +243,9 @@ if __name__ == "__main__":
     try:
         main()
     except (JobError, scenarios.ScenarioError) as error:
+        print("bench: %s" % error, file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
         print("bench: %s" % error, file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -1,14 +1,19 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """Scenario files: reading, checking, and the points they sweep.
 
 A scenario is bench/scenarios/NAME.toml. Any number may be a list: lists are
 swept. A table [full] or [night] says what differs in that set of points;
-`sets` names the sets that the scenario belongs to (all, if absent).
+`sets` names the sets that the scenario belongs to (all, if absent). docs/bench.md
+tells what each key means.
+
+Called as a program, `scenario.py SET [NAME]`, it checks the files.
 """
 
 import itertools
 import os
 import re
+import sys
 import tomllib
 
 DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -61,6 +66,8 @@ def names():
 def _check_value(where, key, value):
     kind, least, most = SWEPT[key]
     if isinstance(kind, re.Pattern):
+        if kind is DISTRIBUTION and type(value) in (int, float):
+            value = str(value)
         if not (isinstance(value, str) and kind.fullmatch(value.strip())):
             raise ScenarioError(
                 "%s: %s = %r; allowed is %s" % (where, key, value,
@@ -96,6 +103,10 @@ def _check(where, raw):
                 "%s: '%s' is not known; known are %s" % (where, key, ", ".join(
                     sorted(set(REQUIRED) | set(SWEPT) | {"sets"}))))
     _check_one_of(where, "topology", raw["topology"], TOPOLOGIES)
+    for key in ("algorithms", "sets"):
+        if not isinstance(raw.get(key, []), list):
+            raise ScenarioError("%s: %s = %r; allowed is a list"
+                                % (where, key, raw[key]))
     for name in raw["algorithms"]:
         _check_one_of(where, "algorithms", name, ALGORITHMS)
     for name in raw.get("sets", []):
@@ -110,6 +121,17 @@ def _check(where, raw):
     if "arrival" in raw and raw.get("min_gap_ms"):
         raise ScenarioError("%s: arrival (open loop) and min_gap_ms (closed "
                             "loop) exclude each other" % where)
+
+
+def chosen(which, name=""):
+    """The scenarios of a set, or the one called `name`."""
+    if which not in SETS:
+        raise ScenarioError("there is no set '%s'; there are %s"
+                            % (which, ", ".join(SETS)))
+    found = [load(n, which) for n in ([name] if name else names())]
+    if name and not found[0]:
+        raise ScenarioError("scenario %s is not in set %s" % (name, which))
+    return [scenario for scenario in found if scenario]
 
 
 def load(name, which):
@@ -160,3 +182,10 @@ def optimum_kind(point):
     if point["topology"] == "star" and closed and not thinks:
         return "moore-hodgson"
     return "none"
+
+
+if __name__ == "__main__":
+    try:
+        chosen(*sys.argv[1:3])
+    except ScenarioError as error:
+        sys.exit("bench: %s" % error)

@@ -233,6 +233,12 @@ class Load:
         }.get(algorithm, (algorithm, False))
         if cc == "d2tcp":
             subprocess.run(["modprobe", "tcp_d2tcp"] + params, check=True)
+            # modprobe takes a parameter that the module has not for granted
+            for param in params:
+                name, value = param.split("=")
+                with open("/sys/module/tcp_d2tcp/parameters/" + name) as f:
+                    if int(f.read()) != int(value):
+                        raise SystemExit("topology: %s was not taken" % param)
         self.command = [
             INCAST, "aggregate", "--cc", cc, "--slack", repr(slack),
             # every run starts at the same place between two ticks

@@ -14,13 +14,18 @@ src=$(cd "$(dirname "$0")/.." && pwd)
 
 if [ ! -e "$kdir/Makefile" ]; then
 	{
-		echo "No kernel headers at $kdir."
-		echo "For the running kernel of Debian:" \
+		echo "There are no kernel headers at $kdir."
+		echo "For the running kernel, on Debian:" \
 		     "apt-get install linux-headers-$(uname -r)"
-		echo "For another one: make module KDIR=<its headers>"
+		echo "For another one: make module KDIR=<where its headers are>"
 	} >&2
 	exit 1
 fi
+case $src in
+*[[:space:]]*)
+	echo "The kernel's build takes no path with a space: $src" >&2
+	exit 1 ;;
+esac
 arch=
 [ ! -e "$kdir/.config" ] || ! grep -q '^CONFIG_UML=y' "$kdir/.config" ||
 	arch=ARCH=um

@@ -124,6 +124,8 @@ class Scenarios(unittest.TestCase):
                 ("\"cubic\", ", "\"cubik\", ",
                  "algorithms = 'cubik'; allowed are"),
                 ("seeds = 20", "seeds = 0", "seeds = 0; allowed is"),
+                ("seeds = 20", "seeds = 20\nsets = \"full\"",
+                 "sets = 'full'; allowed is a list"),
                 ("query_bytes = 2_000_000",
                  "query_bytes = 1\nresponse_bytes = \"5\"",
                  "one of query_bytes and response_bytes"),
@@ -139,12 +141,72 @@ class Scenarios(unittest.TestCase):
         self.assertIn("there is no scenario 'nosuch'; there are x",
                       str(caught.exception))
 
+    def test_a_number_will_do_for_a_distribution(self):
+        scenario = self.load(self.good.replace(
+            "query_bytes = 2_000_000", "response_bytes = 20000"))
+        self.assertEqual(scenario["response_bytes"], 20000)
+
+    def test_what_does_not_exist_is_refused_before_anything_is_built(self):
+        program = os.path.join(ROOT, "bench", "scenario.py")
+        for args, said in ((["nosuch"], "there is no set 'nosuch'"),
+                           (["default", "nosuch"],
+                            "there is no scenario 'nosuch'")):
+            done = subprocess.run([program] + args, check=False,
+                                  stderr=subprocess.PIPE)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(said, done.stderr.decode())
+
     def test_the_bound_is_given_only_where_it_is_tight(self):
         point = next(scenarios.points(self.load(self.good)))
         self.assertEqual(scenarios.optimum_kind(point), "moore-hodgson")
         for change in ({"think_ms": "1"}, {"think_ms": "uniform(0, 1)"},
                        {"arrival": "poisson(100)"}, {"topology": "tree"}):
             self.assertEqual(scenarios.optimum_kind(point | change), "none")
+
+
+class Output(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.directory)
+
+    def test_a_directory_of_somebody_else_is_left_alone(self):
+        mine = os.path.join(self.directory, "raw", "mine.txt")
+        os.makedirs(os.path.dirname(mine))
+        with open(mine, "w") as f:
+            f.write("mine")
+        with self.assertRaises(scenarios.ScenarioError) as caught:
+            report.make_room(self.directory)
+        self.assertIn("not of the bench", str(caught.exception))
+        self.assertTrue(os.path.exists(mine))
+
+    def test_our_own_is_emptied(self):
+        out = os.path.join(self.directory, "new", "out")
+        old = os.path.join(report.make_room(out), "old")
+        with open(old, "w") as f:
+            f.write("old")
+        report.make_room(out)
+        self.assertFalse(os.path.exists(old))
+
+    def test_only_results_of_the_default_set_are_published(self):
+        with self.assertRaises(scenarios.ScenarioError) as caught:
+            report.publish(self.directory, self.directory)
+        self.assertIn("make bench first", str(caught.exception))
+        scenario = scenarios.load("paper-regime", "default")
+        scenario["params"] = []
+        with open(os.path.join(self.directory, "results.md"), "w") as f:
+            f.write("no place")
+        with open(os.path.join(self.directory, "summary.json"), "w") as f:
+            json.dump({"rows": []}, f)
+        for change, said in (({}, "has no place"),
+                             ({"seeds": 3}, "not those of the default set"),
+                             ({"algorithms": ["dctcp"]}, "not those of"),
+                             ({"params": ["late_d=512"]}, "not those of")):
+            with open(os.path.join(self.directory, report.SETTINGS),
+                      "w") as f:
+                json.dump([scenario | change], f)
+            with self.assertRaises(scenarios.ScenarioError) as caught:
+                report.publish(self.directory, self.directory)
+            self.assertIn(said, str(caught.exception))
 
 
 class Fidelity(unittest.TestCase):
@@ -191,14 +253,14 @@ class Runs(unittest.TestCase):
         shutil.rmtree(cls.tmp)
 
     def jobs(self, seeds=(1,), do="load", algorithm="d2tcp", trace=False,
-             **change):
+             params=(), **change):
         """Directories of the runs of one job, or of the job that checks."""
         type(self).count += 1
         directory = os.path.join(self.tmp, str(self.count))
         run.run_job({
             "do": do, "point": self.point | change, "algorithm": algorithm,
             "seeds": seeds, "slack": 1.2, "module": self.module,
-            "trace": trace, "directory": directory, "text": "test"})
+            "params": params, "trace": trace, "directory": directory, "text": "test"})
         if do == "check":
             return [directory]
         return [os.path.join(directory, report.seed_name(s)) for s in seeds]
@@ -306,6 +368,13 @@ class Runs(unittest.TestCase):
         self.assertEqual(len(sent), 20)
         # 2000 a second do not wait for answers of 4 ms each
         self.assertLess(sent[-1] - sent[0], 20 * 4000000)
+
+    def test_parameters_reach_the_module_or_the_job_fails(self):
+        plain = self.bytes_of(self.job(), "records.csv")
+        self.assertNotEqual(plain, self.bytes_of(
+            self.job(params=["d_max=256", "d_min=256"]), "records.csv"))
+        with self.assertRaises(run.JobError):
+            self.job(params=["late_dd=512"])
 
     def test_a_failing_job_says_what_happened(self):
         with self.assertRaises(run.JobError) as caught:

@@ -454,6 +454,38 @@ TEST(a loss that a tail loss probe mends halves the window too)
 	peer_close(&peer);
 }
 
+TEST(a loss that was none gives the window back)
+{
+	uint32_t sack[2], hole, cwnd;
+	struct segment s;
+	int n;
+
+	peer_open(&peer, "d2tcp", true, NULL);
+	peer_write(&peer, 1000000);
+	grow(2);
+	cwnd = tcp_info(peer.sock).tcpi_snd_cwnd;
+	CHECK(peer_data(&peer, &s), "no data");
+	hole = s.seq;
+	sack[0] = s.seq + s.len;
+	for (n = 0; n < 5; n++) {
+		CHECK(peer_data(&peer, &s), "no data");
+		sack[1] = s.seq + s.len;
+		peer_send(&peer, TH_ACK, 0, hole, sack, 1, 0);
+	}
+	peer_drain(&peer);
+	CHECK_EQ(tcp_info(peer.sock).tcpi_ca_state, TCP_CA_Recovery);
+	CHECK_EQ(tcp_info(peer.sock).tcpi_snd_ssthresh, cwnd / 2);
+	/* it was late, not lost: a DSACK says that it came twice */
+	sack[0] = hole;
+	sack[1] = hole + PEER_MSS;
+	peer_send(&peer, TH_ACK, 0, peer.nxt, sack, 1, 0);
+	peer_drain(&peer);
+	CHECK_EQ(tcp_info(peer.sock).tcpi_ca_state, TCP_CA_Open);
+	CHECK(tcp_info(peer.sock).tcpi_snd_cwnd >= cwnd, "%u, from %u",
+	      tcp_info(peer.sock).tcpi_snd_cwnd, cwnd);
+	peer_close(&peer);
+}
+
 TEST(a window that is not used does not grow)
 {
 	uint32_t cwnd, now;
@@ -572,7 +604,7 @@ static void echo(unsigned int seed, unsigned int chance)
 {
 	static bool ce[1000];
 	uint32_t at = 0, last, base, n, i, acks = 0;
-	bool state = false;
+	bool state = false, change;
 	struct segment s;
 	char buf[PEER_MSS];
 
@@ -581,7 +613,8 @@ static void echo(unsigned int seed, unsigned int chance)
 	last = base;
 	srand(seed);
 	for (n = 0; n < 1000; n++) {
-		if ((unsigned int)rand() % 100 < chance)
+		change = (unsigned int)rand() % 100 < chance;
+		if (change)
 			state = !state;
 		ce[n] = state;
 		peer_send(&peer, TH_ACK, state ? 3 : 2, peer.nxt, NULL, 0,
@@ -598,6 +631,9 @@ static void echo(unsigned int seed, unsigned int chance)
 			at = i;
 			acks++;
 		}
+		/* the first packet of the other kind is acknowledged at once */
+		if (change)
+			CHECK_EQ(at, n + 1);
 	}
 	CHECK_EQ(at, 1000);
 	/* it does delay ACKs, where no change forces one */

@@ -297,6 +297,12 @@ TEST(a route that gives an early socket to cdg finds nothing to free)
 		transfer(c, s, 10000);
 		close(c);
 		close(s);
+		/* refused: cdg is released without ever having been started */
+		c = tcp_socket(AF_INET, "d2tcp");
+		CHECK_OK(set_deadline(c, 5000000, 100000, D2TCP_F_RELATIVE));
+		CHECK_OK(set_budget(c, 12345));
+		CHECK_ERRNO(connect_to(c, AF_INET, 5901), ECONNREFUSED);
+		close(c);
 	}
 	close(fd);
 }

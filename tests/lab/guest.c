@@ -33,6 +33,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -40,10 +41,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -185,6 +188,16 @@ static void new_root(const char *out)
 	}
 }
 
+static void loopback_up(void)
+{
+	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &ifr))
+		fail("bringing lo up");
+	close(fd);
+}
+
 static void offer_module(const char *module)
 {
 	char cmd[3 * PATH_MAX], dir[PATH_MAX];
@@ -293,6 +306,7 @@ int main(void)
 	if (mount("none", "/", NULL, MS_REMOUNT, NULL))
 		put("failure", "remount: %s\n", strerror(errno));
 	new_root(out);
+	loopback_up();
 	offer_module(module);
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);

@@ -121,6 +121,29 @@ failed_build() {
 }
 t "a failed build shows the log's last lines" failed_build
 
+ended_build() {
+	# an unpacker that takes its time
+	mkdir -p "$tmp/slow" "$tmp/cache2"
+	printf '#!/bin/sh\nexec sleep 98765\n' >"$tmp/slow/tar"
+	chmod +x "$tmp/slow/tar"
+	PATH=$tmp/slow:$PATH D2TCP_CACHE=$tmp/cache2 $lab build >/dev/null 2>&1 &
+	local pid=$! n=0
+	until pgrep -f 'sleep 98765' >/dev/null; do
+		n=$((n + 1))
+		[ $n -lt 600 ]
+		sleep 0.1
+	done
+	kill "$pid"
+	wait "$pid" || :
+	n=0
+	while pgrep -f 'sleep 98765' >/dev/null; do
+		n=$((n + 1))
+		[ $n -lt 600 ]
+		sleep 0.1
+	done
+}
+t "a build that is ended leaves nothing running" ended_build
+
 unprivileged() {
 	local kernel user=$tmp/user
 	[ "$(id -u)" = 0 ] || { $lab run -- true; return; }
