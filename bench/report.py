@@ -85,16 +85,33 @@ def percentile(ordered, share):
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def interval95(values):
-    """95 % interval of the mean over seeds, by Student's t; None for one."""
+def half95(values):
+    """Half of the 95 % interval of the mean, by Student's t; None for one."""
     n = len(values)
-    mean = sum(values) / n
     if n < 2:
         return None
+    mean = sum(values) / n
     spread = math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1))
     t = T975[n - 2] if n - 2 < len(T975) else 1.96
-    half = t * spread / math.sqrt(n)
+    return t * spread / math.sqrt(n)
+
+
+def interval95(shares):
+    """95 % interval of the mean of shares over seeds; None for one."""
+    half = half95(shares)
+    if half is None:
+        return None
+    mean = sum(shares) / len(shares)
     return [max(0.0, mean - half), min(1.0, mean + half)]
+
+
+def paired(late, base):
+    """Mean of the differences of two algorithms seed by seed, and its half
+    interval: both were asked the same, so this tells more than two intervals.
+    """
+    differences = [a - b for a, b in zip(late, base)]
+    return {"mean": rounded(sum(differences) / len(differences)),
+            "half95": rounded(half95(differences))}
 
 
 def least_share(records, point, slack, link):
@@ -123,6 +140,7 @@ def make_rows(scenario, raw):
             link = json.load(f)
         kind = scenarios.optimum_kind(point)
         slack = point["slack"]
+        by_algorithm, rows = {}, []
         for algorithm in scenario["algorithms"]:
             late, query_late, least, took = [], [], [], []
             sums = {"marks": 0, "drops": 0, "background_bytes": 0,
@@ -172,7 +190,23 @@ def make_rows(scenario, raw):
                 if key in ("fan_in", "slack", "rate_mbps") or \
                         isinstance(scenario.get(key), list):
                     row[key] = point[key]
+            by_algorithm[algorithm] = late
+            rows.append(row)
+        for row in rows:
+            row["late_minus_dctcp"] = None
+            if row["algorithm"] != "dctcp" and "dctcp" in by_algorithm:
+                row["late_minus_dctcp"] = paired(
+                    by_algorithm[row["algorithm"]], by_algorithm["dctcp"])
             yield row
+
+
+def difference(row):
+    found = row["late_minus_dctcp"]
+    if not found or found["half95"] is None:
+        return "-"
+    if abs(found["mean"]) <= found["half95"]:
+        return "none"
+    return "%+.1f ± %.1f" % (100 * found["mean"], 100 * found["half95"])
 
 
 def share(x):
@@ -184,6 +218,7 @@ COLUMNS = (
     ("late %", lambda r: share(r["late_share"])),
     ("95 % interval", lambda r: " to ".join(share(x) for x in
                                             r["late_share_ci95"] or [None])),
+    ("less dctcp", difference),
     ("least %", lambda r: share(r["late_share_optimum"])),
     ("queries late %", lambda r: share(r["query_late_share"])),
     ("p50 ms", lambda r: "%.2f" % r["fct_ms"]["p50"]),
@@ -209,8 +244,9 @@ def print_table(scenario, rows):
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     print("\n%s: %s" % (scenario["name"], scenario["claim"]))
     print("%s" % setting(scenario, rows))
-    print("late: share of responses after their deadline; least: the share "
-          "that no schedule could avoid\n")
+    print("late: share of responses after their deadline; less dctcp: minus "
+          "that of dctcp, paired by seed, \nnone where the 95 % interval holds "
+          "0; least: the share that no schedule could avoid\n")
     for n, row in enumerate(cells):
         print("  ".join(c.ljust(w) if i == cells[0].index("algorithm")
                         else c.rjust(w)
@@ -425,7 +461,9 @@ nothing here depends on how fast or busy the machine was.</p>
 <b>Slack</b>: what the deadlines of the scenario are multiplied with.
 <b>Late</b>: the share of responses that were complete after their deadline, by the
 aggregator's clock. <b>Least</b>: the share that no schedule could avoid
-(Moore-Hodgson per query on the bottleneck). <b>d2tcp-nodeadline</b>: d2tcp whose
+(Moore-Hodgson per query on the bottleneck). <b>Less dctcp</b>: the late share minus
+that of dctcp, in points, paired by seed; none where the interval holds 0.
+<b>d2tcp-nodeadline</b>: d2tcp whose
 programs set no deadlines; it should be where DCTCP is. Intervals are 95 %% over
 seeds.</p>
 %s</body></html>

@@ -64,6 +64,20 @@ class Statistics(unittest.TestCase):
         self.assertIsNone(report.interval95([0.5]))
         self.assertEqual(report.interval95([0.0, 0.0]), [0.0, 0.0])
 
+    def test_differences_are_paired_and_none_inside_their_interval(self):
+        base = [0.1, 0.2, 0.3, 0.4]
+        got = report.paired([x + d for x, d in zip(base, (
+            0.010, 0.012, 0.008, 0.010))], base)
+        self.assertAlmostEqual(got["mean"], 0.01, 6)
+        # standard deviation 0.001633, t = 3.182 for 4 values
+        self.assertAlmostEqual(got["half95"], 0.002598, 6)
+        self.assertEqual(report.difference({"late_minus_dctcp": got}),
+                         "+1.0 ± 0.3")
+        got = report.paired([x + d for x, d in zip(base, (
+            0.010, -0.012, 0.008, -0.010))], base)
+        self.assertEqual(report.difference({"late_minus_dctcp": got}), "none")
+        self.assertEqual(report.difference({"late_minus_dctcp": None}), "-")
+
     def test_percentile_is_the_nearest_rank(self):
         values = list(range(1, 101))
         self.assertEqual(report.percentile(values, 0.5), 50)

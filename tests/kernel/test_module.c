@@ -259,6 +259,8 @@ TEST(a child gets d2tcp from a route)
 	CHECK(!strcmp(get_cc(p.server), "d2tcp"), "%s", get_cc(p.server));
 	CHECK_EQ(get_budget(p.server), 0);
 	CHECK_EQ(get_info(p.server).outstanding, 0);
+	/* the route asks for ECN too, though the listener would not */
+	CHECK_EQ(get_info(p.server).flags, D2TCP_INFO_ECN);
 	close_pair(&p);
 	/* a listener under d2tcp hands its budget on, route or not */
 	p = child_of(AF_INET, "d2tcp", 7000, 0);

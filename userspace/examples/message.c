@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: 0BSD
 /*
  * One message with a deadline, and whether it was met. Sends 100 KB over the
  * loopback interface to itself:
