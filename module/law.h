@@ -20,10 +20,10 @@
 #include "pure.h"
 
 #define LAW_SHIFT	20
-#define LAW_ONE		(1u << LAW_SHIFT)	/* alpha = 1, p = 1 */
+#define LAW_ONE		((u32)BIT_ULL(LAW_SHIFT))	/* alpha = 1, p = 1 */
 
 #define LAW_D_SHIFT	8
-#define LAW_D_ONE	(1u << LAW_D_SHIFT)	/* d = 1: the flow is DCTCP */
+#define LAW_D_ONE	((u32)BIT_ULL(LAW_D_SHIFT))	/* d = 1: DCTCP */
 #define LAW_D_LEAST	(LAW_D_ONE / 4)		/* what law_pow() is good for */
 #define LAW_D_MOST	(LAW_D_ONE * 4)
 

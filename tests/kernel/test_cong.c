@@ -359,13 +359,35 @@ static void grow(unsigned int flights)
 	}
 }
 
+/* Loses the first packet of a flight; returns where it started. The window is
+ * halved from cwnd.
+ */
+static uint32_t lose_one(uint32_t cwnd)
+{
+	uint32_t sack[2], hole;
+	struct segment s;
+	int n;
+
+	CHECK(peer_data(&peer, &s), "no data");
+	hole = s.seq;
+	sack[0] = s.seq + s.len;
+	for (n = 0; n < 5; n++) {
+		CHECK(peer_data(&peer, &s), "no data");
+		sack[1] = s.seq + s.len;
+		peer_send(&peer, TH_ACK, 0, hole, sack, 1, 0);
+	}
+	peer_drain(&peer);
+	CHECK_EQ(tcp_info(peer.sock).tcpi_ca_state, TCP_CA_Recovery);
+	CHECK_EQ(tcp_info(peer.sock).tcpi_snd_ssthresh, cwnd / 2);
+	return hole;
+}
+
 TEST(a loss halves the window whatever the deadline)
 {
 	static const uint64_t ms[] = { 0, 30, 5000 };
-	uint32_t sack[2], hole, cwnd;
-	struct segment s;
 	struct cut c;
-	int i, n;
+	uint32_t cwnd;
+	int i;
 
 	trace_on();
 	for (i = 0; i < 3; i++) {
@@ -377,17 +399,7 @@ TEST(a loss halves the window whatever the deadline)
 		grow(2);
 		cwnd = tcp_info(peer.sock).tcpi_snd_cwnd;
 		CHECK(cwnd >= 20, "%u", cwnd);
-		CHECK(peer_data(&peer, &s), "no data");
-		hole = s.seq;
-		sack[0] = s.seq + s.len;
-		for (n = 0; n < 5; n++) {
-			CHECK(peer_data(&peer, &s), "no data");
-			sack[1] = s.seq + s.len;
-			peer_send(&peer, TH_ACK, 0, hole, sack, 1, 0);
-		}
-		peer_drain(&peer);
-		CHECK_EQ(tcp_info(peer.sock).tcpi_ca_state, TCP_CA_Recovery);
-		CHECK_EQ(tcp_info(peer.sock).tcpi_snd_ssthresh, cwnd / 2);
+		lose_one(cwnd);
 		CHECK(next_cut(&c), "no cut was traced");
 		CHECK_EQ(c.loss, 1);
 		CHECK_EQ(c.before, cwnd * 256);
@@ -458,7 +470,6 @@ TEST(a loss that was none gives the window back)
 {
 	uint32_t sack[2], hole, cwnd;
 	struct segment s;
-	int n;
 
 	peer_open(&peer, "d2tcp", true, NULL);
 	peer_write(&peer, 1000000);
@@ -468,17 +479,7 @@ TEST(a loss that was none gives the window back)
 	peer_ack(&peer, s.seq + s.len, true);
 	grow(3);
 	cwnd = tcp_info(peer.sock).tcpi_snd_cwnd;
-	CHECK(peer_data(&peer, &s), "no data");
-	hole = s.seq;
-	sack[0] = s.seq + s.len;
-	for (n = 0; n < 5; n++) {
-		CHECK(peer_data(&peer, &s), "no data");
-		sack[1] = s.seq + s.len;
-		peer_send(&peer, TH_ACK, 0, hole, sack, 1, 0);
-	}
-	peer_drain(&peer);
-	CHECK_EQ(tcp_info(peer.sock).tcpi_ca_state, TCP_CA_Recovery);
-	CHECK_EQ(tcp_info(peer.sock).tcpi_snd_ssthresh, cwnd / 2);
+	hole = lose_one(cwnd);
 	/* it was late, not lost: a DSACK says that it came twice */
 	sack[0] = hole;
 	sack[1] = hole + PEER_MSS;

@@ -54,6 +54,21 @@ repeats() {
 }
 t "one seed gives one run, another seed another" repeats
 
+other_cache() {
+	# a relative path, and one with a space in it
+	local kernel name
+	kernel=$($lab kdir)
+	name="$tmp/a cache/$(basename "$kernel")"
+	mkdir -p "$name"
+	cp "$kernel/linux" "$kernel/built" "$name"
+	D2TCP_CACHE=$(realpath --relative-to=. "$tmp/a cache") $lab run --seed 5 \
+		-- sh -c 'head -c 8 /dev/urandom | od -An -tx1' >"$tmp/a"
+	$lab run --seed 5 -- sh -c 'head -c 8 /dev/urandom | od -An -tx1' \
+		>"$tmp/b"
+	cmp "$tmp/a" "$tmp/b"
+}
+t "where the cache is makes no difference" other_cache
+
 side_by_side() {
 	local i pids=
 	for i in 1 2 3 4; do
