@@ -491,40 +491,6 @@ TEST(a loss that was none gives the window back)
 	peer_close(&peer);
 }
 
-TEST(a window that is not used does not grow)
-{
-	uint32_t cwnd, now;
-	struct segment s;
-	int i;
-
-	set_param("alpha_on_init", "400000");
-	peer_open(&peer, "d2tcp", true, NULL);
-	peer_write(&peer, 500 * PEER_MSS);
-	grow(2);
-	/* a cut, and then gain on top of the fraction */
-	CHECK(peer_data(&peer, &s), "no data");
-	peer_ack(&peer, s.seq + s.len, true);
-	grow(3);
-	for (i = 0; i < 25 && peer_data(&peer, &s); i++)
-		peer_ack(&peer, s.seq + s.len, false);
-	/* the rest at once, then one packet at a time for a second */
-	while (peer_data(&peer, &s))
-		peer_ack(&peer, peer.nxt, false);
-	cwnd = tcp_info(peer.sock).tcpi_snd_cwnd;
-	CHECK(cwnd > 20, "%u", cwnd);
-	for (i = 0; i < 100; i++) {
-		sleep_us(10000);
-		peer_write(&peer, 100);
-		CHECK(peer_data(&peer, &s), "no data");
-		peer_ack(&peer, s.seq + s.len, false);
-		now = tcp_info(peer.sock).tcpi_snd_cwnd;
-		CHECK(now <= cwnd, "%u, from %u", now, cwnd);
-		cwnd = now;
-	}
-	set_param("alpha_on_init", "1048576");
-	peer_close(&peer);
-}
-
 /* --- with and without ECN ---------------------------------------------------- */
 
 TEST(data packets are ECT with ECN and not without)
