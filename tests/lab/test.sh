@@ -9,6 +9,8 @@ cd "$(dirname "$0")/../.." || exit 1
 lab=tests/lab/lab
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
+mkdir "$tmp/runs"
+export TMPDIR=$tmp/runs
 
 exit_status() {
 	status 0 $lab run -- true
@@ -170,7 +172,7 @@ unprivileged() {
 	chmod 755 "$tmp"
 	chown -R 65534:65534 "$user"
 	cd "$user" || return
-	same "0 65534" "$(setpriv --reuid 65534 --regid 65534 --clear-groups \
+	same "0 65534" "$(TMPDIR=/tmp setpriv --reuid 65534 --regid 65534 --clear-groups \
 		env HOME="$user" D2TCP_CACHE="$user/cache" lab/lab run --out \
 		"$user/out" -- sh -c 'id -u; touch out/x; stat -c %u out/x' |
 		xargs)"
@@ -180,8 +182,7 @@ t "it needs no root on the host" unprivileged
 
 leftovers() {
 	# every run of above has cleaned up behind itself
-	same "" "$(find /tmp -maxdepth 1 -name 'd2tcp-lab.*' -newer "$tmp" \
-		-user "$(id -un)")"
+	same "" "$(ls "$TMPDIR")"
 }
 t "nothing is left behind" leftovers
 
