@@ -21,19 +21,23 @@ if [ ! -e "$kdir/Makefile" ]; then
 	} >&2
 	exit 1
 fi
-case $src in
-*[[:space:]]*)
-	echo "The kernel's build takes no path with a space: $src" >&2
-	exit 1 ;;
-esac
 arch=
 [ ! -e "$kdir/.config" ] || ! grep -q '^CONFIG_UML=y' "$kdir/.config" ||
 	arch=ARCH=um
 # what uname -r says on that kernel; make kernelrelease may differ on Debian
 release=$(sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' \
-	"$kdir/include/generated/utsrelease.h") || exit 1
+	"$kdir/include/generated/utsrelease.h")
+if [ -z "$release" ]; then
+	echo "The kernel headers at $kdir name no release." >&2
+	exit 1
+fi
 mkdir -p "$out/module-$release"
 dir=$(cd "$out/module-$release" && pwd)
+case $dir in
+*[[:space:]]*)
+	echo "The kernel's build takes no path with a space: $dir" >&2
+	exit 1 ;;
+esac
 cp -ru "$src/Kbuild" "$src/module" "$dir/"
 make -C "$kdir" $arch M="$dir" "$@" modules || exit 1
 echo "built $out/module-$release/tcp_d2tcp.ko"

@@ -53,17 +53,19 @@ static bool d2tcp_live(const struct d2tcp *ca)
 }
 
 /* One after the last byte that the program wrote: without the FIN, which
- * counts one in write_seq. Before .init the stream is counted from 0.
+ * counts one in write_seq. Before .init the stream is counted from 0; what Fast
+ * Open has sent with the SYN, which counts one, is part of it.
  */
 static u32 d2tcp_write_end(const struct sock *sk)
 {
 	const int fin_sent = TCPF_FIN_WAIT1 | TCPF_FIN_WAIT2 | TCPF_CLOSING |
 			     TCPF_LAST_ACK;
 	const struct d2tcp *ca = inet_csk_ca(sk);
+	const struct tcp_sock *tp = tcp_sk(sk);
 
 	if (!d2tcp_live(ca))
-		return 0;
-	return tcp_sk(sk)->write_seq -
+		return tp->packets_out ? tp->write_seq - tp->snd_una - 1 : 0;
+	return tp->write_seq -
 	       !!((1 << READ_ONCE(sk->sk_state)) & fin_sent);
 }
 
@@ -307,7 +309,9 @@ static void d2tcp_in_ack_event(struct sock *sk, u32 flags)
 	d2tcp_acked(sk, ca);
 	/* the core clears snd_cwnd_cnt before it asks for ssthresh */
 	ca->cwnd_cnt = min_t(u32, tp->snd_cwnd_cnt, U16_MAX);
-	/* the core asks for ssthresh then, as if for a mark */
+	/* The core asks for ssthresh then, as if for a mark; but for a DSACK,
+	 * which cannot be seen from here, and which the next ACK forgets.
+	 */
 	ca->tlp_loss = tp->tlp_high_seq && tp->tlp_retrans &&
 		       after(tp->snd_una, tp->tlp_high_seq);
 
@@ -354,6 +358,7 @@ static u32 d2tcp_ssthresh(struct sock *sk)
 	/* A loss that a tail loss probe has mended: no other call follows. */
 	if (ca->tlp_loss) {
 		ca->tlp_loss = 0;
+		ca->cwnd_cnt = 0;
 		d2tcp_react_to_loss(sk);
 		return tp->snd_ssthresh;
 	}

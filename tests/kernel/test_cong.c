@@ -750,6 +750,46 @@ TEST(a simultaneous open keeps what was armed before it)
 	peer_close(&peer);
 }
 
+TEST(a message armed after data went with the SYN starts behind it)
+{
+	struct address a = { .len = sizeof(a.in) };
+	char buf[500] = { 0 };
+	struct segment s;
+
+	memset(&peer, 0, sizeof(peer));
+	fresh_net();
+	tun_up(&peer);
+	sysctl_net("tcp_fastopen", "5");
+	peer.sock = tcp_socket(AF_INET, "d2tcp");
+	fcntl(peer.sock, F_SETFL, O_NONBLOCK);
+	a.in.sin_family = AF_INET;
+	a.in.sin_port = htons(PEER_PORT);
+	a.in.sin_addr.s_addr = htonl(0x0a010002);
+	CHECK_OK(set_deadline(peer.sock, 1000 * MS, 500, D2TCP_F_RELATIVE));
+	CHECK_EQ(sendto(peer.sock, buf, 500, MSG_FASTOPEN, &a.sa, a.len), 500);
+	CHECK(peer_next(&peer, &s) && s.flags & TH_SYN, "no SYN");
+	CHECK_EQ(s.len, 500);
+	peer.iss = s.seq;
+	peer.nxt = s.seq + 1 + 500;
+	peer.seq = 1000;
+	peer.window = 0xffff;
+	CHECK_OK(set_deadline(peer.sock, 1000 * MS, 2000, D2TCP_F_RELATIVE));
+	CHECK_EQ(get_info(peer.sock).outstanding, 2);
+	CHECK_EQ(get_info(peer.sock).cleared, 0);
+	peer_send(&peer, TH_SYN | TH_ACK | TH_ECE, 0, peer.nxt, NULL, 0, 0);
+	CHECK(peer_next(&peer, &s) && s.flags == TH_ACK, "no ACK");
+	CHECK_EQ(get_info(peer.sock).met, 1);
+	CHECK_EQ(get_info(peer.sock).outstanding, 1);
+	CHECK_EQ(get_info(peer.sock).bytes_left, 2000);
+	peer_write(&peer, 2000);
+	peer_drain(&peer);
+	peer_ack(&peer, peer.nxt - 1, false);
+	CHECK_EQ(get_info(peer.sock).met, 1);
+	peer_ack(&peer, peer.nxt, false);
+	CHECK_EQ(get_info(peer.sock).met, 2);
+	peer_close(&peer);
+}
+
 TEST(a burst that a closed window holds back has its budget)
 {
 	struct segment s;

@@ -123,6 +123,33 @@ TEST(calls with the module on a connection in the fallback)
 	close(l);
 }
 
+TEST(calls with the module make the choice that of the listener)
+{
+	int l = socket(AF_INET, SOCK_STREAM, 0), fd, child;
+	struct sockaddr_in sa = { .sin_family = AF_INET };
+	socklen_t len = sizeof(sa);
+	struct d2tcp_info info;
+
+	CHECK(system("sysctl -qw net.ipv4.tcp_congestion_control=d2tcp") == 0,
+	      "sysctl");
+	close(l);
+	l = socket(AF_INET, SOCK_STREAM, 0);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	CHECK(d2tcp_enable(l) == 0, "enable");
+	CHECK(system("sysctl -qw net.ipv4.tcp_congestion_control=cubic") == 0,
+	      "sysctl");
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CHECK(bind(l, (struct sockaddr *)&sa, sizeof(sa)) == 0 &&
+	      listen(l, 1) == 0 &&
+	      getsockname(l, (struct sockaddr *)&sa, &len) == 0, "listen");
+	CHECK(connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0, "connect");
+	child = accept(l, NULL, NULL);
+	CHECK(d2tcp_get_info(child, &info) == 0, "%s", d2tcp_strerror(errno));
+	close(child);
+	close(fd);
+	close(l);
+}
+
 int main(int argc, char **argv)
 {
 	return run_tests(argc, argv);

@@ -32,11 +32,11 @@ PUBLIC int d2tcp_enable(int fd)
 	socklen_t len = sizeof(now);
 
 	/* Choosing it once more would be a change to the kernel if the socket
-	 * is in the fallback, and clear what was set.
+	 * is in the fallback, and clear what was set. Otherwise it makes the
+	 * choice the socket's own, which the sysctl then does not change.
 	 */
 	if (getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, now, &len) == 0 &&
-	    (!strncmp(now, D2TCP_NAME, sizeof(now)) ||
-	     !strncmp(now, D2TCP_NAME "-reno", sizeof(now))))
+	    !strncmp(now, D2TCP_NAME "-reno", sizeof(now)))
 		return 0;
 	return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, D2TCP_NAME,
 			  strlen(D2TCP_NAME));

@@ -25,8 +25,8 @@ extern "C" {
 /*
  * Chooses d2tcp for the socket. Do it before connect() or, on a server, on the
  * listener before the connection arrives: ECN is settled by the handshake, and
- * a socket that is switched later runs d2tcp's Reno fallback. Does nothing to a
- * socket that is under d2tcp already.
+ * a socket that is switched later runs d2tcp's Reno fallback. Loses nothing that
+ * was set on a socket that is under d2tcp already.
  * ENOENT: the module is not loaded. EPERM: it is, but this user may not choose
  * it: see net.ipv4.tcp_allowed_congestion_control.
  */
