@@ -425,12 +425,12 @@ static void d2tcp_cong_avoid(struct sock *sk, u32 ack, u32 acked)
 	struct tcp_sock *tp = tcp_sk(sk);
 	u32 cwnd;
 
-	/* what is not used does not grow */
-	if (!tcp_is_cwnd_limited(sk))
-		return;
 	tcp_reno_cong_avoid(sk, ack, acked);
+	/* what is not used does not grow */
+	if (!ca->frac || !tcp_is_cwnd_limited(sk))
+		return;
 	cwnd = tcp_snd_cwnd(tp);
-	if (!ca->frac || cwnd >= tp->snd_cwnd_clamp ||
+	if (cwnd >= tp->snd_cwnd_clamp ||
 	    !law_carry(cwnd, tp->snd_cwnd_cnt, &ca->frac))
 		return;
 	tp->snd_cwnd_cnt = 0;

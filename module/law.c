@@ -129,12 +129,12 @@ u64 law_finish_ns(u32 bytes, u32 srtt_8us, u64 window, u32 mss)
 
 	if (!den)
 		den = 1;
-	if (num <= U64_MAX / scale)
+	if (num <= U64_MAX / scale) {
 		num = div64_u64(num * scale, den);
-	else if (div64_u64(num, den) > S64_MAX / scale)
-		num = S64_MAX;
-	else
-		num = div64_u64(num, den) * scale;
+	} else {
+		num = div64_u64(num, den);
+		num = num < S64_MAX / scale ? num * scale : S64_MAX;
+	}
 	return num < S64_MAX ? num : S64_MAX;
 }
 

@@ -293,8 +293,8 @@ static void options(int argc, char **argv)
 
 int worker_main(int argc, char **argv)
 {
-	struct epoll_event evs[1], ev = { .events = EPOLLIN };
-	int listen_fd, n, i;
+	struct epoll_event ev = { .events = EPOLLIN };
+	int listen_fd, n;
 	struct conn *c;
 
 	options(argc, argv);
@@ -313,22 +313,19 @@ int worker_main(int argc, char **argv)
 
 	for (;;) {
 		/* one at a time: handling one may free another */
-		n = epoll_wait(epoll_fd, evs, 1, -1);
+		n = epoll_wait(epoll_fd, &ev, 1, -1);
 		if (n < 0 && errno != EINTR)
 			die("epoll_wait: %s", strerror(errno));
-		for (i = 0; i < n; i++) {
-			if (evs[i].data.ptr == &listen_fd) {
-				welcome(listen_fd);
-				continue;
-			}
-			if (evs[i].data.ptr == &timer_fd) {
-				think_time_over();
-				continue;
-			}
-			c = evs[i].data.ptr;
-			if (!(evs[i].events & EPOLLIN || c->wants_out) ||
-			    (evs[i].events & EPOLLIN && !hear(c)) ||
-			    !answer(c))
+		if (n < 1)
+			continue;
+		if (ev.data.ptr == &listen_fd) {
+			welcome(listen_fd);
+		} else if (ev.data.ptr == &timer_fd) {
+			think_time_over();
+		} else {
+			c = ev.data.ptr;
+			if (!(ev.events & EPOLLIN || c->wants_out) ||
+			    (ev.events & EPOLLIN && !hear(c)) || !answer(c))
 				drop(c);
 		}
 		set_timer();
