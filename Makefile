@@ -20,7 +20,8 @@ help:
 	@echo '                SET=default | full | night  (default: default)'
 	@echo '  make publish  put the results of the last bench into docs/results.md'
 	@echo '  make check    run every test; ends with "N passed, N failed"'
-	@echo '                ONLY=unit|lint|lib|lab|kernel|bench  one part only'
+	@echo '                KERNEL=uml   without the other kernels: the daily loop'
+	@echo '                ONLY=unit|lint|lib|builds|lab|kernel|bench  one part only'
 	@echo '  make module   build tcp_d2tcp.ko for the running kernel'
 	@echo '                KDIR=dir  for the kernel whose headers are there'
 	@echo '  make lib      build libd2tcp, static and shared'
@@ -104,7 +105,7 @@ publish:
 		--scenario '$(SCENARIO)'
 
 check:
-	@tests/check $(ONLY)
+	@KERNEL='$(KERNEL)' tests/check $(ONLY)
 
 lint:
 	@tests/lab/packages check

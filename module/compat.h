@@ -7,6 +7,8 @@
 #ifndef D2TCP_COMPAT_H
 #define D2TCP_COMPAT_H
 
+#include <linux/sysctl.h>
+#include <net/net_namespace.h>
 #include <net/tcp.h>
 
 /* The third argument, flags for the ACK, came with AccECN: upstream commit
@@ -21,5 +23,29 @@ static inline void d2tcp_send_ack(struct sock *sk, u32 rcv_nxt)
 	__tcp_send_ack(sk, rcv_nxt);
 #endif
 }
+
+/* Tables are given with their length, and have no empty last entry, since
+ * upstream commit "sysctl: Add size to register_net_sysctl function" (6.6).
+ * Before, the empty entry ended them.
+ */
+static inline struct ctl_table_header *
+d2tcp_register_sysctl(struct net *net, const char *path,
+		      struct ctl_table *table, size_t entries)
+{
+#if D2TCP_HAVE_SYSCTL_SIZE
+	return register_net_sysctl_sz(net, path, table, entries);
+#else
+	return register_net_sysctl(net, path, table);
+#endif
+}
+
+/* Handlers may not write to the table since upstream commit "sysctl: treewide:
+ * constify the ctl_table argument of proc_handlers" (6.11).
+ */
+#if D2TCP_HAVE_SYSCTL_CONST
+#define D2TCP_CTL_TABLE		const struct ctl_table
+#else
+#define D2TCP_CTL_TABLE		struct ctl_table
+#endif
 
 #endif /* D2TCP_COMPAT_H */

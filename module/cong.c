@@ -29,6 +29,8 @@
 #include "cong.h"
 #include "ecn.h"
 #include "params.h"
+#include "stats.h"
+#include "sysctl.h"
 #include "uapi/d2tcp.h"
 
 #define CREATE_TRACE_POINTS
@@ -165,18 +167,60 @@ void d2tcp_look(const struct sock *sk, u64 now_ns, struct d2tcp_view *view)
 	d2tcp_view(sk, tcp_sk(sk)->snd_cwnd_cnt, now_ns, view);
 }
 
-static void d2tcp_settle(struct sock *sk, struct d2tcp *ca, u64 now_ns)
+/* Takes out what is acknowledged. The clock is read only if something is. */
+static void d2tcp_settle(struct sock *sk, struct d2tcp *ca)
 {
 	u32 wseq = d2tcp_write_end(sk);
 	u32 una = d2tcp_una(sk, wseq);
-	u64 due_ns;
+	struct deadline_settled was;
+	u64 now_ns = 0;
+	s64 late;
 
-	while (deadline_settle(&ca->ring, una, wseq, &due_ns)) {
-		if (due_ns >= now_ns)
+	while (deadline_settle(&ca->ring, una, wseq, &was)) {
+		if (!now_ns)
+			now_ns = ktime_get_ns();
+		/* both below 2^60, see deadline.c */
+		late = (s64)(now_ns - was.due_ns);
+		if (late <= 0) {
 			ca->met++;
-		else
+			d2tcp_count(sk, D2TCP_STAT_MET, 1);
+		} else {
 			ca->missed++;
+			d2tcp_count(sk, D2TCP_STAT_MISSED, 1);
+		}
+		trace_d2tcp_settle(sk, late, was.end,
+				   deadline_count(&ca->ring));
 	}
+}
+
+/* Arms, counts and traces; whoever asked for it. */
+static int d2tcp_arm_at(struct sock *sk, struct d2tcp *ca, u64 due_ns,
+			u64 bytes, u32 una, u32 wseq, u64 now_ns, bool budget)
+{
+	u64 least_ns = (u64)d2tcp_min_budget_us(sk) * NSEC_PER_USEC;
+	bool held = due_ns > now_ns && due_ns - now_ns < least_ns;
+	enum deadline_armed how;
+
+	if (held)
+		due_ns = now_ns + min_t(u64, least_ns, D2TCP_FARTHEST_NS);
+	how = deadline_arm(&ca->ring, due_ns, bytes, una, wseq);
+	if (how == DEADLINE_RANGE)
+		return -ERANGE;
+	d2tcp_count(sk, D2TCP_STAT_ARMED, 1);
+	if (how == DEADLINE_MERGED)
+		d2tcp_count(sk, D2TCP_STAT_MERGED, 1);
+	if (how == DEADLINE_REPLACED)
+		d2tcp_count(sk, D2TCP_STAT_CLEARED, 1);
+	if (held)
+		d2tcp_count(sk, D2TCP_STAT_HELD, 1);
+	if (due_ns <= now_ns) {
+		ca->armed_late++;
+		d2tcp_count(sk, D2TCP_STAT_ARMED_LATE, 1);
+	}
+	/* bytes is below 2^31, or deadline_arm() had refused it */
+	trace_d2tcp_arm(sk, (s64)(due_ns - now_ns), bytes, wseq,
+			deadline_count(&ca->ring), how, budget);
+	return 0;
 }
 
 /**
@@ -186,21 +230,50 @@ static void d2tcp_settle(struct sock *sk, struct d2tcp *ca, u64 now_ns)
  * @bytes: its length, 0 when unknown
  * @now_ns: the time
  *
+ * A deadline to come that is nearer than the namespace's bound,
+ * d2tcp_min_budget_us(), is held at that.
+ *
  * Return: 0, or -ERANGE with nothing changed.
  */
 int d2tcp_arm(struct sock *sk, u64 due_ns, u64 bytes, u64 now_ns)
 {
 	struct d2tcp *ca = d2tcp_open(sk);
 	u32 wseq = d2tcp_write_end(sk);
+	int err;
 
-	if (deadline_arm(&ca->ring, due_ns, bytes, d2tcp_una(sk, wseq),
-			 wseq) == DEADLINE_RANGE)
-		return -ERANGE;
-	if (due_ns <= now_ns)
-		ca->armed_late++;
+	err = d2tcp_arm_at(sk, ca, due_ns, bytes, d2tcp_una(sk, wseq), wseq,
+			   now_ns, false);
 	/* what this one ended may be acknowledged already */
-	d2tcp_settle(sk, ca, now_ns);
-	return 0;
+	if (!err)
+		d2tcp_settle(sk, ca);
+	return err;
+}
+
+/**
+ * d2tcp_clear() - forget every message of a socket
+ * @sk: a socket under its lock for which d2tcp_is_ours()
+ */
+void d2tcp_clear(struct sock *sk)
+{
+	unsigned int n = deadline_clear(&d2tcp_open(sk)->ring);
+
+	if (n)
+		d2tcp_count(sk, D2TCP_STAT_CLEARED, n);
+}
+
+/**
+ * d2tcp_budget_us() - the standing budget in force
+ * @sk: a socket under its lock for which d2tcp_is_ours()
+ *
+ * Return: what the socket was told, else the namespace's default; 0 is off.
+ */
+u32 d2tcp_budget_us(const struct sock *sk)
+{
+	const struct d2tcp *ca = inet_csk_ca(sk);
+
+	if (ca->budget_told)
+		return ca->budget_us;
+	return d2tcp_default_budget_us(sk);
 }
 
 static void d2tcp_next_window(const struct tcp_sock *tp, struct d2tcp *ca)
@@ -214,6 +287,7 @@ static void d2tcp_init(struct sock *sk)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
 	struct d2tcp *ca = d2tcp_open(sk);
+	bool budget_told = ca->budget_told;
 	u32 budget_us = ca->budget_us;
 	u32 first = tp->write_seq;
 
@@ -224,6 +298,7 @@ static void d2tcp_init(struct sock *sk)
 	    d2tcp_live(ca)) {
 		memset(ca, 0, sizeof(*ca));
 		ca->budget_us = budget_us;
+		ca->budget_told = budget_told;
 	}
 	/* With Fast Open data went out with the SYN. bytes_acked counts both,
 	 * as far as they are acknowledged.
@@ -241,13 +316,16 @@ static void d2tcp_init(struct sock *sk)
 	d2tcp_next_window(tp, ca);
 	/* and the ACK of that data has come before .init */
 	if (!deadline_none(&ca->ring))
-		d2tcp_settle(sk, ca, ktime_get_ns());
+		d2tcp_settle(sk, ca);
 
 	/* In SYN_SENT the flag is only what we hope for, and .init will not be
 	 * called again when the answer is known.
 	 */
-	if (tp->ecn_flags & TCP_ECN_OK && sk->sk_state != TCP_SYN_SENT)
+	if (tp->ecn_flags & TCP_ECN_OK && sk->sk_state != TCP_SYN_SENT) {
+		d2tcp_count(sk, D2TCP_STAT_ECN, 1);
 		return;
+	}
+	d2tcp_count(sk, D2TCP_STAT_NO_ECN, 1);
 	/* Without ECN there is nothing to react to: Reno, and no ECT on our
 	 * packets, which the handshake has set in the belief it would be used.
 	 * get_info and the socket options read icsk_ca_ops without the lock.
@@ -269,18 +347,21 @@ static void d2tcp_reno_release(struct sock *sk)
  */
 static void d2tcp_tx_start(struct sock *sk, struct d2tcp *ca)
 {
-	const struct tcp_sock *tp = tcp_sk(sk);
-	u64 budget_ns = (u64)ca->budget_us * NSEC_PER_USEC;
+	u32 una = tcp_sk(sk)->snd_una;
+	u64 budget_ns, now_ns;
 
 	if (!ca->idle)
 		return;
 	ca->idle = 0;
-	if (!budget_ns || !deadline_none(&ca->ring))
+	if (!deadline_none(&ca->ring))
 		return;
+	budget_ns = (u64)d2tcp_budget_us(sk) * NSEC_PER_USEC;
+	if (!budget_ns)
+		return;
+	now_ns = ktime_get_ns();
 	/* cannot be refused: nothing is outstanding, the length is open */
-	deadline_arm(&ca->ring, ktime_get_ns() +
-		     min_t(u64, budget_ns, D2TCP_FARTHEST_NS), 0,
-		     tp->snd_una, tp->snd_una);
+	d2tcp_arm_at(sk, ca, now_ns + min_t(u64, budget_ns, D2TCP_FARTHEST_NS),
+		     0, una, una, now_ns, true);
 }
 
 /* For every ACK, ECN or not: messages that it completes. */
@@ -289,7 +370,7 @@ static void d2tcp_acked(struct sock *sk, struct d2tcp *ca)
 	const struct tcp_sock *tp = tcp_sk(sk);
 
 	if (!deadline_none(&ca->ring))
-		d2tcp_settle(sk, ca, ktime_get_ns());
+		d2tcp_settle(sk, ca);
 	/* Only set here: an ACK may come between a write and its first packet,
 	 * which a closed window or a cork holds back.
 	 */

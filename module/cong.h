@@ -27,7 +27,8 @@ struct d2tcp {
 	u8 ce_state:1,		/* the last packet received carried CE */
 	   idle:1,		/* all was acknowledged, no burst since */
 	   tlp_loss:1,		/* this ACK shows that a tail probe mended one */
-	   unused:5;
+	   budget_told:1,	/* budget_us was set: no default applies */
+	   unused:4;
 	u16 cwnd_cnt;		/* tp->snd_cwnd_cnt at the last ACK */
 	u32 old_delivered;	/* tp->delivered at the window's start */
 	u32 old_delivered_ce;
@@ -57,6 +58,8 @@ bool d2tcp_is_ours(const struct sock *sk);
 bool d2tcp_is_fallback(const struct sock *sk);
 struct d2tcp *d2tcp_open(struct sock *sk);
 int d2tcp_arm(struct sock *sk, u64 due_ns, u64 bytes, u64 now_ns);
+void d2tcp_clear(struct sock *sk);
+u32 d2tcp_budget_us(const struct sock *sk);
 void d2tcp_look(const struct sock *sk, u64 now_ns, struct d2tcp_view *view);
 
 #endif /* D2TCP_CONG_H */

@@ -77,9 +77,10 @@ static unsigned int end_newest(struct deadline_ring *ring, unsigned int n,
 enum deadline_armed deadline_arm(struct deadline_ring *ring, u64 due_ns,
 				 u64 bytes, u32 una, u32 wseq)
 {
+	enum deadline_armed armed = DEADLINE_ARMED;
 	const u32 farthest = (1u << 31) - 1;
 	u32 queued = wseq - una;
-	unsigned int n;
+	unsigned int n, kept;
 
 	if (queued > farthest || bytes > farthest - queued)
 		return DEADLINE_RANGE;
@@ -89,8 +90,12 @@ enum deadline_armed deadline_arm(struct deadline_ring *ring, u64 due_ns,
 	if (due_ns > DUE_TIME)
 		due_ns = DUE_TIME;
 	n = deadline_count(ring);
-	if (n)
-		n = end_newest(ring, n, wseq);
+	if (n) {
+		kept = end_newest(ring, n, wseq);
+		if (kept < n)
+			armed = DEADLINE_REPLACED;
+		n = kept;
+	}
 
 	if (n == DEADLINE_SLOTS) {
 		u64 old = ring->due[n - 1];
@@ -106,7 +111,7 @@ enum deadline_armed deadline_arm(struct deadline_ring *ring, u64 due_ns,
 	ring->due[n] = due_ns | (bytes ? 0 : DUE_OPEN);
 	ring->end[n] = wseq + (u32)bytes;
 	ring->start = wseq;
-	return DEADLINE_ARMED;
+	return armed;
 }
 
 /**
@@ -126,16 +131,18 @@ void deadline_rebase(struct deadline_ring *ring, u32 wseq)
 /**
  * deadline_clear() - forget every message, and count them as cleared
  * @ring: the messages
+ *
+ * Return: how many there were.
  */
-void deadline_clear(struct deadline_ring *ring)
+unsigned int deadline_clear(struct deadline_ring *ring)
 {
-	unsigned int i;
+	unsigned int i, n = deadline_count(ring);
 
-	for (i = 0; i < DEADLINE_SLOTS; i++) {
-		if (ring->due[i])
-			count_up(&ring->cleared);
+	for (i = 0; i < n; i++) {
+		count_up(&ring->cleared);
 		ring->due[i] = 0;
 	}
+	return n;
 }
 
 /**
@@ -143,14 +150,14 @@ void deadline_clear(struct deadline_ring *ring)
  * @ring: the messages
  * @una: first byte not acknowledged
  * @wseq: one after the last byte written
- * @due_ns: set to the deadline of the message taken out
+ * @settled: set to what was taken out
  *
  * To be called on each ACK while it returns true.
  *
  * Return: true when a message was taken out.
  */
 bool deadline_settle(struct deadline_ring *ring, u32 una, u32 wseq,
-		     u64 *due_ns)
+		     struct deadline_settled *settled)
 {
 	u64 due = ring->due[0];
 	unsigned int i;
@@ -169,7 +176,8 @@ bool deadline_settle(struct deadline_ring *ring, u32 una, u32 wseq,
 	} else if ((s32)(una - ring->end[0]) < 0) {
 		return false;
 	}
-	*due_ns = due_time(due);
+	settled->due_ns = due_time(due);
+	settled->end = end_of(ring, 0, wseq);
 	for (i = 0; i + 1 < DEADLINE_SLOTS; i++) {
 		ring->due[i] = ring->due[i + 1];
 		ring->end[i] = ring->end[i + 1];

@@ -35,8 +35,15 @@ struct deadline_prefix {
 	u32 bytes;			/* not yet acknowledged */
 };
 
+/* A message taken out of the ring. */
+struct deadline_settled {
+	u64 due_ns;
+	u32 end;			/* one after its last byte */
+};
+
 enum deadline_armed {
 	DEADLINE_ARMED,
+	DEADLINE_REPLACED,	/* the newest, of which nothing was written */
 	DEADLINE_MERGED,	/* into the newest, the ring being full */
 	DEADLINE_RANGE,		/* refused: ends 2^31 or more after una */
 };
@@ -44,9 +51,9 @@ enum deadline_armed {
 enum deadline_armed deadline_arm(struct deadline_ring *ring, u64 due_ns,
 				 u64 bytes, u32 una, u32 wseq);
 void deadline_rebase(struct deadline_ring *ring, u32 wseq);
-void deadline_clear(struct deadline_ring *ring);
+unsigned int deadline_clear(struct deadline_ring *ring);
 bool deadline_settle(struct deadline_ring *ring, u32 una, u32 wseq,
-		     u64 *due_ns);
+		     struct deadline_settled *settled);
 bool deadline_urgent(const struct deadline_ring *ring, u32 una, u32 wseq,
 		     u64 now_ns, struct deadline_prefix *prefix);
 bool deadline_late(const struct deadline_ring *ring, u32 una, u32 wseq,

@@ -11,6 +11,8 @@
 #include "law.h"
 #include "params.h"
 #include "sockopt.h"
+#include "stats.h"
+#include "sysctl.h"
 
 unsigned int d2tcp_shift_g __read_mostly = 4;
 unsigned int d2tcp_alpha_on_init __read_mostly = LAW_ONE;
@@ -78,18 +80,35 @@ static struct d2tcp_param late_d = { &d2tcp_late_d, LAW_D_LEAST, LAW_D_MOST };
 module_param_cb(late_d, &d2tcp_param_ops, &late_d, 0644);
 MODULE_PARM_DESC(late_d, "d after a missed deadline in 2^-8: 64 to 1024 (256)");
 
+/* What uses comes after what is used: a socket can be given to d2tcp as soon as
+ * it is registered, and its options and counters must be there by then.
+ */
 static int __init d2tcp_load(void)
 {
 	int err;
 
 	BUILD_BUG_ON(sizeof(struct d2tcp) > ICSK_CA_PRIV_SIZE);
 
-	err = d2tcp_sockopt_register();
+	err = d2tcp_stats_register();
 	if (err)
 		return err;
+	err = d2tcp_sysctl_register();
+	if (err)
+		goto no_sysctl;
+	err = d2tcp_sockopt_register();
+	if (err)
+		goto no_sockopt;
 	err = tcp_register_congestion_control(&d2tcp_ops);
 	if (err)
-		d2tcp_sockopt_unregister();
+		goto no_cong;
+	return 0;
+
+no_cong:
+	d2tcp_sockopt_unregister();
+no_sockopt:
+	d2tcp_sysctl_unregister();
+no_sysctl:
+	d2tcp_stats_unregister();
 	return err;
 }
 
@@ -97,6 +116,8 @@ static void __exit d2tcp_unload(void)
 {
 	tcp_unregister_congestion_control(&d2tcp_ops);
 	d2tcp_sockopt_unregister();
+	d2tcp_sysctl_unregister();
+	d2tcp_stats_unregister();
 }
 
 module_init(d2tcp_load);

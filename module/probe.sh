@@ -18,6 +18,24 @@ SEND_ACK_FLAGS)
 	old='void f(struct sock *sk); void f(struct sock *sk)
 	     { __tcp_send_ack(sk, 0); }'
 	include='#include <net/tcp.h>' ;;
+SYSCTL_SIZE)
+	new='void f(struct net *n, struct ctl_table *t);
+	     void f(struct net *n, struct ctl_table *t)
+	     { register_net_sysctl_sz(n, "p", t, 1); }'
+	old='void f(struct net *n, struct ctl_table *t);
+	     void f(struct net *n, struct ctl_table *t)
+	     { struct ctl_table_header *(*r)(struct net *, const char *,
+					     struct ctl_table *) =
+		register_net_sysctl; r(n, "p", t); }'
+	include='#include <net/net_namespace.h>' ;;
+SYSCTL_CONST)
+	new='void f(struct ctl_table *t); void f(struct ctl_table *t)
+	     { int (*h)(const struct ctl_table *, int, void *, size_t *,
+			loff_t *) = proc_dointvec; t->proc_handler = h; }'
+	old='void f(struct ctl_table *t); void f(struct ctl_table *t)
+	     { int (*h)(struct ctl_table *, int, void *, size_t *,
+			loff_t *) = proc_dointvec; t->proc_handler = h; }'
+	include='#include <linux/sysctl.h>' ;;
 *)
 	echo "probe.sh: no probe is called '$name'" >&2
 	exit 1 ;;

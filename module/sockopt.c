@@ -20,6 +20,10 @@
 #include "sockopt.h"
 #include "uapi/d2tcp.h"
 
+#ifndef CONFIG_NETFILTER
+#error D2TCP needs a kernel with CONFIG_NETFILTER, for its socket options
+#endif
+
 /* Everything of a longer struct that this version does not know must be zero,
  * so that no newer program is misunderstood.
  */
@@ -106,7 +110,7 @@ static int set_deadline(struct sock *sk, const struct d2tcp_deadline *dl)
 	u64 now_ns = ktime_get_ns();
 
 	if (clear) {
-		deadline_clear(&d2tcp_open(sk)->ring);
+		d2tcp_clear(sk);
 		return 0;
 	}
 	if (sk->sk_state == TCP_LISTEN)
@@ -116,11 +120,15 @@ static int set_deadline(struct sock *sk, const struct d2tcp_deadline *dl)
 
 static int set_budget(struct sock *sk, u32 budget_us)
 {
-	d2tcp_open(sk)->budget_us = budget_us;
+	struct d2tcp *ca = d2tcp_open(sk);
+
+	ca->budget_us = budget_us;
+	ca->budget_told = 1;
 	/* Without this bit the sockets accepted from a listener whose d2tcp
-	 * comes from the sysctl start afresh, and the budget would be lost.
+	 * comes from the sysctl start afresh, and what it was told would be
+	 * lost: a budget, or that the namespace's default is not wanted.
 	 */
-	if (budget_us && (1 << sk->sk_state) & (TCPF_LISTEN | TCPF_CLOSE))
+	if ((1 << sk->sk_state) & (TCPF_LISTEN | TCPF_CLOSE))
 		inet_csk(sk)->icsk_ca_setsockopt = 1;
 	return 0;
 }
@@ -186,7 +194,8 @@ static void get_info(struct sock *sk, struct d2tcp_info *info)
 		info->flags |= D2TCP_INFO_DEADLINE;
 	if (view.late)
 		info->flags |= D2TCP_INFO_LATE;
-	if (ca->budget_us)
+	info->budget_us = d2tcp_budget_us(sk);
+	if (info->budget_us)
 		info->flags |= D2TCP_INFO_BUDGET;
 	if (view.armed && !view.late &&
 	    view.finish_ns <= (u64)view.prefix.left_ns)
@@ -197,7 +206,6 @@ static void get_info(struct sock *sk, struct d2tcp_info *info)
 	info->cwnd = min_t(u64, view.window, U32_MAX);
 	info->mss = tp->mss_cache;
 	info->srtt_us = tp->srtt_us >> 3;
-	info->budget_us = ca->budget_us;
 	info->outstanding = deadline_count(&ca->ring);
 	info->merged = ca->ring.merged;
 	info->bytes_left = view.prefix.bytes;

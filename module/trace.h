@@ -14,6 +14,52 @@
 #include <net/inet_sock.h>
 #include <net/ipv6.h>
 
+/* What every event says of its flow: both ends, IPv4 as ::ffff:a.b.c.d so that
+ * a reader has one form, and the socket's address to tell flows apart by.
+ */
+#define D2TCP_TRACE_FLOW						\
+	__field(const void *, skaddr)					\
+	__field(u16, sport)						\
+	__field(u16, dport)						\
+	__field(u16, family)						\
+	__array(u8, saddr, 16)						\
+	__array(u8, daddr, 16)
+
+#define D2TCP_TRACE_ASSIGN_FLOW(sk)					\
+	do {								\
+		__entry->skaddr = sk;					\
+		__entry->sport = ntohs(inet_sk(sk)->inet_sport);	\
+		__entry->dport = ntohs(inet_sk(sk)->inet_dport);	\
+		__entry->family = (sk)->sk_family;			\
+		d2tcp_trace_addresses(sk, __entry->saddr,		\
+				      __entry->daddr);			\
+	} while (0)
+
+#define D2TCP_TRACE_FMT	"saddr=%pI6c sport=%u daddr=%pI6c dport=%u"
+
+#define D2TCP_TRACE_ARGS						\
+	__entry->saddr, __entry->sport, __entry->daddr, __entry->dport
+
+#ifndef D2TCP_TRACE_ADDRESSES
+#define D2TCP_TRACE_ADDRESSES
+static inline void d2tcp_trace_addresses(const struct sock *sk, u8 *saddr,
+					 u8 *daddr)
+{
+	struct in6_addr from, to;
+
+	ipv6_addr_set_v4mapped(inet_sk(sk)->inet_saddr, &from);
+	ipv6_addr_set_v4mapped(inet_sk(sk)->inet_daddr, &to);
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6) {
+		from = inet6_sk(sk)->saddr;
+		to = sk->sk_v6_daddr;
+	}
+#endif
+	memcpy(saddr, &from, sizeof(from));
+	memcpy(daddr, &to, sizeof(to));
+}
+#endif
+
 /* d2tcp_cut: a window was cut.
  *
  * alpha, p	2^-20
@@ -31,7 +77,7 @@ TRACE_EVENT(d2tcp_cut,
 	TP_ARGS(sk, alpha, d, p, before, after, bytes, left, loss),
 
 	TP_STRUCT__entry(
-		__field(const void *, skaddr)
+		D2TCP_TRACE_FLOW
 		__field(s64, left)
 		__field(u64, before)
 		__field(u64, after)
@@ -41,19 +87,10 @@ TRACE_EVENT(d2tcp_cut,
 		__field(u32, bytes)
 		__field(u32, srtt)
 		__field(u32, mss)
-		__field(u16, sport)
-		__field(u16, dport)
-		__field(u16, family)
 		__field(u8, loss)
-		__array(u8, saddr, 16)
-		__array(u8, daddr, 16)
 	),
 
 	TP_fast_assign(
-		const struct inet_sock *inet = inet_sk(sk);
-		struct in6_addr addr;
-
-		__entry->skaddr = sk;
 		__entry->left = left;
 		__entry->before = before;
 		__entry->after = after;
@@ -63,31 +100,88 @@ TRACE_EVENT(d2tcp_cut,
 		__entry->bytes = bytes;
 		__entry->srtt = tcp_sk(sk)->srtt_us;
 		__entry->mss = tcp_sk(sk)->mss_cache;
-		__entry->sport = ntohs(inet->inet_sport);
-		__entry->dport = ntohs(inet->inet_dport);
-		__entry->family = sk->sk_family;
 		__entry->loss = loss;
-
-		/* IPv4 as ::ffff:a.b.c.d, so that a reader has one form */
-		ipv6_addr_set_v4mapped(inet->inet_saddr, &addr);
-#if IS_ENABLED(CONFIG_IPV6)
-		if (sk->sk_family == AF_INET6)
-			addr = inet6_sk(sk)->saddr;
-#endif
-		memcpy(__entry->saddr, &addr, sizeof(addr));
-		ipv6_addr_set_v4mapped(inet->inet_daddr, &addr);
-#if IS_ENABLED(CONFIG_IPV6)
-		if (sk->sk_family == AF_INET6)
-			addr = sk->sk_v6_daddr;
-#endif
-		memcpy(__entry->daddr, &addr, sizeof(addr));
+		D2TCP_TRACE_ASSIGN_FLOW(sk);
 	),
 
-	TP_printk("saddr=%pI6c sport=%u daddr=%pI6c dport=%u alpha=%u d=%u p=%u before=%llu after=%llu bytes=%u left=%lld srtt=%u mss=%u loss=%u",
-		  __entry->saddr, __entry->sport, __entry->daddr,
-		  __entry->dport, __entry->alpha, __entry->d, __entry->p,
+	TP_printk(D2TCP_TRACE_FMT " alpha=%u d=%u p=%u before=%llu after=%llu bytes=%u left=%lld srtt=%u mss=%u loss=%u",
+		  D2TCP_TRACE_ARGS, __entry->alpha, __entry->d, __entry->p,
 		  __entry->before, __entry->after, __entry->bytes,
 		  __entry->left, __entry->srtt, __entry->mss, __entry->loss)
+);
+
+/* d2tcp_arm: a message was given a deadline.
+ *
+ * left		ns until the deadline; negative: already late by
+ * bytes	its length; 0: unknown
+ * seq		its first byte, a sequence number (before the handshake: from 0)
+ * outstanding	messages that are armed, with this one
+ * how		0: a place of its own, 1: in place of the one before, of which
+ *		nothing was written, 2: merged with the one before
+ * budget	1: armed by a standing budget, 0: by D2TCP_DEADLINE
+ */
+TRACE_EVENT(d2tcp_arm,
+
+	TP_PROTO(const struct sock *sk, s64 left, u32 bytes, u32 seq,
+		 u32 outstanding, u8 how, bool budget),
+
+	TP_ARGS(sk, left, bytes, seq, outstanding, how, budget),
+
+	TP_STRUCT__entry(
+		D2TCP_TRACE_FLOW
+		__field(s64, left)
+		__field(u32, bytes)
+		__field(u32, seq)
+		__field(u32, outstanding)
+		__field(u8, how)
+		__field(u8, budget)
+	),
+
+	TP_fast_assign(
+		__entry->left = left;
+		__entry->bytes = bytes;
+		__entry->seq = seq;
+		__entry->outstanding = outstanding;
+		__entry->how = how;
+		__entry->budget = budget;
+		D2TCP_TRACE_ASSIGN_FLOW(sk);
+	),
+
+	TP_printk(D2TCP_TRACE_FMT " left=%lld bytes=%u seq=%u outstanding=%u how=%u budget=%u",
+		  D2TCP_TRACE_ARGS, __entry->left, __entry->bytes,
+		  __entry->seq, __entry->outstanding, __entry->how,
+		  __entry->budget)
+);
+
+/* d2tcp_settle: a message was acknowledged to its end.
+ *
+ * late		ns after the deadline; 0 or negative: met, with so much to spare
+ * end		sequence number after its last byte
+ * outstanding	messages that are still armed
+ */
+TRACE_EVENT(d2tcp_settle,
+
+	TP_PROTO(const struct sock *sk, s64 late, u32 end, u32 outstanding),
+
+	TP_ARGS(sk, late, end, outstanding),
+
+	TP_STRUCT__entry(
+		D2TCP_TRACE_FLOW
+		__field(s64, late)
+		__field(u32, end)
+		__field(u32, outstanding)
+	),
+
+	TP_fast_assign(
+		__entry->late = late;
+		__entry->end = end;
+		__entry->outstanding = outstanding;
+		D2TCP_TRACE_ASSIGN_FLOW(sk);
+	),
+
+	TP_printk(D2TCP_TRACE_FMT " late=%lld end=%u outstanding=%u",
+		  D2TCP_TRACE_ARGS, __entry->late, __entry->end,
+		  __entry->outstanding)
 );
 
 #endif /* D2TCP_TRACE_H */

@@ -126,6 +126,24 @@ static inline void sysctl_net(const char *name, const char *value)
 	CHECK(!err, "%s = %s: %s", name, value, strerror(err));
 }
 
+/* A line of /proc/net/d2tcp, of this namespace. */
+static inline long counter(const char *name)
+{
+	char line[128], found[64];
+	long value = -1, v;
+	FILE *f;
+
+	f = fopen("/proc/net/d2tcp", "r");
+	CHECK(f, "/proc/net/d2tcp: %s", strerror(errno));
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%63s %ld", found, &v) == 2 &&
+		    !strcmp(found, name))
+			value = v;
+	fclose(f);
+	CHECK(value >= 0, "/proc/net/d2tcp has no %s", name);
+	return value;
+}
+
 static inline bool module_loaded(void)
 {
 	return strstr(output("cat /proc/modules"), "tcp_d2tcp ") != NULL;
@@ -308,6 +326,22 @@ static inline struct d2tcp_info get_info(int fd)
 	CHECK_OK(getsockopt(fd, SOL_IP, D2TCP_INFO, &info, &len));
 	CHECK_EQ(len, sizeof(info));
 	CHECK_EQ(info.size, sizeof(info));
+	return info;
+}
+
+/* Waits until nothing that was armed on fd is outstanding. */
+static inline struct d2tcp_info settled(int fd)
+{
+	struct d2tcp_info info;
+	int i;
+
+	for (i = 0; i < 10000; i++) {
+		info = get_info(fd);
+		if (!info.outstanding)
+			break;
+		sleep_us(1000);
+	}
+	CHECK_EQ(info.outstanding, 0);
 	return info;
 }
 

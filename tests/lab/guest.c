@@ -6,18 +6,21 @@
  * it), opens one writable directory of the host, runs one command, and leaves
  * its exit status where the lab script reads it.
  *
- * The kernel's root is the run directory, which the lab script made. Nothing
- * inside depends on what that directory is called, nor does the kernel's
- * command line, which goes into its random numbers. All there is to know
- * stands in it:
+ * On User Mode Linux the kernel's root is the run directory, which the lab
+ * script made. In QEMU it is a small file system in memory with the modules
+ * that lead to the host's files, and the run directory is mounted at /run.
+ * Nothing inside depends on what that directory is called, nor does the
+ * kernel's command line, which goes into its random numbers. All there is to
+ * know stands in it:
  *
- *	up		the way from it to the host's root: "../.."
+ *	up		User Mode Linux: the way from it to the host's root
  *	host, scratch	empty directories, to mount on
  *	command		a shell script, run by /bin/bash in the working directory
  *	cwd		working directory, an absolute path
  *	out		writable directory of the host, an absolute path, or empty
- *	limit		virtual seconds after which the command is ended
+ *	limit		seconds of the guest after which the command is ended
  *	module		path of a tcp_d2tcp.ko to offer to modprobe, or empty
+ *	modules		QEMU: where on the host the kernel's modules are
  *
  * and it leaves there
  *
@@ -25,6 +28,9 @@
  *	beat		the guest's clock in seconds, once a second: progress
  *	status		"exit N", "signal N" or "limit N"
  *	failure		why the command could not be started, if so
+ *
+ * Where the kernel looks for memory leaks (the debug kernel), what it finds at
+ * the end goes to the console.
  *
  * In C because a shell that wakes every virtual second would be part of what
  * is measured.
@@ -49,6 +55,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -57,8 +64,11 @@
 #define SCRATCH "/scratch"
 #define NEWROOT SCRATCH "/root"
 #define RUN "/run/lab"		/* the run directory, once in the new root */
+#define FIRST "/modules"	/* QEMU: what is loaded before all else */
+#define KMEMLEAK "/sys/kernel/debug/kmemleak"
 
 static int run_fd = -1;
+static int in_qemu;
 static char up[PATH_MAX];
 
 static void put(const char *name, const char *fmt, ...)
@@ -102,7 +112,39 @@ static void power_off(void)
 static void fail(const char *what)
 {
 	put("failure", "%s: %s\n", what, strerror(errno));
+	fprintf(stderr, "guest: %s: %s\n", what, strerror(errno));
 	power_off();
+}
+
+/* --- QEMU: the modules that lead to the host's files ---------------------- */
+
+static void load_module(const char *name)
+{
+	char path[300];
+	int fd;
+
+	snprintf(path, sizeof(path), FIRST "/%s", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) &&
+		       errno != EEXIST))
+		fail(path);
+	close(fd);
+}
+
+static void load_modules(void)
+{
+	char name[256];
+	FILE *f;
+
+	f = fopen(FIRST "/list", "r");
+	if (!f)
+		return;
+	while (fgets(name, sizeof(name), f)) {
+		name[strcspn(name, "\n")] = 0;
+		load_module(name);
+	}
+	fclose(f);
+	in_qemu = 1;
 }
 
 static void mount_or_fail(const char *src, const char *dst, const char *type,
@@ -132,6 +174,17 @@ static void make_path(const char *path)
 	mkdir(p, 0755);
 }
 
+/* What the host shares in QEMU: its root, the run directory, the output. */
+static int mount_tag(const char *tag, const char *dst, int cached)
+{
+	char opt[100];
+
+	snprintf(opt, sizeof(opt),
+		 "trans=virtio,version=9p2000.L,msize=512000,cache=%s",
+		 cached ? "loose" : "none");
+	return mount(tag, dst, "9p", 0, opt);
+}
+
 /* A directory of the host. Paths that hostfs is given start at the directory
  * the kernel was started in, the run directory.
  */
@@ -143,9 +196,54 @@ static void mount_host(const char *path, const char *dst)
 	mount_or_fail("none", dst, "hostfs", 0, opt);
 }
 
+static void open_run(void)
+{
+	load_modules();
+	if (in_qemu) {
+		mkdir("/dev", 0755);
+		mount("none", "/dev", "devtmpfs", 0, NULL);
+		if (mount_tag("run", "/run", 0)) {
+			/* the lab script looks for these words */
+			fprintf(stderr, "guest: no run directory\n");
+			power_off();
+		}
+		run_fd = open("/run", O_RDONLY | O_DIRECTORY);
+		return;
+	}
+	run_fd = open("/", O_RDONLY | O_DIRECTORY);
+	/* from here on it can be written */
+	if (mount("none", "/", NULL, MS_REMOUNT, NULL))
+		put("failure", "remount: %s\n", strerror(errno));
+}
+
+/* The kernel's own helpers (modprobe) must see the new root too. A root in
+ * memory cannot be pivoted from; there the first process, with which they share
+ * theirs, moves it over the old one.
+ */
+static void enter_root(void)
+{
+	if (chdir(NEWROOT))
+		fail("chdir to the new root");
+	if (in_qemu) {
+		/* the run directory too, which cannot be mounted twice */
+		if (mount("/run", "mnt", NULL, MS_MOVE, NULL) ||
+		    mount(".", "/", NULL, MS_MOVE, NULL) || chroot("."))
+			fail("moving the new root");
+	} else {
+		mkdir("mnt", 0755);
+		if (syscall(SYS_pivot_root, ".", "mnt"))
+			fail("pivot_root");
+	}
+	if (chdir("/"))
+		fail("chdir /");
+}
+
 static void new_root(const char *out)
 {
-	mount_host("", "/host");
+	if (!in_qemu)
+		mount_host("", "/host");
+	else if (mount_tag("host", "/host", 1))
+		fail("mount 9p on /host");
 	mount_or_fail("none", SCRATCH, "tmpfs", 0, "mode=0755");
 	mkdir(SCRATCH "/upper", 0755);
 	mkdir(SCRATCH "/work", 0755);
@@ -153,16 +251,7 @@ static void new_root(const char *out)
 	mount_or_fail("none", NEWROOT, "overlay", 0,
 		      "lowerdir=/host,upperdir=" SCRATCH "/upper,workdir=" SCRATCH
 		      "/work,index=off,metacopy=off");
-	if (chdir(NEWROOT))
-		fail("chdir to the new root");
-	/* The kernel's own helpers (modprobe) must see the new root too, so
-	 * it is pivoted to, not merely chrooted into.
-	 */
-	mkdir("mnt", 0755);
-	if (syscall(SYS_pivot_root, ".", "mnt"))
-		fail("pivot_root");
-	if (chdir("/"))
-		fail("chdir /");
+	enter_root();
 
 	mkdir("/proc", 0755);
 	mkdir("/sys", 0755);
@@ -170,6 +259,8 @@ static void new_root(const char *out)
 	mount_or_fail("none", "/sys", "sysfs", 0, NULL);
 	mount_or_fail("none", "/sys/fs/cgroup", "cgroup2", 0, NULL);
 	mount_or_fail("none", "/sys/kernel/tracing", "tracefs", 0, NULL);
+	/* not everywhere */
+	mount("none", "/sys/kernel/debug", "debugfs", 0, NULL);
 	mount_or_fail("none", "/dev", "devtmpfs", 0, NULL);
 	mkdir("/dev/pts", 0755);
 	mkdir("/dev/shm", 01777);
@@ -177,14 +268,22 @@ static void new_root(const char *out)
 	mount_or_fail("none", "/dev/shm", "tmpfs", 0, "mode=1777");
 	mount_or_fail("none", "/run", "tmpfs", 0, "mode=0755");
 	mkdir("/dev/net", 0755);
+	/* a module, loaded when it is opened */
+	mknod("/dev/net/tun", S_IFCHR | 0666, makedev(10, 200));
 
 	mkdir(RUN, 0755);
-	mount_or_fail("none", RUN, "hostfs", 0, ".");
+	if (!in_qemu)
+		mount_or_fail("none", RUN, "hostfs", 0, ".");
+	else if (mount("/mnt", RUN, NULL, MS_MOVE, NULL))
+		fail("moving the run directory");
 	close(run_fd);
 	run_fd = open(RUN, O_RDONLY | O_DIRECTORY);
 	if (*out) {
 		make_path(out);
-		mount_host(out, out);
+		if (!in_qemu)
+			mount_host(out, out);
+		else if (mount_tag("out", out, 0))
+			fail("mount 9p on the output directory");
 	}
 }
 
@@ -198,20 +297,64 @@ static void loopback_up(void)
 	close(fd);
 }
 
-static void offer_module(const char *module)
+static void offer_modules(const char *module, const char *modules)
 {
-	char cmd[3 * PATH_MAX], dir[PATH_MAX];
+	char cmd[4 * PATH_MAX], dir[PATH_MAX];
 	struct utsname u;
 
-	if (!*module)
-		return;
 	uname(&u);
 	snprintf(dir, sizeof(dir), "/lib/modules/%s", u.release);
+	if (*modules) {
+		/* in place of what the host may have of that name */
+		snprintf(cmd, sizeof(cmd),
+			 "mkdir -p /lib/modules && rm -rf '%s' && cp -r '%s/%s' /lib/modules/",
+			 dir, modules, u.release);
+		if (system(cmd))
+			fail("the kernel's modules");
+	}
+	if (!*module)
+		return;
 	make_path(dir);
 	snprintf(cmd, sizeof(cmd), "cp '%s' '%s/' && /sbin/depmod -a",
 		 module, dir);
 	if (system(cmd))
 		fail("depmod");
+}
+
+static void copy_to_console(const char *path)
+{
+	char line[1024];
+	FILE *from, *to;
+
+	from = fopen(path, "r");
+	to = fopen("/dev/kmsg", "w");
+	while (from && to && fgets(line, sizeof(line), from)) {
+		fputs(line, to);
+		fflush(to);
+	}
+	if (from)
+		fclose(from);
+	if (to)
+		fclose(to);
+}
+
+/* Twice, because what is found for the first time may just be in flight, and
+ * some seconds later, because nothing younger is reported.
+ */
+static void look_for_leaks(void)
+{
+	int i, fd;
+
+	for (i = 0; i < 2; i++) {
+		fd = open(KMEMLEAK, O_WRONLY);
+		if (fd < 0)
+			return;
+		sleep(6);
+		if (write(fd, "scan", 4) != 4)
+			fprintf(stderr, "guest: kmemleak does not scan\n");
+		close(fd);
+	}
+	copy_to_console(KMEMLEAK);
 }
 
 static pid_t start(const char *cwd)
@@ -291,23 +434,22 @@ static int wait_for(pid_t command, long limit, int *status)
 int main(void)
 {
 	char cwd[PATH_MAX], out[PATH_MAX], limit[32], module[PATH_MAX];
+	char modules[PATH_MAX];
 	sigset_t chld;
 	int st = 0;
 	pid_t pid;
 
-	run_fd = open("/", O_RDONLY | O_DIRECTORY);
+	open_run();
 	get("up", up, sizeof(up));
 	get("out", out, sizeof(out));
 	get("cwd", cwd, sizeof(cwd));
 	get("limit", limit, sizeof(limit));
 	get("module", module, sizeof(module));
+	get("modules", modules, sizeof(modules));
 
-	/* from here on it can be written */
-	if (mount("none", "/", NULL, MS_REMOUNT, NULL))
-		put("failure", "remount: %s\n", strerror(errno));
 	new_root(out);
 	loopback_up();
-	offer_module(module);
+	offer_modules(module, modules);
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &chld, NULL);
@@ -322,6 +464,7 @@ int main(void)
 	} else {
 		put("status", "signal %d\n", WTERMSIG(st));
 	}
+	look_for_leaks();
 	power_off();
 	return 0;
 }

@@ -8,6 +8,11 @@
 #include "../harness.h"
 #include "law.h"
 
+/* Emulated machines, which are slow, look at one alpha in so many. */
+#ifndef STRIDE
+#define STRIDE 1
+#endif
+
 /* The error of law_pow(), over every alpha and every d that it takes. */
 #define POW_BOUND	5e-5
 /* and within the clamp that the module starts with, d from 0.5 to 2 */
@@ -27,7 +32,7 @@ TEST(law_pow is within its bound of libm for every alpha and every d)
 	}
 	for (d = LAW_D_LEAST; d <= LAW_D_MOST; d++) {
 		last = 0;
-		for (alpha = 1; alpha <= LAW_ONE; alpha++) {
+		for (alpha = 1; alpha <= LAW_ONE; alpha += STRIDE) {
 			p = law_pow(alpha, d);
 			real = exp2(log2_alpha[alpha] * d / LAW_D_ONE);
 			error = fabs((double)p / LAW_ONE - real);
@@ -121,7 +126,7 @@ TEST(law_cut gives up p / 2 of the window to 2^-8 of a packet)
 
 	for (w = LAW_W_LEAST; w < 1ull << 40; w += w / 7 + 1) {
 		for (p = 0; p <= LAW_ONE; p += 4099) {
-			cut = w - (u64)((unsigned __int128)w * p /
+			cut = w - (u64)((u64)w * p /
 					(2 * LAW_ONE));
 			if (cut < LAW_W_LEAST)
 				cut = LAW_W_LEAST;

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Counters per network namespace, shown in /proc/net/d2tcp.
+ */
+#ifndef D2TCP_STATS_H
+#define D2TCP_STATS_H
+
+#include <net/sock.h>
+
+/* The names that /proc/net/d2tcp shows are in stats.c, in this order. */
+enum d2tcp_counter {
+	D2TCP_STAT_ARMED,	/* messages given a deadline */
+	D2TCP_STAT_MET,		/* acknowledged by then */
+	D2TCP_STAT_MISSED,	/* and later */
+	D2TCP_STAT_CLEARED,	/* taken back or replaced */
+	D2TCP_STAT_MERGED,	/* made one with another, the ring being full */
+	D2TCP_STAT_ARMED_LATE,	/* already late when armed */
+	D2TCP_STAT_HELD,	/* tighter than min_budget_us when armed */
+	D2TCP_STAT_ECN,		/* connections with ECN */
+	D2TCP_STAT_NO_ECN,	/* and without: in the fallback */
+	D2TCP_STATS
+};
+
+void d2tcp_count(const struct sock *sk, enum d2tcp_counter what,
+		 unsigned int n);
+int d2tcp_stats_register(void);
+void d2tcp_stats_unregister(void);
+
+#endif /* D2TCP_STATS_H */

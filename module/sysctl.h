@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The administrator's settings per network namespace, net.ipv4.d2tcp.*.
+ */
+#ifndef D2TCP_SYSCTL_H
+#define D2TCP_SYSCTL_H
+
+#include <net/sock.h>
+
+u32 d2tcp_default_budget_us(const struct sock *sk);
+u32 d2tcp_min_budget_us(const struct sock *sk);
+int d2tcp_sysctl_register(void);
+void d2tcp_sysctl_unregister(void);
+
+#endif /* D2TCP_SYSCTL_H */

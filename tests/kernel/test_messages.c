@@ -1,0 +1,811 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Messages in all the ways in which a program may write them: every row of
+ * docs/messages.md. And what is told of them: counters and tracepoints.
+ */
+#include "kernel.h"
+#include "peer.h"
+#include "trace.h"
+#include <linux/tls.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+
+#define MS	1000000ull
+
+static struct peer peer;
+
+/* Acknowledges up to n bytes of the stream, packet by packet. */
+static void ack_to(uint32_t n)
+{
+	uint32_t una;
+
+	peer_drain(&peer);
+	for (una = 0; una < n; una += PEER_MSS)
+		;
+	peer_ack(&peer, peer.iss + 1 + n, false);
+}
+
+static void option(int fd, int level, int opt, int value)
+{
+	CHECK_OK(setsockopt(fd, level, opt, &value, sizeof(value)));
+}
+
+/* --- ways to write -------------------------------------------------------- */
+
+TEST(a message may be written in parts)
+{
+	uint32_t at = 0;
+	int i;
+
+	peer_open(&peer, "d2tcp", true, NULL);
+	CHECK_OK(set_deadline(peer.sock, 60000 * MS, 10000, D2TCP_F_RELATIVE));
+	for (i = 0; i < 4; i++) {
+		peer_write(&peer, 2500);
+		/* what is not written yet counts too */
+		CHECK_EQ(get_info(peer.sock).bytes_left, 10000 - at);
+		at += 2500;
+		CHECK_EQ(get_info(peer.sock).met, 0);
+		ack_to(at);
+	}
+	CHECK_EQ(get_info(peer.sock).met, 1);
+	CHECK_EQ(get_info(peer.sock).outstanding, 0);
+	/* of unknown length: the first moment without data ends it */
+	CHECK_OK(set_deadline_int(peer.sock, 60000000));
+	peer_write(&peer, 2500);
+	CHECK_EQ(get_info(peer.sock).bytes_left, 2500);
+	peer_write(&peer, 500);
+	CHECK_EQ(get_info(peer.sock).bytes_left, 3000);
+	ack_to(12500);
+	CHECK_EQ(get_info(peer.sock).outstanding, 1);
+	ack_to(13000);
+	CHECK_EQ(get_info(peer.sock).outstanding, 0);
+	CHECK_EQ(get_info(peer.sock).met, 2);
+	peer_close(&peer);
+}
+
+static void held_back(bool cork)
+{
+	char buf[1000] = { 0 };
+	struct segment s;
+
+	peer_open(&peer, "d2tcp", true, NULL);
+	option(peer.sock, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (cork)
+		option(peer.sock, IPPROTO_TCP, TCP_CORK, 1);
+	CHECK_OK(set_deadline_int(peer.sock, 60000000));
+	CHECK_EQ(send(peer.sock, buf, 600, cork ? 0 : MSG_MORE), 600);
+	CHECK(!peer_data(&peer, &s), "half a segment was sent");
+	CHECK_EQ(get_info(peer.sock).bytes_left, 600);
+	CHECK_EQ(send(peer.sock, buf, 900, cork ? 0 : MSG_MORE), 900);
+	/* a full segment leaves, the rest waits and is part of the message */
+	CHECK(peer_data(&peer, &s) && s.len == PEER_MSS, "no full segment");
+	ack_to(1000);
+	CHECK_EQ(get_info(peer.sock).outstanding, 1);
+	CHECK_EQ(get_info(peer.sock).bytes_left, 500);
+	if (cork)
+		option(peer.sock, IPPROTO_TCP, TCP_CORK, 0);
+	else
+		CHECK_EQ(send(peer.sock, buf, 100, 0), 100);
+	CHECK(peer_data(&peer, &s), "still held back");
+	ack_to(cork ? 1500 : 1600);
+	CHECK_EQ(get_info(peer.sock).outstanding, 0);
+	CHECK_EQ(get_info(peer.sock).met, 1);
+	peer_close(&peer);
+}
+
+TEST(what MSG_MORE and TCP_CORK hold back is part of the message)
+{
+	held_back(false);
+	held_back(true);
+}
+
+TEST(a message may be written with sendfile)
+{
+	const size_t size = 300000;
+	int file, known, left;
+	struct pair p;
+	char *buf;
+	off_t at;
+
+	file = memfd_create("message", 0);
+	CHECK(file >= 0, "memfd_create: %s", strerror(errno));
+	CHECK_OK(ftruncate(file, size));
+	buf = malloc(size);
+	fresh_net();
+	for (known = 0; known < 2; known++) {
+		p = connected(AF_INET, "d2tcp", "d2tcp");
+		CHECK_OK(set_deadline(p.client, 60000 * MS, known ? size : 0,
+				      D2TCP_F_RELATIVE));
+		at = 0;
+		left = size;
+		while (left) {
+			ssize_t n = sendfile(p.client, file, &at, left);
+
+			CHECK(n > 0, "sendfile: %s", strerror(errno));
+			left -= n;
+			n = recv(p.server, buf, size, MSG_DONTWAIT);
+			(void)n;
+		}
+		while (get_info(p.client).outstanding)
+			if (recv(p.server, buf, size, MSG_DONTWAIT) < 0)
+				sleep_us(1000);
+		CHECK(get_info(p.client).met >= 1, "not met");
+		CHECK_EQ(get_info(p.client).missed, 0);
+		if (known)
+			CHECK_EQ(get_info(p.client).met, 1);
+		close_pair(&p);
+	}
+	free(buf);
+	close(file);
+}
+
+TEST(what is retransmitted is counted once)
+{
+	uint32_t sack[2];
+	struct segment s;
+	int n;
+
+	peer_open(&peer, "d2tcp", true, NULL);
+	CHECK_OK(set_deadline(peer.sock, 60000 * MS, 8000, D2TCP_F_RELATIVE));
+	peer_write(&peer, 8000);
+	CHECK(peer_data(&peer, &s), "no data");
+	/* the first is lost, the others are there */
+	for (n = 0; n < 7; n++) {
+		sack[0] = s.seq + s.len;
+		sack[1] = s.seq + s.len * (n + 2);
+		peer_send(&peer, TH_ACK, 0, s.seq, sack, 1, 0);
+	}
+	peer_drain(&peer);
+	/* what was selectively acknowledged may still be taken back */
+	CHECK_EQ(get_info(peer.sock).bytes_left, 8000);
+	CHECK_EQ(get_info(peer.sock).outstanding, 1);
+	ack_to(8000);
+	CHECK_EQ(get_info(peer.sock).met, 1);
+	CHECK_EQ(get_info(peer.sock).outstanding, 0);
+	ack_to(8000);
+	CHECK_EQ(get_info(peer.sock).met, 1);
+	peer_close(&peer);
+}
+
+TEST(a message that is armed in the middle of another ends it)
+{
+	peer_open(&peer, "d2tcp", true, NULL);
+	CHECK_OK(set_deadline(peer.sock, 60000 * MS, 10000, D2TCP_F_RELATIVE));
+	peer_write(&peer, 4000);
+	CHECK_EQ(get_info(peer.sock).bytes_left, 10000);
+	CHECK_OK(set_deadline(peer.sock, 90000 * MS, 5000, D2TCP_F_RELATIVE));
+	CHECK_EQ(get_info(peer.sock).outstanding, 2);
+	peer_write(&peer, 5000);
+	ack_to(4000);
+	CHECK_EQ(get_info(peer.sock).met, 1);
+	CHECK_EQ(get_info(peer.sock).bytes_left, 5000);
+	ack_to(9000);
+	CHECK_EQ(get_info(peer.sock).met, 2);
+	CHECK_EQ(get_info(peer.sock).cleared, 0);
+	peer_close(&peer);
+}
+
+TEST(the other side may be shut down while messages leave)
+{
+	char buf[8];
+
+	peer_open(&peer, "d2tcp", true, NULL);
+	CHECK_OK(set_deadline(peer.sock, 60000 * MS, 3000, D2TCP_F_RELATIVE));
+	peer_write(&peer, 2000);
+	/* its FIN: from now on it only listens */
+	peer_drain(&peer);
+	peer_send(&peer, TH_ACK | TH_FIN, 0, peer.iss + 1, NULL, 0, 0);
+	CHECK_EQ(recv(peer.sock, buf, sizeof(buf), 0), 0);
+	peer_write(&peer, 1000);
+	CHECK_EQ(get_info(peer.sock).bytes_left, 3000);
+	ack_to(3000);
+	CHECK_EQ(get_info(peer.sock).met, 1);
+	/* and one that is armed then */
+	CHECK_OK(set_deadline(peer.sock, 60000 * MS, 500, D2TCP_F_RELATIVE));
+	peer_write(&peer, 500);
+	ack_to(3500);
+	CHECK_EQ(get_info(peer.sock).met, 2);
+	peer_close(&peer);
+}
+
+/* --- TLS ------------------------------------------------------------------- */
+
+TEST(with kernel TLS the length counts the records)
+{
+	static const struct tls12_crypto_info_aes_gcm_128 key = {
+		.info.version = TLS_1_2_VERSION,
+		.info.cipher_type = TLS_CIPHER_AES_GCM_128,
+	};
+	/* header, nonce and tag of each record of at most 16 KB */
+	const size_t size = 40000, wire = 40000 + 3 * (5 + 8 + 16);
+	char *buf = calloc(1, 65536);
+	struct d2tcp_info info;
+	struct pair p;
+
+	fresh_net();
+	p = connected(AF_INET, "d2tcp", "d2tcp");
+	if (setsockopt(p.client, IPPROTO_TCP, TCP_ULP, "tls", 4))
+		SKIP("this kernel has no TLS");
+	CHECK_OK(setsockopt(p.client, SOL_TLS, TLS_TX, &key, sizeof(key)));
+	CHECK_OK(set_deadline(p.client, 60000 * MS, wire, D2TCP_F_RELATIVE));
+	CHECK_EQ(get_info(p.client).bytes_left, wire);
+	CHECK_EQ(send(p.client, buf, size, 0), (ssize_t)size);
+	CHECK_EQ(recv(p.server, buf, wire, MSG_WAITALL), (ssize_t)wire);
+	info = settled(p.client);
+	CHECK_EQ(info.met, 1);
+	/* exactly: one byte more and it would still be outstanding */
+	CHECK_OK(set_deadline(p.client, 60000 * MS, wire + 1,
+			      D2TCP_F_RELATIVE));
+	CHECK_EQ(send(p.client, buf, size, 0), (ssize_t)size);
+	CHECK_EQ(recv(p.server, buf, wire, MSG_WAITALL), (ssize_t)wire);
+	while (get_info(p.client).bytes_left > 1)
+		sleep_us(1000);
+	CHECK_EQ(get_info(p.client).outstanding, 1);
+	/* of unknown length it needs no sum */
+	CHECK_OK(set_deadline_int(p.client, 60000000));
+	CHECK_EQ(send(p.client, buf, size, 0), (ssize_t)size);
+	CHECK_EQ(recv(p.server, buf, wire, MSG_WAITALL), (ssize_t)wire);
+	CHECK_EQ(settled(p.client).met, 3);
+	close_pair(&p);
+	free(buf);
+}
+
+/* --- time ------------------------------------------------------------------ */
+
+static void in_time_namespace(void)
+{
+	struct pair p = connected(AF_INET, "d2tcp", "d2tcp");
+	struct d2tcp_info info;
+
+	/* this clock is 1000 s ahead of the kernel's own */
+	CHECK(clock_ns() > 1000 * 1000 * MS, "no offset");
+	CHECK_OK(set_deadline(p.client, 5000 * MS, 1000, D2TCP_F_RELATIVE));
+	info = get_info(p.client);
+	CHECK(info.time_left_ns > 0 && info.time_left_ns <=
+	      5000 * (int64_t)MS, "%lld", (long long)info.time_left_ns);
+	CHECK_OK(set_deadline_int(p.client, 0));
+	/* an absolute one is taken as the kernel's: too far by the offset */
+	CHECK_OK(set_deadline(p.client, clock_ns() + 5000 * MS, 1000, 0));
+	info = get_info(p.client);
+	CHECK(info.time_left_ns > 1000 * 1000 * (int64_t)MS &&
+	      info.time_left_ns <= 1005 * 1000 * (int64_t)MS, "%lld",
+	      (long long)info.time_left_ns);
+	close_pair(&p);
+}
+
+TEST(in a time namespace relative deadlines are right)
+{
+	int st = -1, fd;
+	pid_t pid;
+
+	fresh_net();
+	fflush(stdout);
+	if (unshare(CLONE_NEWTIME))
+		SKIP("this kernel has no time namespaces");
+	CHECK_EQ(write_file("/proc/self/timens_offsets", "monotonic 1000 0"),
+		 0);
+	pid = fork();
+	if (!pid) {
+		if (!setjmp(test_end)) {
+			in_time_namespace();
+			_exit(0);
+		}
+		fflush(stdout);
+		_exit(1);
+	}
+	CHECK_EQ(waitpid(pid, &st, 0), pid);
+	CHECK_EQ(st, 0);
+	/* children of the tests that follow are to be here again */
+	fd = open("/proc/1/ns/time", O_RDONLY);
+	CHECK_OK(setns(fd, CLONE_NEWTIME));
+	close(fd);
+}
+
+/* --- sequence numbers that wrap -------------------------------------------- */
+
+/* A connection whose first byte has this sequence number. */
+static void start_at(int fd, uint32_t seq)
+{
+	option(fd, IPPROTO_TCP, TCP_REPAIR, 1);
+	option(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE);
+	option(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, seq - 1);
+	option(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
+}
+
+static void wraps_at_5000(int fd)
+{
+	start_at(fd, 0u - 5000);
+}
+
+TEST(sequence numbers wrap within a message and between messages)
+{
+	int i;
+
+	peer_open(&peer, "d2tcp", true, wraps_at_5000);
+	CHECK_EQ(peer.iss + 1, 0u - 5000);
+	CHECK_OK(set_deadline(peer.sock, 60000 * MS, 3000, D2TCP_F_RELATIVE));
+	peer_write(&peer, 3000);
+	CHECK_OK(set_deadline(peer.sock, 50000 * MS, 4000, D2TCP_F_RELATIVE));
+	peer_write(&peer, 4000);
+	CHECK_OK(set_deadline_int(peer.sock, 40000000));
+	peer_write(&peer, 1000);
+	CHECK_EQ(get_info(peer.sock).outstanding, 3);
+	CHECK_EQ(get_info(peer.sock).bytes_left, 8000);
+	for (i = 1; i <= 8; i++) {
+		ack_to(1000 * i);
+		CHECK_EQ(get_info(peer.sock).met, (i >= 3) + (i >= 7) +
+			 (i >= 8));
+		CHECK_EQ(get_info(peer.sock).bytes_left, 8000 - 1000 * i);
+	}
+	peer_close(&peer);
+}
+
+TEST(more than 4 GiB on one connection)
+{
+	const size_t chunk = 64 << 20;
+	uint64_t n, sent, messages = 0;
+	char *buf = malloc(1 << 20);
+	struct d2tcp_info info;
+	struct utsname u;
+	struct pair p;
+	ssize_t r;
+
+	uname(&u);
+	if (!strstr(u.release, "d2tcp-uml"))
+		SKIP("one kernel has to do this; the others wrap near the start");
+	fresh_net();
+	p = connected(AF_INET, "d2tcp", "d2tcp");
+	fcntl(p.client, F_SETFL, O_NONBLOCK);
+	for (n = 0; n < 70; n++) {
+		/* one in three of unknown length, one in seven late */
+		CHECK_OK(set_deadline(p.client, n % 7 ? 600000 * MS : 0,
+				      n % 3 ? chunk : 0, D2TCP_F_RELATIVE));
+		messages++;
+		for (sent = 0; sent < chunk; sent += r > 0 ? r : 0) {
+			size_t most = chunk - sent < 1 << 20 ? chunk - sent :
+							       1 << 20;
+
+			r = send(p.client, buf, most, MSG_ZEROCOPY);
+			/* MSG_TRUNC: nobody reads it */
+			recv(p.server, NULL, 64 << 20, MSG_TRUNC | MSG_DONTWAIT);
+		}
+		while (get_info(p.client).outstanding)
+			if (recv(p.server, NULL, 64 << 20, MSG_TRUNC |
+				 MSG_DONTWAIT) < 0)
+				sleep_us(1000);
+		info = get_info(p.client);
+		CHECK_EQ(info.met + info.missed, messages);
+	}
+	CHECK(tcp_info(p.client).tcpi_bytes_acked > 1ull << 32, "%llu",
+	      (unsigned long long)tcp_info(p.client).tcpi_bytes_acked);
+	CHECK_EQ(info.missed, 10);
+	CHECK_EQ(info.cleared, 0);
+	close_pair(&p);
+	free(buf);
+}
+
+/* --- budgets of the administrator ------------------------------------------- */
+
+static const char default_budget[] =
+	"/proc/sys/net/ipv4/d2tcp/default_budget_us";
+static const char min_budget[] = "/proc/sys/net/ipv4/d2tcp/min_budget_us";
+
+static void is_setting(const char *path, long want)
+{
+	char cmd[128];
+
+	snprintf(cmd, sizeof(cmd), "cat %s", path);
+	CHECK_EQ(atol(output(cmd)), want);
+}
+
+TEST(the settings of a namespace are off at first and keep their range)
+{
+	static const char *const paths[] = { default_budget, min_budget };
+	int i;
+
+	fresh_net();
+	for (i = 0; i < 2; i++) {
+		is_setting(paths[i], 0);
+		CHECK_EQ(write_file(paths[i], "-1"), EINVAL);
+		CHECK_EQ(write_file(paths[i], "2147483648"), EINVAL);
+		CHECK_EQ(write_file(paths[i], "soon"), EINVAL);
+		is_setting(paths[i], 0);
+		CHECK_EQ(write_file(paths[i], "2147483647"), 0);
+		is_setting(paths[i], 2147483647);
+		CHECK_EQ(write_file(paths[i], "20000"), 0);
+	}
+	/* each namespace has its own */
+	fresh_net();
+	is_setting(default_budget, 0);
+	is_setting(min_budget, 0);
+}
+
+TEST(the default budget is for every socket that was told none)
+{
+	struct pair p;
+
+	fresh_net();
+	p = connected(AF_INET, "d2tcp", "d2tcp");
+	transfer(p.client, p.server, 5000);
+	CHECK_EQ(get_info(p.client).met, 0);
+	CHECK_EQ(write_file(default_budget, "5000000"), 0);
+	/* at once, on connections that are open; what BUDGET said stays */
+	CHECK_EQ(get_info(p.client).budget_us, 5000000);
+	CHECK(get_info(p.client).flags & D2TCP_INFO_BUDGET, "no budget");
+	CHECK_EQ(get_budget(p.client), 0);
+	transfer(p.client, p.server, 5000);
+	CHECK_EQ(get_info(p.client).met, 1);
+	transfer(p.server, p.client, 5000);
+	CHECK_EQ(get_info(p.server).met, 1);
+	/* a budget of its own comes first, and 0 is one: none */
+	CHECK_OK(set_budget(p.client, 7000000));
+	CHECK_EQ(get_info(p.client).budget_us, 7000000);
+	CHECK_OK(set_budget(p.client, 0));
+	CHECK_EQ(get_info(p.client).budget_us, 0);
+	CHECK(!(get_info(p.client).flags & D2TCP_INFO_BUDGET), "a budget");
+	transfer(p.client, p.server, 5000);
+	CHECK_EQ(get_info(p.client).met, 1);
+	/* so does a deadline for a message */
+	CHECK_OK(set_deadline(p.server, 0, 5000, D2TCP_F_RELATIVE));
+	transfer(p.server, p.client, 5000);
+	CHECK_EQ(get_info(p.server).missed, 1);
+	CHECK_EQ(get_info(p.server).met, 1);
+	close_pair(&p);
+}
+
+TEST(a listener hands on that it wants no budget)
+{
+	struct pair p;
+	int fd;
+
+	fresh_net();
+	CHECK_EQ(write_file(default_budget, "5000000"), 0);
+	fd = tcp_socket(AF_INET, "d2tcp");
+	CHECK_OK(set_budget(fd, 0));
+	CHECK_OK(listen_on(fd, AF_INET, 5900));
+	p.listener = fd;
+	p.client = tcp_socket(AF_INET, "d2tcp");
+	CHECK_OK(connect_to(p.client, AF_INET, 5900));
+	p.server = accept(fd, NULL, NULL);
+	CHECK_EQ(get_info(p.server).budget_us, 0);
+	CHECK_EQ(get_info(p.client).budget_us, 5000000);
+	close_pair(&p);
+}
+
+TEST(a program that knows nothing of d2tcp is deadline-aware by route)
+{
+	struct pair p;
+
+	fresh_net();
+	CHECK_EQ(write_file(default_budget, "5000000"), 0);
+	sh("ip route replace local 127.0.0.1 dev lo table local proto kernel "
+	   "scope host src 127.0.0.1 congctl d2tcp");
+	/* neither side chooses anything */
+	p = connected(AF_INET, NULL, NULL);
+	CHECK(!strcmp(get_cc(p.client), "d2tcp"), "%s", get_cc(p.client));
+	CHECK(!strcmp(get_cc(p.server), "d2tcp"), "%s", get_cc(p.server));
+	transfer(p.client, p.server, 30000);
+	transfer(p.server, p.client, 30000);
+	CHECK_EQ(counter("D2tcpArmed"), 2);
+	CHECK_EQ(counter("D2tcpMet"), 2);
+	CHECK_EQ(counter("D2tcpFlowsEcn"), 2);
+	CHECK_EQ(counter("D2tcpFlowsNoEcn"), 0);
+	close_pair(&p);
+}
+
+static int64_t left_after(int fd, uint64_t ns, uint64_t bytes)
+{
+	int64_t left;
+
+	CHECK_OK(set_deadline(fd, ns, bytes, D2TCP_F_RELATIVE));
+	left = get_info(fd).time_left_ns;
+	CHECK_OK(set_deadline_int(fd, 0));
+	return left;
+}
+
+TEST(a deadline tighter than the least budget is held at it)
+{
+	const int64_t s = 1000 * MS;
+	struct d2tcp_info info;
+	struct pair p;
+	int64_t left;
+
+	fresh_net();
+	p = connected(AF_INET, "d2tcp", "d2tcp");
+	CHECK_EQ(write_file(min_budget, "50000000"), 0);
+	left = left_after(p.client, 10 * s, 1000);
+	CHECK(left > 40 * s && left <= 50 * s, "%lld", (long long)left);
+	left = left_after(p.client, 80 * s, 1000);
+	CHECK(left > 50 * s && left <= 80 * s, "%lld", (long long)left);
+	CHECK_EQ(counter("D2tcpHeldAtMinBudget"), 1);
+	/* one that is late is not made urgent by it */
+	left = left_after(p.client, 0, 1000);
+	CHECK(left <= 0, "%lld", (long long)left);
+	CHECK_EQ(counter("D2tcpHeldAtMinBudget"), 1);
+	/* budgets, of the socket and of the namespace, are deadlines too */
+	CHECK_OK(set_budget(p.client, 1000000));
+	CHECK_EQ(get_budget(p.client), 1000000);
+	transfer(p.client, p.server, 1000);
+	CHECK_EQ(counter("D2tcpHeldAtMinBudget"), 2);
+	CHECK_EQ(write_file(default_budget, "1000000"), 0);
+	transfer(p.server, p.client, 1000);
+	CHECK_EQ(counter("D2tcpHeldAtMinBudget"), 3);
+	/* it binds from when it is set: 2^31 us are held at the farthest */
+	CHECK_EQ(write_file(min_budget, "2147483647"), 0);
+	left = left_after(p.client, 10 * s, 1000);
+	CHECK(left > 1000 * s && left <= (int64_t)D2TCP_FARTHEST_NS, "%lld",
+	      (long long)left);
+	info = settled(p.client);
+	CHECK_EQ(info.missed, 0);
+	close_pair(&p);
+}
+
+TEST(the root of a container cannot loosen the bound and inherits it)
+{
+	int st = -1;
+	pid_t pid;
+
+	first_net();
+	CHECK_EQ(write_file(min_budget, "30000"), 0);
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		if (setjmp(test_end)) {
+			fflush(stdout);
+			_exit(1);
+		}
+		CHECK_OK(unshare(CLONE_NEWUSER | CLONE_NEWNET));
+		CHECK_EQ(write_file("/proc/self/uid_map", "0 0 1"), 0);
+		is_setting(min_budget, 30000);
+		CHECK_EQ(write_file(min_budget, "0"), EPERM);
+		CHECK_EQ(write_file(min_budget, "60000"), EPERM);
+		is_setting(min_budget, 30000);
+		/* what is for its own programs it may set */
+		CHECK_EQ(write_file(default_budget, "1000"), 0);
+		is_setting(default_budget, 1000);
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &st, 0), pid);
+	CHECK_EQ(write_file(min_budget, "0"), 0);
+	CHECK_EQ(st, 0);
+}
+
+/* --- counters ------------------------------------------------------------------ */
+
+static const char *const counters[] = {
+	"D2tcpArmed", "D2tcpMet", "D2tcpMissed", "D2tcpCleared", "D2tcpMerged",
+	"D2tcpArmedLate", "D2tcpHeldAtMinBudget", "D2tcpFlowsEcn",
+	"D2tcpFlowsNoEcn",
+};
+
+#define COUNTERS (sizeof(counters) / sizeof(counters[0]))
+
+static void counts(const long *want)
+{
+	size_t i;
+
+	for (i = 0; i < COUNTERS; i++)
+		CHECK(counter(counters[i]) == want[i], "%s %ld, not %ld",
+		      counters[i], counter(counters[i]), want[i]);
+}
+
+TEST(the counters of a namespace say what happened in it)
+{
+	static const long none[COUNTERS];
+	long n[COUNTERS] = { 0 };
+	uint32_t base;
+	int i;
+
+	peer_open(&peer, "d2tcp", true, NULL);
+	n[7]++;
+	counts(n);
+	base = peer.nxt;
+	/* five messages, of which the fifth is merged with the fourth */
+	for (i = 0; i < 5; i++) {
+		CHECK_OK(set_deadline(peer.sock, (i == 1 ? 0 : 60000) * MS,
+				      1000, D2TCP_F_RELATIVE));
+		peer_write(&peer, 1000);
+		n[0]++;
+	}
+	n[4]++;
+	n[5]++;
+	counts(n);
+	peer_drain(&peer);
+	peer_ack(&peer, base + 5000, false);
+	n[1] += 3;
+	n[2]++;
+	counts(n);
+	/* armed twice before a byte is written; then all taken back */
+	CHECK_OK(set_deadline_int(peer.sock, 1000000));
+	CHECK_OK(set_deadline_int(peer.sock, 1000000));
+	n[0] += 2;
+	n[3]++;
+	counts(n);
+	peer_write(&peer, 1000);
+	CHECK_OK(set_deadline_int(peer.sock, 1000000));
+	n[0]++;
+	CHECK_OK(set_deadline_int(peer.sock, 0));
+	n[3] += 2;
+	counts(n);
+	/* nothing to take back, nothing counted; nor for what is refused */
+	CHECK_OK(set_deadline_int(peer.sock, 0));
+	CHECK_ERRNO(set_deadline(peer.sock, MS, 1ull << 31, D2TCP_F_RELATIVE),
+		    ERANGE);
+	counts(n);
+	peer_close(&peer);
+
+	peer_open(&peer, "d2tcp", false, NULL);
+	counts((const long [COUNTERS]){ [8] = 1 });
+	peer_close(&peer);
+	fresh_net();
+	counts(none);
+}
+
+TEST(the file of counters has one name and value in a line)
+{
+	const char *text;
+	char name[64];
+	size_t i;
+	long v;
+
+	fresh_net();
+	text = output("cat /proc/net/d2tcp");
+	for (i = 0; i < COUNTERS; i++) {
+		CHECK_EQ(sscanf(text, "%63s %ld\n", name, &v), 2);
+		CHECK(!strcmp(name, counters[i]), "%s", name);
+		text = strchr(text, '\n') + 1;
+	}
+	CHECK_EQ(*text, 0);
+	CHECK_ERRNO(-(write_file("/proc/net/d2tcp", "0") == 0), 0);
+}
+
+/* --- tracepoints -------------------------------------------------------------- */
+
+TEST(arming and settling can be traced)
+{
+	const char *f;
+	uint32_t base;
+
+	trace_on("d2tcp_arm");
+	trace_on("d2tcp_settle");
+	while (trace_next("d2tcp_"))
+		;
+	peer_open(&peer, "d2tcp", true, NULL);
+	base = peer.nxt;
+	CHECK_OK(set_deadline(peer.sock, 60000 * MS, 3000, D2TCP_F_RELATIVE));
+	f = trace_next("d2tcp_arm");
+	CHECK(f, "arming was not traced");
+	CHECK(strstr(f, "saddr=::ffff:10.1.0.1 ") &&
+	      strstr(f, " daddr=::ffff:10.1.0.2 "), "%s", f);
+	CHECK_EQ(trace_field(f, "sport"), peer.port);
+	CHECK_EQ(trace_field(f, "dport"), PEER_PORT);
+	CHECK_EQ(trace_field(f, "left"), 60000 * MS);
+	CHECK_EQ(trace_field(f, "bytes"), 3000);
+	CHECK_EQ((uint32_t)trace_field(f, "seq"), base);
+	CHECK_EQ(trace_field(f, "outstanding"), 1);
+	CHECK_EQ(trace_field(f, "how"), 0);
+	CHECK_EQ(trace_field(f, "budget"), 0);
+	/* in its place, and late */
+	CHECK_OK(set_deadline(peer.sock, 0, 2000, D2TCP_F_RELATIVE));
+	f = trace_next("d2tcp_arm");
+	CHECK_EQ(trace_field(f, "how"), 1);
+	CHECK_EQ(trace_field(f, "left"), 0);
+	peer_write(&peer, 2000);
+	CHECK_OK(set_deadline_int(peer.sock, 50000000));
+	f = trace_next("d2tcp_arm");
+	CHECK_EQ(trace_field(f, "outstanding"), 2);
+	CHECK_EQ(trace_field(f, "bytes"), 0);
+	peer_write(&peer, 1000);
+	sleep_us(1000);
+	CHECK(!trace_next("d2tcp_settle"), "settled too early");
+	peer_drain(&peer);
+	peer_ack(&peer, base + 2000, false);
+	f = trace_next("d2tcp_settle");
+	CHECK(f, "settling was not traced");
+	CHECK_EQ(trace_field(f, "sport"), peer.port);
+	CHECK(trace_field(f, "late") >= (long long)MS, "%s", f);
+	CHECK_EQ((uint32_t)trace_field(f, "end"), base + 2000);
+	CHECK_EQ(trace_field(f, "outstanding"), 1);
+	peer_ack(&peer, base + 3000, false);
+	f = trace_next("d2tcp_settle");
+	CHECK(f, "settling was not traced");
+	CHECK(trace_field(f, "late") < 0, "%s", f);
+	CHECK_EQ((uint32_t)trace_field(f, "end"), base + 3000);
+	/* by a budget */
+	CHECK_OK(set_budget(peer.sock, 40000000));
+	peer_write(&peer, 1000);
+	f = trace_next("d2tcp_arm");
+	CHECK(f, "the budget's arming was not traced");
+	CHECK_EQ(trace_field(f, "budget"), 1);
+	CHECK_EQ(trace_field(f, "left"), 40000 * MS);
+	CHECK_EQ((uint32_t)trace_field(f, "seq"), base + 3000);
+	peer_close(&peer);
+	trace_off("d2tcp_arm");
+	trace_off("d2tcp_settle");
+}
+
+/* --- the module's lateness and the receiver's ------------------------------- */
+
+/*
+ * By how much does a message settle after the receiver has it? Answers of ten
+ * full segments and a tail. A receiver that reads at once acknowledges as it
+ * reads; with one that is busy the last ACK may wait for a timer.
+ */
+static uint64_t settling_lag(struct pair *p, int tail, bool busy)
+{
+	const int n = 10 * 1448 + tail;
+	static char buf[65536];
+	long long lag, worst = 0;
+	uint64_t due, arrived;
+	const char *f;
+	int i, have;
+
+	for (i = 0; i < 20; i++) {
+		while (trace_next("d2tcp_settle"))
+			;
+		due = clock_ns() + 60000 * MS;
+		CHECK_OK(set_deadline(p->client, due, n, 0));
+		CHECK_EQ(send(p->client, buf, n, 0), n);
+		have = 0;
+		while (busy && have < n) {
+			sleep_us(10);
+			CHECK_OK(ioctl(p->server, FIONREAD, &have));
+		}
+		if (!busy)
+			CHECK_EQ(recv(p->server, buf, n, MSG_WAITALL), n);
+		arrived = clock_ns();
+		settled(p->client);
+		if (busy)
+			CHECK_EQ(recv(p->server, buf, n, MSG_WAITALL), n);
+		f = trace_next("d2tcp_settle");
+		CHECK(f, "settling was not traced");
+		/* the ACK may overtake the reader, never the data */
+		lag = trace_field(f, "late") + (int64_t)(due - arrived);
+		if (lag > worst)
+			worst = lag;
+	}
+	return worst;
+}
+
+TEST(a message settles after the receiver has it by a delayed ACK at most)
+{
+	static const int tails[] = { 0, 1, 1000, 1448 };
+	struct pair p;
+	uint64_t lag;
+	int t, i;
+
+	fresh_net();
+	/* what an Ethernet would have, 75 us long */
+	sh("ip link set lo mtu 1500 gso_max_segs 1");
+	sh("modprobe -q sch_netem; tc qdisc add dev lo root netem delay 75us");
+	trace_on("d2tcp_settle");
+	p = connected(AF_INET, "d2tcp", "d2tcp");
+	/* out of the quick ACKs of a fresh connection */
+	for (i = 0; i < 50; i++)
+		transfer(p.client, p.server, 10000);
+	for (t = 0; t < 8; t++) {
+		lag = settling_lag(&p, tails[t / 2], t % 2);
+		printf("# tail of %d bytes, read %s: settled at most %llu us after the receiver had it\n",
+		       tails[t / 2], t % 2 ? "later" : "at once",
+		       (unsigned long long)lag / 1000);
+		/* TCP_DELACK_MAX, and the way back */
+		CHECK(lag < 210 * MS, "%llu ns", (unsigned long long)lag);
+	}
+	trace_off("d2tcp_settle");
+	close_pair(&p);
+}
+
+int main(int argc, char **argv)
+{
+	if (system("modprobe tcp_d2tcp")) {
+		printf("Bail out! modprobe tcp_d2tcp failed\n");
+		return 1;
+	}
+	/* for the tests in which a namespace or a route chooses it */
+	if (system("sysctl -qw net.ipv4.tcp_allowed_congestion_control="
+		   "'reno cubic d2tcp'"))
+		printf("# d2tcp cannot be allowed\n");
+	return run_tests(argc, argv);
+}

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# The kernels of the lab, and where they come from. Sourced by lab.
+#
+#	uml	User Mode Linux in virtual time, from linux-source-6.12
+#	debug	the same with KASAN, lockdep, kmemleak, UBSAN and more, slow
+#	6.1	Debian's own kernel of that line, as its package has it, for QEMU
+#	6.12	the same
+#
+# Each ends up in a directory of the cache whose name has a hash of everything
+# it was made from:
+#
+#	uml, debug: linux (the binary) and a tree to build modules in
+#	6.1, 6.12: vmlinuz, initrd, lib/modules/, and kdir (where the headers are)
+#
+# ensure_kernel NAME sees to it that NAME is there, and sets $kernel. lab has set
+# $here and $cache.
+# shellcheck disable=SC2154
+
+tarball=/usr/src/linux-source-6.12.tar.xz
+
+# Everything that is put together here, in a directory that is not there yet,
+# under a lock: make_cached DIR WHAT COMMAND... runs COMMAND with DIR as its last
+# argument, its output in DIR.log.
+make_cached() {
+	local dir=$1 what=$2 pid log=$1.log
+	shift 2
+	[ ! -e "$dir/built" ] || return 0
+	mkdir -p "$cache"
+	exec 9>"$dir.lock"
+	flock 9
+	if [ -e "$dir/built" ]; then
+		exec 9>&-
+		return 0
+	fi
+	rm -rf "$dir"
+	mkdir "$dir"
+	echo "lab kernel: $what $(basename "$dir"), once, some minutes"
+	# In a process group of its own, so that all of it can be ended. It keeps
+	# the lock: nobody builds here while a part of it lives.
+	set -m
+	(set -e; "$@" "$dir") >"$log" 2>&1 &
+	pid=$!
+	set +m
+	trap 'kill -KILL -- "-$pid" 2>/dev/null; exit 130' INT TERM HUP
+	watch_build "$log" "$pid" 9>&-
+	if ! wait "$pid"; then
+		echo "lab: $what the lab kernel failed; the end of $log:" >&2
+		tail -n 30 "$log" >&2
+		exit 125
+	fi
+	trap - INT TERM HUP
+	touch "$dir/built"
+	exec 9>&-
+}
+
+# Shows how far a build is, once a second on a terminal, else every 20 s.
+watch_build() {
+	local log=$1 pid=$2 n=0 total=1600 s=0
+	while kill -0 "$pid" 2>/dev/null; do
+		n=$(grep -cE '^  (CC|AR|LD|HOSTCC) ' "$log" || :)
+		if [ "$n" = 0 ]; then
+			:
+		elif [ -t 1 ]; then
+			printf '\rbuilding the lab kernel: %d of about %d ' \
+				"$n" "$total"
+		elif [ $((s % 20)) = 0 ]; then
+			echo "building the lab kernel: $n of about $total"
+		fi
+		s=$((s + 1))
+		sleep 1
+	done
+	[ ! -t 1 ] || echo
+}
+
+# --- User Mode Linux -----------------------------------------------------------
+
+uml_configs() {
+	cat "$here/uml.config"
+	[ "$1" = uml ] || cat "$here/debug.config"
+}
+
+# Everything the built kernel depends on: source, config, compiler, recipe.
+uml_key() {
+	local source gcc
+	source=$(dpkg-query -W -f '${Version}' linux-source-6.12 2>/dev/null) ||
+		die "linux-source-6.12 is not installed; run $here/packages lab"
+	gcc=$(gcc -dumpfullversion) || die "gcc is not installed"
+	{
+		echo "$source $gcc"
+		sed -n '/^build_uml()/,/^}/p' "$here/kernels.sh"
+		uml_configs "$1"
+	} | sha256sum | cut -c1-12 | sed "s/^/$1-${source%%-*}-/"
+}
+
+# Compiles in the directory it will stay in: a build tree does not move well.
+build_uml() {
+	local flavour=$1 dir=$2 jobs line missing=
+	jobs=$(nproc)
+	tar -C "$dir" -xf "$tarball" --strip-components=1
+	cd "$dir"
+	uml_configs "$flavour" >lab.config
+	echo "CONFIG_LOCALVERSION=\"-d2tcp-$flavour\"" >>lab.config
+	make ARCH=um KCONFIG_ALLCONFIG="$dir/lab.config" allnoconfig
+	while read -r line; do
+		case $line in ''|\#*) continue ;; esac
+		grep -qxF "$line" .config || missing="$missing $line"
+	done < lab.config
+	if [ -n "$missing" ]; then
+		echo "these lines of the config did not survive:$missing"
+		return 1
+	fi
+	# The same bytes whenever and wherever it is built.
+	make ARCH=um -j "$jobs" KBUILD_BUILD_TIMESTAMP=2020-01-01 \
+		KBUILD_BUILD_USER=lab KBUILD_BUILD_HOST=lab linux modules
+	# Module builds need headers, scripts and Module.symvers, no more.
+	find . -mindepth 1 -maxdepth 1 -type d ! -name arch ! -name include \
+		! -name scripts -exec rm -rf {} +
+	find arch -mindepth 1 -maxdepth 1 -type d ! -name um ! -name x86 \
+		-exec rm -rf {} +
+	find arch include -name '*.o' -delete
+	rm -f vmlinux vmlinux.o vmlinux.a
+	strip linux
+}
+
+# --- Debian's own kernels --------------------------------------------------------
+
+# The packages that apt knows of a line, oldest first.
+line_packages() {
+	local kind=$1 line=$2 suffix=$3
+	case $line in
+	6.1) line='6\.1\.0-[0-9]+' ;;
+	6.12) line='6\.12\.[0-9]+[+]deb[0-9]+' ;;
+	esac
+	apt-cache search -n "^linux-$kind-$line-amd64$suffix\$" 2>/dev/null |
+		cut -d' ' -f1 | sort -V
+}
+
+# version PACKAGE: the one that would be downloaded
+version() {
+	apt-cache show --no-all-versions "$1" | sed -n 's/^Version: //p'
+}
+
+# Packages are unpacked, not installed: that needs no root, changes nothing on
+# the host, and any number of versions stand side by side.
+unpack() {
+	local dir=$1 package
+	shift
+	mkdir "$dir/debs"
+	chmod 755 "$dir/debs"
+	(cd "$dir/debs" && apt-get -q download "$@")
+	for package in "$dir"/debs/*.deb; do
+		dpkg-deb -x "$package" "$dir/root"
+	done
+	rm -rf "$dir/debs"
+}
+
+# The headers packages of a release, as 6.1.0-56-amd64.
+unpack_headers() {
+	local release=$1 dir=$2 base=${1%-amd64} kbuild makefile
+	kbuild=linux-kbuild-$base
+	case $release in 6.1.*) kbuild=linux-kbuild-6.1 ;; esac
+	unpack "$dir" "linux-headers-$release" "linux-headers-$base-common" \
+		"$kbuild"
+	makefile=$dir/root/usr/src/linux-headers-$release/Makefile
+	sed -i "s|/usr/src/|$dir/root/usr/src/|" "$makefile"
+	grep -qF "include $dir/root/usr/src/" "$makefile"
+}
+
+# ensure_headers RELEASE sets $headers to a directory to build modules in
+ensure_headers() {
+	local release=$1 v
+	v=$(version "linux-headers-$release")
+	[ -n "$v" ] || die "apt knows no linux-headers-$release"
+	headers=$cache/headers-$release-$({
+		echo "$v"
+		sed -n '/^unpack()/,/^}/p;/^unpack_headers()/,/^}/p' \
+			"$here/kernels.sh"
+	} | sha256sum | cut -c1-12)
+	make_cached "$headers" "fetching" unpack_headers "$release"
+	headers=$headers/root/usr/src/linux-headers-$release
+}
+
+# What a guest needs before it sees its root: in this order.
+boot_modules="virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev
+	virtio_pci netfs fscache 9pnet 9pnet_virtio 9p overlay"
+
+# The image, the modules of the network, and a first file system that holds the
+# modules which lead to the real one.
+build_stock() {
+	local release=$1 dir=$2 name file modules
+	modules=$dir/lib/modules/$release
+	unpack "$dir" "linux-image-$release-unsigned"
+	mv "$dir/root/boot/vmlinuz-$release" "$dir/vmlinuz"
+	mkdir -p "$modules/kernel" "$dir/first/modules"
+	(cd "$dir/root/lib/modules/$release" &&
+	 cp modules.builtin modules.builtin.modinfo modules.order "$modules"
+	 # those that there are
+	 cp -r --parents kernel/net/ipv4 kernel/net/ipv6 kernel/net/sched \
+		kernel/net/tls kernel/net/bridge kernel/net/llc \
+		kernel/net/802 kernel/net/netfilter kernel/net/dns_resolver \
+		kernel/lib kernel/crypto kernel/drivers/net/tun.ko* \
+		kernel/drivers/net/veth.ko* kernel/drivers/net/dummy.ko* \
+		kernel/net/core kernel/net/mptcp "$modules" 2>/dev/null || :)
+	/sbin/depmod -b "$dir" "$release"
+	for name in $boot_modules; do
+		file=$(find "$dir/root/lib/modules" -name "$name.ko*")
+		# some are part of the one or the other kernel
+		[ -n "$file" ] || continue
+		case $file in
+		*.xz) xz -dc "$file" >"$dir/first/modules/$name.ko" ;;
+		*) cp "$file" "$dir/first/modules/$name.ko" ;;
+		esac
+		echo "$name.ko" >>"$dir/first/modules/list"
+	done
+	grep -q 9pnet_virtio "$dir/first/modules/list"
+	rm -rf "$dir/root"
+	(cd "$dir/first" && mkdir -p host scratch run out dev &&
+	 find . | LC_ALL=C sort | cpio -o -H newc --quiet) >"$dir/initrd"
+	rm -rf "$dir/first"
+	echo "$release" >"$dir/release"
+}
+
+ensure_stock() {
+	local line=$1 image release v
+	image=$(line_packages image "$line" -unsigned | tail -n 1)
+	[ -n "$image" ] || die "apt knows no kernel of the line $line:" \
+		"run apt-get update"
+	release=${image#linux-image-}
+	release=${release%-unsigned}
+	v=$(version "$image")
+	kernel=$cache/stock-$release-$({
+		echo "$v $boot_modules"
+		sed -n '/^unpack()/,/^}/p;/^build_stock()/,/^}/p' \
+			"$here/kernels.sh"
+	} | sha256sum | cut -c1-12)
+	make_cached "$kernel" "fetching" build_stock "$release"
+	ensure_headers "$release"
+	ln -sfn "$headers" "$kernel/kdir"
+}
+
+# --- trees to build modules in, which are not booted ------------------------------
+
+# clang, arm (32 bits) and s390 (big-endian): what make needs for them
+tree_make() {
+	case $1 in
+	clang) echo "ARCH=x86_64 LLVM=1" ;;
+	arm) echo "ARCH=arm CROSS_COMPILE=arm-linux-gnueabihf-" ;;
+	s390) echo "ARCH=s390 CROSS_COMPILE=s390x-linux-gnu-" ;;
+	*) bad "there is no tree '$1'; there are clang, arm, s390" ;;
+	esac
+}
+
+build_tree() {
+	local name=$1 dir=$2 arch args config=defconfig
+	args=$(tree_make "$name")
+	arch=${args%% *}
+	arch=${arch#ARCH=}
+	[ "$arch" != arm ] || config=multi_v7_defconfig
+	tar -C "$dir" -xf "$tarball" --strip-components=1
+	cd "$dir"
+	# shellcheck disable=SC2086 # arguments of make
+	make $args $config
+	# what the module needs and not every default has
+	scripts/config -e NETFILTER -e FTRACE -e ENABLE_DEFAULT_TRACERS -e IPV6
+	# shellcheck disable=SC2086
+	make $args olddefconfig
+	# shellcheck disable=SC2086
+	make $args -j "$(nproc)" modules_prepare
+	[ "$arch" != x86_64 ] || arch=x86
+	find . -mindepth 1 -maxdepth 1 -type d ! -name arch ! -name include \
+		! -name scripts ! -name tools -exec rm -rf {} +
+	find arch -mindepth 1 -maxdepth 1 -type d ! -name "$arch" -exec rm -rf {} +
+	find tools -mindepth 1 -maxdepth 1 -type d ! -name objtool \
+		-exec rm -rf {} +
+}
+
+ensure_tree() {
+	local key
+	key=$({
+		tree_make "$1"
+		sed -n '/^build_tree()/,/^}/p' "$here/kernels.sh"
+		dpkg-query -W -f '${Version}' linux-source-6.12
+	} | sha256sum | cut -c1-12)
+	tree=$cache/tree-$1-$key
+	make_cached "$tree" "preparing" build_tree "$1"
+}
+
+ensure_kernel() {
+	case $1 in
+	uml|debug)
+		[ -r "$tarball" ] || die "$tarball is missing"
+		kernel=$cache/$(uml_key "$1")
+		make_cached "$kernel" "building" build_uml "$1" ;;
+	6.1|6.12) ensure_stock "$1" ;;
+	*) bad "there is no kernel '$1'; there are uml, debug, 6.1, 6.12" ;;
+	esac
+}
+
+kernel_dir() {
+	case $1 in
+	uml|debug) echo "$kernel" ;;
+	*) readlink "$kernel/kdir" ;;
+	esac
+}
