@@ -10,7 +10,7 @@ CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes
 HOSTFLAGS = $(WARN) $(CFLAGS) -Imodule/uapi -Iuserspace/libd2tcp
 
-.PHONY: help module lib incast bench publish check lint install uninstall clean
+.PHONY: help module lib incast bench bench-cost publish check fuzz lint install uninstall clean
 
 help:
 	@echo 'D2TCP: TCP that meets deadlines. The verbs:'
@@ -18,10 +18,13 @@ help:
 	@echo '  make bench    run the incast scenarios and print who misses deadlines'
 	@echo '                SCENARIO=name  one of bench/scenarios only'
 	@echo '                SET=default | full | night  (default: default)'
+	@echo '  make bench-cost  count the instructions of an ACK and of the options'
 	@echo '  make publish  put the results of the last bench into docs/results.md'
 	@echo '  make check    run every test; ends with "N passed, N failed"'
 	@echo '                KERNEL=uml   without the other kernels: the daily loop'
-	@echo '                ONLY=unit|lint|lib|builds|lab|kernel|bench  one part only'
+	@echo '                ONLY=unit|lint|lib|builds|lab|kernel|fuzz|bench  one part only'
+	@echo '  make fuzz     the socket options from many threads, on three kernels'
+	@echo '                CALLS=2000000 on each; leaves build/fuzz/table.md'
 	@echo '  make module   build tcp_d2tcp.ko for the running kernel'
 	@echo '                KDIR=dir  for the kernel whose headers are there'
 	@echo '  make lib      build libd2tcp, static and shared'
@@ -100,12 +103,22 @@ bench:
 	@$(MAKE) --no-print-directory -s module KDIR="$$($(LAB) kdir)"
 	@/usr/bin/python3 bench/run.py --set '$(SET)' --scenario '$(SCENARIO)'
 
+bench-cost:
+	@tests/lab/packages check
+	@bench/cost/run
+
 publish:
 	@/usr/bin/python3 bench/run.py --publish --set '$(SET)' \
 		--scenario '$(SCENARIO)'
 
 check:
 	@KERNEL='$(KERNEL)' tests/check $(ONLY)
+
+CALLS ?= 2000000
+
+fuzz:
+	@tests/lab/packages builds
+	@tests/fuzz/run $(CALLS)
 
 lint:
 	@tests/lab/packages check

@@ -167,18 +167,26 @@ void d2tcp_look(const struct sock *sk, u64 now_ns, struct d2tcp_view *view)
 	d2tcp_view(sk, tcp_sk(sk)->snd_cwnd_cnt, now_ns, view);
 }
 
-/* Takes out what is acknowledged. The clock is read only if something is. */
-static void d2tcp_settle(struct sock *sk, struct d2tcp *ca)
+/* The time of the packet that is being received: the core has read the clock
+ * for it, ktime_get_ns(), and another reading would cost a tenth of a cut.
+ */
+static u64 d2tcp_ack_ns(const struct sock *sk)
+{
+	return tcp_sk(sk)->tcp_clock_cache;
+}
+
+/* Takes out what is acknowledged. */
+static void d2tcp_settle(struct sock *sk, struct d2tcp *ca, u64 now_ns)
 {
 	u32 wseq = d2tcp_write_end(sk);
 	u32 una = d2tcp_una(sk, wseq);
 	struct deadline_settled was;
-	u64 now_ns = 0;
 	s64 late;
 
+	if (deadline_none(&ca->ring))
+		return;
+	deadline_begun(&ca->ring, wseq);
 	while (deadline_settle(&ca->ring, una, wseq, &was)) {
-		if (!now_ns)
-			now_ns = ktime_get_ns();
 		/* both below 2^60, see deadline.c */
 		late = (s64)(now_ns - was.due_ns);
 		if (late <= 0) {
@@ -188,8 +196,9 @@ static void d2tcp_settle(struct sock *sk, struct d2tcp *ca)
 			ca->missed++;
 			d2tcp_count(sk, D2TCP_STAT_MISSED, 1);
 		}
-		trace_d2tcp_settle(sk, late, was.end,
-				   deadline_count(&ca->ring));
+		if (trace_d2tcp_settle_enabled())
+			trace_d2tcp_settle(sk, late, was.end,
+					   deadline_count(&ca->ring));
 	}
 }
 
@@ -218,8 +227,9 @@ static int d2tcp_arm_at(struct sock *sk, struct d2tcp *ca, u64 due_ns,
 		d2tcp_count(sk, D2TCP_STAT_ARMED_LATE, 1);
 	}
 	/* bytes is below 2^31, or deadline_arm() had refused it */
-	trace_d2tcp_arm(sk, (s64)(due_ns - now_ns), bytes, wseq,
-			deadline_count(&ca->ring), how, budget);
+	if (trace_d2tcp_arm_enabled())
+		trace_d2tcp_arm(sk, (s64)(due_ns - now_ns), bytes, wseq,
+				deadline_count(&ca->ring), how, budget);
 	return 0;
 }
 
@@ -238,14 +248,15 @@ static int d2tcp_arm_at(struct sock *sk, struct d2tcp *ca, u64 due_ns,
 int d2tcp_arm(struct sock *sk, u64 due_ns, u64 bytes, u64 now_ns)
 {
 	struct d2tcp *ca = d2tcp_open(sk);
+	bool none = deadline_none(&ca->ring);
 	u32 wseq = d2tcp_write_end(sk);
 	int err;
 
 	err = d2tcp_arm_at(sk, ca, due_ns, bytes, d2tcp_una(sk, wseq), wseq,
 			   now_ns, false);
 	/* what this one ended may be acknowledged already */
-	if (!err)
-		d2tcp_settle(sk, ca);
+	if (!none && !err)
+		d2tcp_settle(sk, ca, now_ns);
 	return err;
 }
 
@@ -315,8 +326,7 @@ static void d2tcp_init(struct sock *sk)
 	ca->loss_cwnd = 0;
 	d2tcp_next_window(tp, ca);
 	/* and the ACK of that data has come before .init */
-	if (!deadline_none(&ca->ring))
-		d2tcp_settle(sk, ca);
+	d2tcp_settle(sk, ca, ktime_get_ns());
 
 	/* In SYN_SENT the flag is only what we hope for, and .init will not be
 	 * called again when the answer is known.
@@ -364,13 +374,12 @@ static void d2tcp_tx_start(struct sock *sk, struct d2tcp *ca)
 		     0, una, una, now_ns, true);
 }
 
-/* For every ACK, ECN or not: messages that it completes. */
+/* An ACK that ends something: a message, a window, or all that was written. */
 static void d2tcp_acked(struct sock *sk, struct d2tcp *ca)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
 
-	if (!deadline_none(&ca->ring))
-		d2tcp_settle(sk, ca);
+	d2tcp_settle(sk, ca, d2tcp_ack_ns(sk));
 	/* Only set here: an ACK may come between a write and its first packet,
 	 * which a closed window or a cork holds back.
 	 */
@@ -378,18 +387,14 @@ static void d2tcp_acked(struct sock *sk, struct d2tcp *ca)
 		ca->idle = 1;
 }
 
-static void d2tcp_in_ack_event(struct sock *sk, u32 flags)
+/* What only few ACKs need. Not inlined, so that the others save no registers. */
+static noinline void d2tcp_rare_ack(struct sock *sk)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
 	struct d2tcp *ca = inet_csk_ca(sk);
 	u32 alpha;
 
-	/* on a child this runs before .init */
-	if (!d2tcp_live(ca))
-		return;
 	d2tcp_acked(sk, ca);
-	/* the core clears snd_cwnd_cnt before it asks for ssthresh */
-	ca->cwnd_cnt = min_t(u32, tp->snd_cwnd_cnt, U16_MAX);
 	/* The core asks for ssthresh then, as if for a mark; but for a DSACK,
 	 * which cannot be seen from here, and which the next ACK forgets.
 	 */
@@ -404,6 +409,29 @@ static void d2tcp_in_ack_event(struct sock *sk, u32 flags)
 	/* get_info reads it without the lock */
 	WRITE_ONCE(ca->alpha, alpha);
 	d2tcp_next_window(tp, ca);
+}
+
+/* For every ACK: most of them pass between two windows, in the middle of a
+ * message, with more to send.
+ */
+static void d2tcp_in_ack_event(struct sock *sk, u32 flags)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+	struct d2tcp *ca = inet_csk_ca(sk);
+	u32 una = tp->snd_una;
+
+	/* on a child this runs before .init */
+	if (!d2tcp_live(ca))
+		return;
+	/* The core clears snd_cwnd_cnt before it asks for ssthresh. What is cut
+	 * off above 16 bits is part of one packet, in a window of 2^16.
+	 */
+	ca->cwnd_cnt = (u16)tp->snd_cwnd_cnt;
+	/* within one of write_seq: a FIN counts one */
+	if (!before(una, ca->next_seq) || tp->write_seq - una <= 1 ||
+	    deadline_reached(&ca->ring, una) || tp->tlp_high_seq ||
+	    ca->tlp_loss)
+		d2tcp_rare_ack(sk);
 }
 
 static void d2tcp_reno_in_ack_event(struct sock *sk, u32 flags)
@@ -444,7 +472,7 @@ static u32 d2tcp_ssthresh(struct sock *sk)
 		return tp->snd_ssthresh;
 	}
 	ca->loss_cwnd = tcp_snd_cwnd(tp);
-	d2tcp_view(sk, ca->cwnd_cnt, ktime_get_ns(), &view);
+	d2tcp_view(sk, ca->cwnd_cnt, d2tcp_ack_ns(sk), &view);
 	after = law_cut(view.window, view.p);
 	ca->frac = after & ((1U << LAW_W_SHIFT) - 1);
 	ca->cwnd_cnt = 0;
@@ -500,7 +528,7 @@ static void d2tcp_reno_cwnd_event(struct sock *sk, enum tcp_ca_event ev)
 /* Reno, with the fraction that the last cut left over: the window opens by a
  * packet as soon as fraction and gain together make one.
  */
-static void d2tcp_cong_avoid(struct sock *sk, u32 ack, u32 acked)
+static noinline void d2tcp_avoid_with_frac(struct sock *sk, u32 ack, u32 acked)
 {
 	struct d2tcp *ca = inet_csk_ca(sk);
 	struct tcp_sock *tp = tcp_sk(sk);
@@ -508,7 +536,7 @@ static void d2tcp_cong_avoid(struct sock *sk, u32 ack, u32 acked)
 
 	tcp_reno_cong_avoid(sk, ack, acked);
 	/* what is not used does not grow */
-	if (!ca->frac || !tcp_is_cwnd_limited(sk))
+	if (!tcp_is_cwnd_limited(sk))
 		return;
 	cwnd = tcp_snd_cwnd(tp);
 	if (cwnd >= tp->snd_cwnd_clamp ||
@@ -516,6 +544,16 @@ static void d2tcp_cong_avoid(struct sock *sk, u32 ack, u32 acked)
 		return;
 	tp->snd_cwnd_cnt = 0;
 	tcp_snd_cwnd_set(tp, cwnd + 1);
+}
+
+static void d2tcp_cong_avoid(struct sock *sk, u32 ack, u32 acked)
+{
+	const struct d2tcp *ca = inet_csk_ca(sk);
+
+	if (ca->frac)
+		d2tcp_avoid_with_frac(sk, ack, acked);
+	else
+		tcp_reno_cong_avoid(sk, ack, acked);
 }
 
 static u32 d2tcp_undo_cwnd(struct sock *sk)

@@ -29,7 +29,7 @@ struct d2tcp {
 	   tlp_loss:1,		/* this ACK shows that a tail probe mended one */
 	   budget_told:1,	/* budget_us was set: no default applies */
 	   unused:4;
-	u16 cwnd_cnt;		/* tp->snd_cwnd_cnt at the last ACK */
+	u16 cwnd_cnt;		/* tp->snd_cwnd_cnt at the last ACK, 16 bits */
 	u32 old_delivered;	/* tp->delivered at the window's start */
 	u32 old_delivered_ce;
 	u32 prior_rcv_nxt;	/* rcv_nxt before the last packet received */

@@ -5,8 +5,6 @@
  */
 #include "deadline.h"
 
-#define DUE_OPEN	BIT_ULL(63)	/* length unknown: ends at wseq */
-#define DUE_BEGUN	BIT_ULL(62)	/* at least one byte was written */
 #define DUE_TIME	(BIT_ULL(60) - 1)
 
 static u64 due_time(u64 due)
@@ -16,7 +14,7 @@ static u64 due_time(u64 due)
 
 static u32 end_of(const struct deadline_ring *ring, unsigned int i, u32 wseq)
 {
-	return ring->due[i] & DUE_OPEN ? wseq : ring->end[i];
+	return ring->due[i] & DEADLINE_OPEN ? wseq : ring->end[i];
 }
 
 static void count_up(u16 *counter)
@@ -49,13 +47,13 @@ static unsigned int end_newest(struct deadline_ring *ring, unsigned int n,
 	u64 *due = &ring->due[n - 1];
 	u32 *end = &ring->end[n - 1];
 
-	if (!(*due & DUE_BEGUN) && ring->start == wseq) {
+	if (!(*due & DEADLINE_BEGUN) && ring->start == wseq) {
 		*due = 0;
 		count_up(&ring->cleared);
 		return n - 1;
 	}
-	if (*due & DUE_OPEN || (s32)(*end - wseq) > 0) {
-		*due &= ~DUE_OPEN;
+	if (*due & DEADLINE_OPEN || (s32)(*end - wseq) > 0) {
+		*due &= ~DEADLINE_OPEN;
 		*end = wseq;
 	}
 	return n;
@@ -103,12 +101,14 @@ enum deadline_armed deadline_arm(struct deadline_ring *ring, u64 due_ns,
 		if (due_time(old) < due_ns)
 			due_ns = due_time(old);
 		/* begun with the older one, whose start it keeps */
-		ring->due[n - 1] = due_ns | DUE_BEGUN | (bytes ? 0 : DUE_OPEN);
+		ring->due[n - 1] = due_ns | DEADLINE_BEGUN;
+		if (!bytes)
+			ring->due[n - 1] |= DEADLINE_OPEN;
 		ring->end[n - 1] = wseq + (u32)bytes;
 		count_up(&ring->merged);
 		return DEADLINE_MERGED;
 	}
-	ring->due[n] = due_ns | (bytes ? 0 : DUE_OPEN);
+	ring->due[n] = due_ns | (bytes ? 0 : DEADLINE_OPEN);
 	ring->end[n] = wseq + (u32)bytes;
 	ring->start = wseq;
 	return armed;
@@ -146,13 +146,28 @@ unsigned int deadline_clear(struct deadline_ring *ring)
 }
 
 /**
+ * deadline_begun() - see whether the newest message has begun
+ * @ring: the messages, at least one
+ * @wseq: one after the last byte written
+ *
+ * To be called before 2^32 bytes were written since it was armed, when wseq
+ * comes round to where it starts; once per window is plenty.
+ */
+void deadline_begun(struct deadline_ring *ring, u32 wseq)
+{
+	if (ring->start != wseq)
+		ring->due[deadline_count(ring) - 1] |= DEADLINE_BEGUN;
+}
+
+/**
  * deadline_settle() - take out the oldest message, if it is acknowledged
  * @ring: the messages
  * @una: first byte not acknowledged
  * @wseq: one after the last byte written
  * @settled: set to what was taken out
  *
- * To be called on each ACK while it returns true.
+ * To be called, after deadline_begun(), while it returns true: on each ACK for
+ * which deadline_reached() or una is wseq.
  *
  * Return: true when a message was taken out.
  */
@@ -164,14 +179,8 @@ bool deadline_settle(struct deadline_ring *ring, u32 una, u32 wseq,
 
 	if (!due)
 		return false;
-	if (ring->start != wseq) {
-		/* seen before start can come round again, 2^32 bytes later */
-		i = deadline_count(ring) - 1;
-		ring->due[i] |= DUE_BEGUN;
-		due = ring->due[0];
-	}
-	if (due & DUE_OPEN) {
-		if (!(due & DUE_BEGUN) || una != wseq)
+	if (due & DEADLINE_OPEN) {
+		if (!(due & DEADLINE_BEGUN) || una != wseq)
 			return false;
 	} else if ((s32)(una - ring->end[0]) < 0) {
 		return false;

@@ -58,12 +58,25 @@ bool deadline_urgent(const struct deadline_ring *ring, u32 una, u32 wseq,
 		     u64 now_ns, struct deadline_prefix *prefix);
 bool deadline_late(const struct deadline_ring *ring, u32 una, u32 wseq,
 		   u64 now_ns, struct deadline_prefix *prefix);
+void deadline_begun(struct deadline_ring *ring, u32 wseq);
 unsigned int deadline_count(const struct deadline_ring *ring);
 
-/* The one question of the per-ACK path. */
+/* Flags of a message, in the upper bits of its deadline. */
+#define DEADLINE_OPEN	BIT_ULL(63)	/* length unknown: ends at wseq */
+#define DEADLINE_BEGUN	BIT_ULL(62)	/* at least one byte was written */
+
 static inline bool deadline_none(const struct deadline_ring *ring)
 {
 	return !ring->due[0];
+}
+
+/* The one question of the per-ACK path: may there be something to settle? One
+ * of unknown length is settled when una is wseq, which the caller sees.
+ */
+static inline bool deadline_reached(const struct deadline_ring *ring, u32 una)
+{
+	return ring->due[0] && !(ring->due[0] & DEADLINE_OPEN) &&
+	       (s32)(una - ring->end[0]) >= 0;
 }
 
 #endif /* D2TCP_DEADLINE_H */
