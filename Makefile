@@ -10,7 +10,7 @@ CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes
 HOSTFLAGS = $(WARN) $(CFLAGS) -Imodule/uapi -Iuserspace/libd2tcp
 
-.PHONY: help module lib incast bench bench-cost publish check fuzz lint install uninstall clean
+.PHONY: help module upgrade command lib incast bench bench-cost publish check fuzz lint install uninstall clean
 
 help:
 	@echo 'D2TCP: TCP that meets deadlines. The verbs:'
@@ -27,6 +27,8 @@ help:
 	@echo '                CALLS=2000000 on each; leaves build/fuzz/table.md'
 	@echo '  make module   build tcp_d2tcp.ko for the running kernel'
 	@echo '                KDIR=dir  for the kernel whose headers are there'
+	@echo '  make upgrade  load that build in place of the module that is loaded;'
+	@echo '                refused, and by whom, while it is in use. Needs root'
 	@echo '  make lib      build libd2tcp, static and shared'
 	@echo '  make install  install library, headers and pkg-config file'
 	@echo '                PREFIX=/usr/local DESTDIR=; uninstall takes them away'
@@ -37,6 +39,20 @@ help:
 
 module:
 	@sh module/build.sh "$(KDIR)" $(B)
+
+upgrade: module $(B)/d2tcp
+	@sh module/upgrade.sh "$$(ls -d $(B)/module-$$(uname -r)/tcp_d2tcp.ko)" \
+		$(B)/d2tcp
+
+# --- the d2tcp command ----------------------------------------------------------
+
+COMMAND := $(wildcard userspace/d2tcp/*.c)
+
+command: $(B)/d2tcp
+
+$(B)/d2tcp: $(COMMAND) userspace/d2tcp/command.h
+	@mkdir -p $(B)
+	$(CC) $(HOSTFLAGS) -o $@ $(COMMAND)
 
 # --- libd2tcp -----------------------------------------------------------------
 

@@ -1,0 +1,51 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# upgrade.sh KO HOLDERS - put another build of tcp_d2tcp in place of the one that
+# is loaded. Refused, with nothing changed, while a socket or a namespace uses it;
+# HOLDERS is a command that says which. Keeps the module's parameters, and the
+# initial namespace's settings. Needs root.
+set -eu
+ko=$1
+holders=$2
+settings=/proc/sys/net/ipv4/d2tcp
+allowed=/proc/sys/net/ipv4/tcp_allowed_congestion_control
+PATH=$PATH:/usr/sbin:/sbin
+
+die() { echo "upgrade: $*" >&2; exit 1; }
+
+[ -r "$ko" ] || die "cannot read $ko"
+built=$(modinfo -F vermagic "$ko" | cut -d' ' -f1)
+[ "$built" = "$(uname -r)" ] ||
+	die "$ko was built for $built, and this is $(uname -r)"
+if [ ! -d /sys/module/tcp_d2tcp ]; then
+	insmod "$ko"
+	echo "loaded $ko; there was none before"
+	exit 0
+fi
+
+params=
+for p in /sys/module/tcp_d2tcp/parameters/*; do
+	params="$params ${p##*/}=$(cat "$p")"
+done
+default_budget=$(cat $settings/default_budget_us 2>/dev/null || echo 0)
+min_budget=$(cat $settings/min_budget_us 2>/dev/null || echo 0)
+was_allowed=$(cat $allowed)
+
+if ! said=$(rmmod tcp_d2tcp 2>&1); then
+	echo "upgrade: the loaded module is in use and stays as it is ($said):" >&2
+	"$holders" holders >&2 || :
+	exit 1
+fi
+# shellcheck disable=SC2086 # a list of parameters
+if ! insmod "$ko" $params; then
+	modprobe tcp_d2tcp $params ||
+		die "neither the new module nor an installed one loads"
+	die "the new module does not load; the installed one is loaded again"
+fi
+echo "$default_budget" >$settings/default_budget_us
+echo "$min_budget" >$settings/min_budget_us
+case " $was_allowed " in
+*" d2tcp "*) echo "$was_allowed" >$allowed ;;
+esac
+echo "loaded $ko"

@@ -1,0 +1,136 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# test_upgrade.sh KO - inside a kernel: putting another build in place of the
+# module that is loaded, refused while it is in use, and by whom.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/tap.sh
+ko=$1
+tmp=$(mktemp -d)
+ip link set lo up
+
+upgrade() {
+	sh module/upgrade.sh "$ko" build/d2tcp
+}
+
+# A process that has a socket in each state; ends when its input ends.
+hold='
+import socket, sys
+s = socket.socket()
+s.setsockopt(6, socket.TCP_CONGESTION, b"d2tcp")
+s.bind(("127.0.0.1", 7001))
+if sys.argv[1] != "unconnected":
+    s.listen()
+    c = socket.socket()
+    c.setsockopt(6, socket.TCP_CONGESTION, b"d2tcp")
+    c.connect(("127.0.0.1", 7001))
+    if sys.argv[1] == "accepted":
+        a, _ = s.accept()
+    else:
+        import time; time.sleep(0.1)
+print("ready", flush=True)
+sys.stdin.read()
+'
+held_by() {
+	mkfifo "$tmp/in" "$tmp/ready"
+	/usr/bin/python3 -c "$hold" "$1" <"$tmp/in" >"$tmp/ready" &
+	pid=$!
+	exec 7>"$tmp/in"
+	read -r _ <"$tmp/ready"
+}
+let_go() {
+	exec 7>&-
+	wait "$pid"
+	rm "$tmp/in" "$tmp/ready"
+}
+
+none() {
+	status 1 build/d2tcp holders 2>"$tmp/e"
+	says "not loaded" "$tmp/e"
+	upgrade >"$tmp/o"
+	says "there was none before" "$tmp/o"
+	build/d2tcp holders >"$tmp/o"
+	says "nothing holds tcp_d2tcp" "$tmp/o"
+}
+t "what is not loaded is loaded, and nothing holds it" none
+
+refused() {
+	echo 5 >/sys/module/tcp_d2tcp/parameters/shift_g
+	status 1 upgrade 2>"$tmp/e"
+	says "in use and stays as it is" "$tmp/e"
+	grep -qE "^process $pid \(python3\), descriptor [0-9]+: 127.0.0.1:7001 to -, (closed|listening)$" "$tmp/e"
+	same "$2" "$(grep -c "^process $pid " "$tmp/e")"
+	if [ "$1" = queued ]; then
+		says "1 more that no process holds" "$tmp/e"
+	else
+		same 0 "$(grep -c ' more that no process' "$tmp/e")"
+	fi
+	# as it was
+	same 5 "$(cat /sys/module/tcp_d2tcp/parameters/shift_g)"
+}
+
+# holding WHAT COUNT: while a process has so many sockets
+holding() {
+	local status=0
+	held_by "$1"
+	# not as a condition: there, set -e has no effect
+	(set -e; refused "$@") &
+	wait $! || status=$?
+	let_go
+	return $status
+}
+t "refused for a socket that is not connected" holding unconnected 1
+t "refused for listener, client and accepted connection" holding accepted 3
+t "refused for a connection that nobody has accepted" holding queued 2
+
+namespace() {
+	echo "reno cubic d2tcp" >/proc/sys/net/ipv4/tcp_allowed_congestion_control
+	ip netns add blue
+	ip netns exec blue sysctl -qw net.ipv4.tcp_congestion_control=d2tcp
+	status 1 upgrade 2>"$tmp/e"
+	says "network namespace /run/netns/blue: net.ipv4.tcp_congestion_control is d2tcp" \
+		"$tmp/e"
+	same 0 "$(grep -c ' more that no process' "$tmp/e")"
+	ip netns del blue
+}
+t "refused for a namespace whose default it is" namespace
+
+kept() {
+	echo 7 >/sys/module/tcp_d2tcp/parameters/shift_g
+	echo 300 >/sys/module/tcp_d2tcp/parameters/late_d
+	echo 30000 >/proc/sys/net/ipv4/d2tcp/default_budget_us
+	echo 2000 >/proc/sys/net/ipv4/d2tcp/min_budget_us
+	echo "reno cubic d2tcp" >/proc/sys/net/ipv4/tcp_allowed_congestion_control
+	# sockets and the namespace of above go in their own time
+	for _ in $(seq 100); do
+		! upgrade >"$tmp/o" 2>"$tmp/e" || break
+		sleep 0.1
+	done
+	says "loaded $ko" "$tmp/o"
+	same "7 300" "$(cd /sys/module/tcp_d2tcp/parameters; cat shift_g late_d | xargs)"
+	same "30000 2000" "$(cd /proc/sys/net/ipv4/d2tcp
+		cat default_budget_us min_budget_us | xargs)"
+	grep -qw d2tcp /proc/sys/net/ipv4/tcp_allowed_congestion_control
+}
+t "an upgrade keeps parameters and settings" kept
+
+wrong() {
+	status 1 sh module/upgrade.sh /nowhere/tcp_d2tcp.ko build/d2tcp 2>"$tmp/e"
+	says "cannot read /nowhere/tcp_d2tcp.ko" "$tmp/e"
+	printf 'vermagic=1.2.3 SMP\0' >"$tmp/tcp_d2tcp.ko"
+	status 1 sh module/upgrade.sh "$tmp/tcp_d2tcp.ko" build/d2tcp 2>"$tmp/e"
+	grep -q "^7$" /sys/module/tcp_d2tcp/parameters/shift_g
+}
+t "a module that is missing or of another kernel changes nothing" wrong
+
+user() {
+	status 1 setpriv --reuid 65534 build/d2tcp holders 2>"$tmp/e"
+	says "needs root" "$tmp/e"
+	status 2 build/d2tcp holder 2>"$tmp/e"
+	says "no command 'holder'" "$tmp/e"
+}
+t "the command says what it needs" user
+
+rm -rf "$tmp"
+end_of_tests

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * d2tcp holders: who keeps tcp_d2tcp from being unloaded. Each socket under d2tcp
+ * holds the module, in whatever state it is, and so does each network namespace
+ * whose default it is.
+ *
+ * A socket tells its congestion control only to who has it, so every process's
+ * sockets are borrowed (pidfd_getfd): needs root, and changes nothing.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "command.h"
+
+/* Things seen already: inodes of sockets, or of namespaces. */
+struct seen {
+	ino_t *ino;
+	size_t n;
+};
+
+static bool seen_before(struct seen *seen, ino_t ino)
+{
+	size_t i;
+
+	for (i = 0; i < seen->n; i++)
+		if (seen->ino[i] == ino)
+			return true;
+	seen->ino = realloc(seen->ino, (seen->n + 1) * sizeof(ino));
+	if (!seen->ino) {
+		perror("d2tcp");
+		exit(1);
+	}
+	seen->ino[seen->n++] = ino;
+	return false;
+}
+
+static bool under_d2tcp(int fd)
+{
+	char name[16] = "";
+	socklen_t len = sizeof(name);
+
+	/* d2tcp-reno is its fallback */
+	return getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len) == 0 &&
+	       (!strcmp(name, "d2tcp") || !strcmp(name, "d2tcp-reno"));
+}
+
+static void print_address(int fd, bool peer)
+{
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} a;
+	char text[INET6_ADDRSTRLEN] = "?";
+	socklen_t len = sizeof(a);
+
+	if (peer ? getpeername(fd, &a.sa, &len) : getsockname(fd, &a.sa, &len)) {
+		printf("-");
+	} else if (a.sa.sa_family == AF_INET6) {
+		inet_ntop(AF_INET6, &a.in6.sin6_addr, text, sizeof(text));
+		printf("[%s]:%u", text, ntohs(a.in6.sin6_port));
+	} else {
+		inet_ntop(AF_INET, &a.in.sin_addr, text, sizeof(text));
+		printf("%s:%u", text, ntohs(a.in.sin_port));
+	}
+}
+
+static const char *state_of(int fd)
+{
+	static const char *const names[] = {
+		"?", "established", "connecting", "connecting", "closing",
+		"closing", "closed", "closed", "half closed", "closing",
+		"listening", "closing",
+	};
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) ||
+	    info.tcpi_state >= sizeof(names) / sizeof(names[0]))
+		return names[0];
+	return names[info.tcpi_state];
+}
+
+static void name_of(const char *pid, char *name, size_t size)
+{
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
+	f = fopen(path, "r");
+	if (!f || !fgets(name, (int)size, f))
+		snprintf(name, size, "?");
+	name[strcspn(name, "\n")] = 0;
+	if (f)
+		fclose(f);
+}
+
+/* The sockets of one process; returns how many not seen before it holds. */
+static unsigned int sockets_of(const char *pid, struct seen *seen)
+{
+	char path[300], target[64], comm[64];
+	unsigned int found = 0;
+	struct dirent *e;
+	int pidfd, fd;
+	struct stat st;
+	ssize_t n;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
+	dir = opendir(path);
+	if (!dir)
+		return 0;
+	pidfd = (int)syscall(SYS_pidfd_open, atoi(pid), 0);
+	while (pidfd >= 0 && (e = readdir(dir))) {
+		n = readlinkat(dirfd(dir), e->d_name, target,
+			       sizeof(target) - 1);
+		if (n < 0 || strncmp(target, "socket:[", 8))
+			continue;
+		fd = (int)syscall(SYS_pidfd_getfd, pidfd, atoi(e->d_name), 0);
+		if (fd < 0)
+			continue;
+		if (under_d2tcp(fd) && !fstat(fd, &st)) {
+			name_of(pid, comm, sizeof(comm));
+			printf("process %s (%s), descriptor %s: ", pid, comm,
+			       e->d_name);
+			print_address(fd, false);
+			printf(" to ");
+			print_address(fd, true);
+			printf(", %s\n", state_of(fd));
+			found += !seen_before(seen, st.st_ino);
+		}
+		close(fd);
+	}
+	if (pidfd >= 0)
+		close(pidfd);
+	closedir(dir);
+	return found;
+}
+
+/* Is d2tcp the default of the namespace that this file stands for? */
+static bool is_default(const char *path)
+{
+	char text[32] = "";
+	int st = 1, fd;
+	pid_t pid;
+	FILE *f;
+
+	/* in a child: there is no way back from some namespaces */
+	pid = fork();
+	if (!pid) {
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || setns(fd, CLONE_NEWNET))
+			_exit(1);
+		/* /proc/sys/net is that of who looks */
+		f = fopen("/proc/sys/net/ipv4/tcp_congestion_control", "r");
+		if (!f || !fgets(text, sizeof(text), f))
+			_exit(1);
+		_exit(strcmp(text, "d2tcp\n") != 0);
+	}
+	if (pid < 0 || waitpid(pid, &st, 0) < 0)
+		return false;
+	return WIFEXITED(st) && WEXITSTATUS(st) == 0;
+}
+
+static unsigned int namespace_at(const char *path, struct seen *seen)
+{
+	struct stat st;
+
+	if (stat(path, &st) || seen_before(seen, st.st_ino) ||
+	    !is_default(path))
+		return 0;
+	printf("network namespace %s: net.ipv4.tcp_congestion_control is d2tcp\n",
+	       path);
+	return 1;
+}
+
+static unsigned int each_entry(const char *dir, const char *suffix,
+			       bool numbers, struct seen *seen,
+			       unsigned int (*what)(const char *, struct seen *))
+{
+	char path[PATH_MAX];
+	unsigned int n = 0;
+	struct dirent *e;
+	DIR *d;
+
+	d = opendir(dir);
+	while (d && (e = readdir(d))) {
+		if (e->d_name[0] == '.' ||
+		    (numbers && !isdigit((unsigned char)e->d_name[0])))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s%s", dir, e->d_name,
+			 suffix ? suffix : "");
+		n += what(suffix ? path : e->d_name, seen);
+	}
+	if (d)
+		closedir(d);
+	return n;
+}
+
+int holders(int argc, char **argv)
+{
+	struct seen sockets = { 0 }, nets = { 0 };
+	unsigned int found;
+	long refs = -1;
+	FILE *f;
+
+	(void)argv;
+	if (argc > 1) {
+		fprintf(stderr, "d2tcp holders: takes no argument\n");
+		return 2;
+	}
+	f = fopen("/sys/module/tcp_d2tcp/refcnt", "r");
+	if (!f || fscanf(f, "%ld", &refs) != 1) {
+		fprintf(stderr, "d2tcp holders: the module tcp_d2tcp is not loaded\n");
+		return 1;
+	}
+	fclose(f);
+	if (geteuid()) {
+		fprintf(stderr, "d2tcp holders: needs root, to look at the sockets of others\n");
+		return 1;
+	}
+	found = each_entry("/proc", NULL, true, &sockets, sockets_of);
+	found += each_entry("/proc", "/ns/net", true, &nets, namespace_at);
+	found += each_entry("/run/netns", "", false, &nets, namespace_at);
+	if (refs > (long)found)
+		printf("%ld more that no process holds: connections that are closing, or not accepted yet\n",
+		       refs - (long)found);
+	else if (!refs)
+		printf("nothing holds tcp_d2tcp\n");
+	return 0;
+}
