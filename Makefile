@@ -10,7 +10,7 @@ CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes
 HOSTFLAGS = $(WARN) $(CFLAGS) -Imodule/uapi -Iuserspace/libd2tcp
 
-.PHONY: help module upgrade command lib incast bench bench-cost publish check fuzz lint install uninstall clean
+.PHONY: help module upgrade command lib incast bench bench-cost bench-greedy publish check fuzz lint install uninstall clean
 
 help:
 	@echo 'D2TCP: TCP that meets deadlines. The verbs:'
@@ -19,6 +19,7 @@ help:
 	@echo '                SCENARIO=name  one of bench/scenarios only'
 	@echo '                SET=default | full | night  (default: default)'
 	@echo '  make bench-cost  count the instructions of an ACK and of the options'
+	@echo '  make bench-greedy  what a program that lies about deadlines takes from others'
 	@echo '  make publish  put the results of the last bench into docs/results.md'
 	@echo '  make check    run every test; ends with "N passed, N failed"'
 	@echo '                KERNEL=uml   without the other kernels: the daily loop'
@@ -122,6 +123,17 @@ bench:
 bench-cost:
 	@tests/lab/packages check
 	@bench/cost/run
+
+$(B)/greedy: bench/greedy/greedy.c module/uapi/d2tcp.h
+	@mkdir -p $(B)
+	$(CC) $(HOSTFLAGS) -o $@ $<
+
+bench-greedy: $(B)/greedy
+	@tests/lab/packages bench
+	@$(LAB) build
+	@$(MAKE) --no-print-directory -s module KDIR="$$($(LAB) kdir)"
+	@/usr/bin/python3 bench/greedy/greedy.py run \
+		"$$(ls -d $(CURDIR)/$(B)/module-*-d2tcp-uml/tcp_d2tcp.ko)"
 
 publish:
 	@/usr/bin/python3 bench/run.py --publish --set '$(SET)' \

@@ -292,7 +292,7 @@ def run_loads(job):
     if job.get("trace"):
         for name, value in (("trace_clock", "mono"),
                             ("buffer_size_kb", "16384"),
-                            ("events/d2tcp/enable", "1")):
+                            ("events/d2tcp/d2tcp_cut/enable", "1")):
             with open(tracing + name, "w") as f:
                 f.write(value)
     for seed in job["seeds"]:

@@ -114,10 +114,24 @@ static u64 d2tcp_window(const struct sock *sk, u32 cwnd_cnt)
 	return ((u64)cwnd << LAW_W_SHIFT) + ca->frac + part;
 }
 
+/* Tc of a prefix. What was claimed and not written counts, so that a message is
+ * urgent from its first byte on; but where the administrator bounds urgency,
+ * only what was written does, or a claim of any length would undo the bound.
+ */
+static u64 d2tcp_finish_ns(const struct sock *sk, u64 window, u32 written,
+			   const struct deadline_prefix *prefix)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+	u32 bytes = prefix->bytes;
+
+	if (bytes > written && d2tcp_min_budget_us(sk))
+		bytes = written;
+	return law_finish_ns(bytes, tp->srtt_us, window, tp->mss_cache);
+}
+
 static void d2tcp_view(const struct sock *sk, u32 cwnd_cnt, u64 now_ns,
 		       struct d2tcp_view *view)
 {
-	const struct tcp_sock *tp = tcp_sk(sk);
 	const struct d2tcp *ca = inet_csk_ca(sk);
 	struct deadline_prefix late;
 	u32 d_late, wseq, una;
@@ -131,10 +145,9 @@ static void d2tcp_view(const struct sock *sk, u32 cwnd_cnt, u64 now_ns,
 		una = d2tcp_una(sk, wseq);
 		if (deadline_urgent(&ca->ring, una, wseq, now_ns,
 				    &view->prefix)) {
-			view->finish_ns = law_finish_ns(view->prefix.bytes,
-							tp->srtt_us,
-							view->window,
-							tp->mss_cache);
+			view->finish_ns = d2tcp_finish_ns(sk, view->window,
+							  wseq - una,
+							  &view->prefix);
 			view->d = law_imminence(view->finish_ns,
 						view->prefix.left_ns,
 						READ_ONCE(d2tcp_d_min),
@@ -147,10 +160,8 @@ static void d2tcp_view(const struct sock *sk, u32 cwnd_cnt, u64 now_ns,
 			view->prefix = late;
 			view->late = true;
 			view->d = d_late;
-			view->finish_ns = law_finish_ns(late.bytes,
-							tp->srtt_us,
-							view->window,
-							tp->mss_cache);
+			view->finish_ns = d2tcp_finish_ns(sk, view->window,
+							  wseq - una, &late);
 		}
 	}
 	view->p = law_pow(ca->alpha, view->d);

@@ -542,6 +542,39 @@ TEST(a deadline tighter than the least budget is held at it)
 	close_pair(&p);
 }
 
+TEST(under a least budget a length counts as far as it is written)
+{
+	uint64_t finish[2];
+	int bound, i;
+
+	for (bound = 0; bound < 2; bound++) {
+		peer_open(&peer, "d2tcp", true, NULL);
+		CHECK_EQ(write_file(min_budget, bound ? "1000" : "0"), 0);
+		peer_write(&peer, 20000);
+		for (i = 0; i < 2; i++) {
+			/* 30 KB written, and 30 KB or 2 GB claimed */
+			CHECK_OK(set_deadline(peer.sock, 5000 * MS, i ?
+					      2000000000 : 10000,
+					      D2TCP_F_RELATIVE));
+			if (!i)
+				peer_write(&peer, 10000);
+			finish[i] = get_info(peer.sock).finish_ns;
+			CHECK(finish[i], "no round trip yet");
+			/* what is left is told as it was said */
+			CHECK_EQ(get_info(peer.sock).bytes_left,
+				 i ? 2000030000 : 30000);
+		}
+		if (bound)
+			CHECK_EQ(finish[1], finish[0]);
+		else
+			CHECK(finish[1] > 10000 * finish[0], "%llu, %llu",
+			      (unsigned long long)finish[0],
+			      (unsigned long long)finish[1]);
+		CHECK_EQ(get_info(peer.sock).imminence == 512, !bound);
+		peer_close(&peer);
+	}
+}
+
 TEST(the root of a container cannot loosen the bound and inherits it)
 {
 	int st = -1;

@@ -1,0 +1,104 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""What does a program that lies about its deadlines take from its neighbours?
+
+Eight flows share a port that marks (the link of the scenario paper-regime), seven
+honest ones and one that claims. Called without an argument it boots the lab once per
+case and prints the table of docs/greedy.md; called with a case, inside the lab, it
+runs that one.
+"""
+
+import concurrent.futures
+import json
+import os
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "bench"))
+import topology  # noqa: E402
+
+LAB = os.path.join(ROOT, "tests", "lab", "lab")
+GREEDY = os.path.join(ROOT, "build", "greedy")
+FLOWS, SECONDS, PORT = 8, 4, 5000
+POINT = {"topology": "star", "rate_mbps": 1000, "host_delay_us": 75,
+         "buffer_packets": 400, "mark_us": 240, "rto_min_ms": 10,
+         "fan_in": FLOWS}
+# 200 KB take 13 ms at a fair share: due in twice that they need no hurry
+HONEST = ("200000", "us=26000")
+LONGEST = 2 ** 31 - 1 - 2 ** 24
+# what the neighbours do, what the greedy one does, the bound in us
+CASES = [
+    ("honest deadlines", HONEST, HONEST, 0),
+    ("always 5 ms, in pieces of 10 KB", HONEST, ("10000", "us=5000"), 0),
+    ("always 5 ms, in pieces of 10 KB", HONEST, ("10000", "us=5000"), 26000),
+    ("always 5 ms, in pieces of 10 KB", HONEST, ("10000", "us=5000"), 100000),
+    ("1 s for 2 GB", HONEST,
+     ("200000", "us=1000000,bytes=%d" % LONGEST), 0),
+    ("1 s for 2 GB", HONEST,
+     ("200000", "us=1000000,bytes=%d" % LONGEST), 26000),
+    ("1 s for 2 GB", HONEST,
+     ("200000", "us=1000000,bytes=%d" % LONGEST), 100000),
+    ("1 us, late at once", HONEST, ("10000", "us=1"), 0),
+    ("none", ("200000", "none"), ("200000", "none"), 0),
+    ("always 5 ms, neighbours without deadlines", ("200000", "none"),
+     ("10000", "us=5000"), 0),
+    ("1 s for 2 GB, neighbours without deadlines", ("200000", "none"),
+     ("200000", "us=1000000,bytes=%d" % LONGEST), 0),
+]
+
+
+def measure(neighbours, claim, bound):
+    """Shares of the link: of the one that claims, and the mean of the others."""
+    topology.setLogLevel("error")
+    topology.random.seed(1)
+    subprocess.run(["modprobe", "tcp_d2tcp"], check=True)
+    net = topology.Network(POINT)
+    for host in net.workers:
+        topology.shell(
+            host, "echo %d > /proc/sys/net/ipv4/d2tcp/min_budget_us" % bound)
+    receiver = net.start(net.agg, [GREEDY, "receive", net.agg.IP(), str(PORT),
+                                   str(FLOWS), str(SECONDS)], "ready")
+    for i, host in enumerate(net.workers):
+        size, what = claim if i == 0 else neighbours
+        net.start(host, [GREEDY, "send", net.agg.IP(), str(PORT), size, what])
+    counts = {}
+    for line in receiver.communicate()[0].decode().splitlines():
+        address, count = line.split()
+        counts[address] = int(count)
+    net.stop()
+    one = counts.pop(net.workers[0].IP())
+    return {"greedy_mbps": one * 8e-6 / SECONDS,
+            "others_mbps": sum(counts.values()) * 8e-6 / SECONDS / len(counts)}
+
+
+def in_lab(case):
+    """Boots the lab for one case."""
+    module = sys.argv[2]
+    done = subprocess.run(
+        [LAB, "run", "--module", module, "--mem", "512", "--",
+         "/usr/bin/python3", os.path.abspath(__file__), "case",
+         json.dumps(case[1:])], stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout.decode().splitlines()[-1])
+
+
+def main():
+    if sys.argv[1] == "case":
+        print(json.dumps(measure(*json.loads(sys.argv[2]))))
+        return
+    print("| the one claims | min_budget_us | it gets, Mbit/s | the others, "
+          "each | of a fair share |")
+    print("|---|---|---|---|---|", flush=True)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for case, got in zip(CASES, pool.map(in_lab, CASES)):
+            fair = (got["greedy_mbps"] +
+                    (FLOWS - 1) * got["others_mbps"]) / FLOWS
+            print("| %s | %d | %.1f | %.1f | %.2f |"
+                  % (case[0], case[3], got["greedy_mbps"], got["others_mbps"],
+                     got["greedy_mbps"] / fair), flush=True)
+
+
+if __name__ == "__main__":
+    main()
