@@ -114,24 +114,48 @@ static u64 d2tcp_window(const struct sock *sk, u32 cwnd_cnt)
 	return ((u64)cwnd << LAW_W_SHIFT) + ca->frac + part;
 }
 
-/* Tc of a prefix. What was claimed and not written counts, so that a message is
- * urgent from its first byte on; but where the administrator bounds urgency,
- * only what was written does, or a claim of any length would undo the bound.
+/* d of the most urgent prefix, which counts @most bytes at most and has at least
+ * @least_ns left.
  */
-static u64 d2tcp_finish_ns(const struct sock *sk, u64 window, u32 written,
-			   const struct deadline_prefix *prefix)
+static u32 d2tcp_urgency(const struct sock *sk, u32 una, u32 wseq, u64 now_ns,
+			 u32 most, u64 least_ns, struct d2tcp_view *view)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
-	u32 bytes = prefix->bytes;
+	const struct d2tcp *ca = inet_csk_ca(sk);
 
-	if (bytes > written && d2tcp_min_budget_us(sk))
-		bytes = written;
-	return law_finish_ns(bytes, tp->srtt_us, window, tp->mss_cache);
+	if (!deadline_urgent(&ca->ring, una, wseq, now_ns, most, &view->prefix))
+		return LAW_D_ONE;
+	view->finish_ns = law_finish_ns(view->prefix.bytes, tp->srtt_us,
+					view->window, tp->mss_cache);
+	/* left_ns is above 0 */
+	return law_imminence(view->finish_ns,
+			     max_t(u64, view->prefix.left_ns, least_ns),
+			     READ_ONCE(d2tcp_d_min), READ_ONCE(d2tcp_d_max));
+}
+
+/* Where the administrator bounds urgency, no deadline counts as nearer than the
+ * bound, and what was claimed and not written makes nobody more urgent than a
+ * flow without a deadline; or a claim of any length would undo the bound. The
+ * cost is that a message longer than the send buffer is that urgent at most.
+ */
+static u32 d2tcp_bounded(const struct sock *sk, u32 una, u32 wseq, u64 now_ns,
+			 u64 least_ns, struct d2tcp_view *view)
+{
+	struct d2tcp_view written = { .window = view->window };
+	u32 d, d_written;
+
+	d_written = d2tcp_urgency(sk, una, wseq, now_ns, wseq - una, least_ns,
+				  &written);
+	/* what is told of the flow is what was claimed */
+	d = d2tcp_urgency(sk, una, wseq, now_ns, U32_MAX, least_ns, view);
+	return min(d, max(d_written, LAW_D_ONE));
 }
 
 static void d2tcp_view(const struct sock *sk, u32 cwnd_cnt, u64 now_ns,
 		       struct d2tcp_view *view)
 {
+	u64 least_ns = (u64)d2tcp_min_budget_us(sk) * NSEC_PER_USEC;
+	const struct tcp_sock *tp = tcp_sk(sk);
 	const struct d2tcp *ca = inet_csk_ca(sk);
 	struct deadline_prefix late;
 	u32 d_late, wseq, una;
@@ -143,25 +167,26 @@ static void d2tcp_view(const struct sock *sk, u32 cwnd_cnt, u64 now_ns,
 	if (view->armed) {
 		wseq = d2tcp_write_end(sk);
 		una = d2tcp_una(sk, wseq);
-		if (deadline_urgent(&ca->ring, una, wseq, now_ns,
-				    &view->prefix)) {
-			view->finish_ns = d2tcp_finish_ns(sk, view->window,
-							  wseq - una,
-							  &view->prefix);
-			view->d = law_imminence(view->finish_ns,
-						view->prefix.left_ns,
-						READ_ONCE(d2tcp_d_min),
-						READ_ONCE(d2tcp_d_max));
-		}
 		d_late = READ_ONCE(d2tcp_late_d);
+		if (least_ns) {
+			/* nor does being late */
+			d_late = min(d_late, LAW_D_ONE);
+			view->d = d2tcp_bounded(sk, una, wseq, now_ns, least_ns,
+						view);
+		} else {
+			view->d = d2tcp_urgency(sk, una, wseq, now_ns, U32_MAX,
+						0, view);
+		}
 		/* one that is late counts with late_d if that is more */
 		if (deadline_late(&ca->ring, una, wseq, now_ns, &late) &&
 		    (!view->prefix.due_ns || d_late > view->d)) {
 			view->prefix = late;
 			view->late = true;
 			view->d = d_late;
-			view->finish_ns = d2tcp_finish_ns(sk, view->window,
-							  wseq - una, &late);
+			view->finish_ns = law_finish_ns(late.bytes,
+							tp->srtt_us,
+							view->window,
+							tp->mss_cache);
 		}
 	}
 	view->p = law_pow(ca->alpha, view->d);
@@ -178,8 +203,9 @@ void d2tcp_look(const struct sock *sk, u64 now_ns, struct d2tcp_view *view)
 	d2tcp_view(sk, tcp_sk(sk)->snd_cwnd_cnt, now_ns, view);
 }
 
-/* The time of the packet that is being received: the core has read the clock
- * for it, ktime_get_ns(), and another reading would cost a tenth of a cut.
+/* The time of the ACK that is being received: the core has read the clock for
+ * it, ktime_get_ns(). Only for .in_ack_event: other callbacks may come at any
+ * time after the last packet.
  */
 static u64 d2tcp_ack_ns(const struct sock *sk)
 {
@@ -218,11 +244,8 @@ static int d2tcp_arm_at(struct sock *sk, struct d2tcp *ca, u64 due_ns,
 			u64 bytes, u32 una, u32 wseq, u64 now_ns, bool budget)
 {
 	u64 least_ns = (u64)d2tcp_min_budget_us(sk) * NSEC_PER_USEC;
-	bool held = due_ns > now_ns && due_ns - now_ns < least_ns;
 	enum deadline_armed how;
 
-	if (held)
-		due_ns = now_ns + min_t(u64, least_ns, D2TCP_FARTHEST_NS);
 	how = deadline_arm(&ca->ring, due_ns, bytes, una, wseq);
 	if (how == DEADLINE_RANGE)
 		return -ERANGE;
@@ -231,11 +254,11 @@ static int d2tcp_arm_at(struct sock *sk, struct d2tcp *ca, u64 due_ns,
 		d2tcp_count(sk, D2TCP_STAT_MERGED, 1);
 	if (how == DEADLINE_REPLACED)
 		d2tcp_count(sk, D2TCP_STAT_CLEARED, 1);
-	if (held)
-		d2tcp_count(sk, D2TCP_STAT_HELD, 1);
 	if (due_ns <= now_ns) {
 		ca->armed_late++;
 		d2tcp_count(sk, D2TCP_STAT_ARMED_LATE, 1);
+	} else if (due_ns - now_ns < least_ns) {
+		d2tcp_count(sk, D2TCP_STAT_TIGHT, 1);
 	}
 	/* bytes is below 2^31, or deadline_arm() had refused it */
 	if (trace_d2tcp_arm_enabled())
@@ -250,9 +273,6 @@ static int d2tcp_arm_at(struct sock *sk, struct d2tcp *ca, u64 due_ns,
  * @due_ns: its deadline
  * @bytes: its length, 0 when unknown
  * @now_ns: the time
- *
- * A deadline to come that is nearer than the namespace's bound,
- * d2tcp_min_budget_us(), is held at that.
  *
  * Return: 0, or -ERANGE with nothing changed.
  */
@@ -355,11 +375,27 @@ static void d2tcp_init(struct sock *sk)
 	INET_ECN_dontxmit(sk);
 }
 
-/* Undoes .init's swap: the socket may be connected again after a disconnect,
- * and this time with ECN.
+/* The connection ends, or goes on under another algorithm. A socket that is not
+ * live may be a child with a copy of what its listener was told.
+ */
+static void d2tcp_release(struct sock *sk)
+{
+	struct d2tcp *ca = inet_csk_ca(sk);
+	unsigned int n;
+
+	if (!d2tcp_live(ca))
+		return;
+	n = deadline_clear(&ca->ring);
+	if (n)
+		d2tcp_count(sk, D2TCP_STAT_ABANDONED, n);
+}
+
+/* Undoes .init's swap too: the socket may be connected again after a
+ * disconnect, and this time with ECN.
  */
 static void d2tcp_reno_release(struct sock *sk)
 {
+	d2tcp_release(sk);
 	WRITE_ONCE(inet_csk(sk)->icsk_ca_ops, &d2tcp_ops);
 }
 
@@ -473,7 +509,7 @@ static u32 d2tcp_ssthresh(struct sock *sk)
 	const struct tcp_sock *tp = tcp_sk(sk);
 	struct d2tcp *ca = inet_csk_ca(sk);
 	struct d2tcp_view view;
-	u64 after;
+	u64 now_ns, after;
 
 	/* A loss that a tail loss probe has mended: no other call follows. */
 	if (ca->tlp_loss) {
@@ -483,7 +519,8 @@ static u32 d2tcp_ssthresh(struct sock *sk)
 		return tp->snd_ssthresh;
 	}
 	ca->loss_cwnd = tcp_snd_cwnd(tp);
-	d2tcp_view(sk, ca->cwnd_cnt, d2tcp_ack_ns(sk), &view);
+	now_ns = deadline_none(&ca->ring) ? 0 : ktime_get_ns();
+	d2tcp_view(sk, ca->cwnd_cnt, now_ns, &view);
 	after = law_cut(view.window, view.p);
 	ca->frac = after & ((1U << LAW_W_SHIFT) - 1);
 	ca->cwnd_cnt = 0;
@@ -606,6 +643,7 @@ static size_t d2tcp_get_info(struct sock *sk, u32 ext, int *attr,
 /* Restricted, like dctcp: not for the open Internet (RFC 8257, section 5). */
 struct tcp_congestion_ops d2tcp_ops __read_mostly = {
 	.init		= d2tcp_init,
+	.release	= d2tcp_release,
 	.in_ack_event	= d2tcp_in_ack_event,
 	.cwnd_event	= d2tcp_cwnd_event,
 	.set_state	= d2tcp_set_state,

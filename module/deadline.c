@@ -221,12 +221,13 @@ static u64 coarse(s64 left_ns)
  * @una: first byte not acknowledged
  * @wseq: one after the last byte written
  * @now_ns: the time
+ * @most: no prefix counts more bytes than this
  * @prefix: set to the most urgent prefix that is not late; of equals the first
  *
  * Return: false when no message is outstanding, or all are late.
  */
 bool deadline_urgent(const struct deadline_ring *ring, u32 una, u32 wseq,
-		     u64 now_ns, struct deadline_prefix *prefix)
+		     u64 now_ns, u32 most, struct deadline_prefix *prefix)
 {
 	struct deadline_prefix p;
 	bool found = false;
@@ -236,6 +237,8 @@ bool deadline_urgent(const struct deadline_ring *ring, u32 una, u32 wseq,
 		get_prefix(ring, i, una, wseq, now_ns, &p);
 		if (p.left_ns <= 0)
 			continue;
+		if (p.bytes > most)
+			p.bytes = most;
 		/* bytes / left compared crosswise; below 2^31 times 2^32 */
 		if (found && p.bytes * coarse(prefix->left_ns) <=
 			     prefix->bytes * coarse(p.left_ns))

@@ -16,6 +16,10 @@
 #include <net/netns/generic.h>
 #include "stats.h"
 
+#ifndef CONFIG_PROC_FS
+#error D2TCP needs a kernel with CONFIG_PROC_FS, for its counters
+#endif
+
 #define D2TCP_STATS_ROWS	(NR_CPUS < 32 ? NR_CPUS : 32)
 
 struct d2tcp_stats_row {
@@ -29,7 +33,8 @@ static const char *const d2tcp_stat_names[D2TCP_STATS] = {
 	[D2TCP_STAT_CLEARED]	= "D2tcpCleared",
 	[D2TCP_STAT_MERGED]	= "D2tcpMerged",
 	[D2TCP_STAT_ARMED_LATE]	= "D2tcpArmedLate",
-	[D2TCP_STAT_HELD]	= "D2tcpHeldAtMinBudget",
+	[D2TCP_STAT_ABANDONED]	= "D2tcpAbandoned",
+	[D2TCP_STAT_TIGHT]	= "D2tcpBelowMinBudget",
 	[D2TCP_STAT_ECN]	= "D2tcpFlowsEcn",
 	[D2TCP_STAT_NO_ECN]	= "D2tcpFlowsNoEcn",
 };

@@ -15,8 +15,9 @@ enum d2tcp_counter {
 	D2TCP_STAT_CLEARED,	/* taken back or replaced */
 	D2TCP_STAT_MERGED,	/* made one with another, the ring being full */
 	D2TCP_STAT_ARMED_LATE,	/* already late when armed */
-	D2TCP_STAT_HELD,	/* tighter than min_budget_us when armed */
-	D2TCP_STAT_ECN,		/* connections with ECN */
+	D2TCP_STAT_ABANDONED,	/* outstanding when their connection ended */
+	D2TCP_STAT_TIGHT,	/* nearer than min_budget_us when armed */
+	D2TCP_STAT_ECN,		/* times d2tcp took on a connection with ECN */
 	D2TCP_STAT_NO_ECN,	/* and without: in the fallback */
 	D2TCP_STATS
 };

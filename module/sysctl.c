@@ -4,22 +4,30 @@
  *
  * net.ipv4.d2tcp.default_budget_us	the budget of each d2tcp socket that was
  *					never told one; 0, off, at first
- * net.ipv4.d2tcp.min_budget_us		the tightest deadline that is honoured,
- *					from when it is armed; 0: any. A new
- *					namespace starts with the initial one's
- *					bound, and only those who administer the
- *					host may change it: the root of a
- *					container is among those it bounds.
+ * net.ipv4.d2tcp.min_budget_us		the tightest deadline that is honoured:
+ *					nearer ones make nobody more urgent; 0:
+ *					any. The initial namespace's is a floor
+ *					for all, and a new namespace starts with
+ *					that of its creator. Only those who
+ *					administer the host may change it: the
+ *					root of a container is among those it
+ *					bounds.
  *
  * docs/abi.md tells what they do.
  */
 #include <linux/capability.h>
+#include <linux/nsproxy.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/sysctl.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 #include "compat.h"
 #include "sysctl.h"
+
+#ifndef CONFIG_SYSCTL
+#error D2TCP needs a kernel with CONFIG_SYSCTL, for its settings
+#endif
 
 struct d2tcp_settings {
 	unsigned int default_budget_us;
@@ -29,6 +37,7 @@ struct d2tcp_settings {
 };
 
 static unsigned int d2tcp_settings_id __read_mostly;
+static bool d2tcp_settings_everywhere;	/* every namespace has them */
 
 static struct d2tcp_settings *d2tcp_settings(const struct net *net)
 {
@@ -43,7 +52,8 @@ u32 d2tcp_default_budget_us(const struct sock *sk)
 
 u32 d2tcp_min_budget_us(const struct sock *sk)
 {
-	return READ_ONCE(d2tcp_settings(sock_net(sk))->min_budget_us);
+	return max(READ_ONCE(d2tcp_settings(sock_net(sk))->min_budget_us),
+		   READ_ONCE(d2tcp_settings(&init_net)->min_budget_us));
 }
 
 /* The core lets the root of the namespace's own user namespace write. */
@@ -81,10 +91,14 @@ static const struct ctl_table d2tcp_table[] = {
 static int __net_init d2tcp_settings_init(struct net *net)
 {
 	struct d2tcp_settings *set = d2tcp_settings(net);
+	const struct net *creator = current->nsproxy->net_ns;
 
-	if (!net_eq(net, &init_net))
+	/* While the module is being loaded nobody creates anything, and what is
+	 * current may have no settings yet.
+	 */
+	if (READ_ONCE(d2tcp_settings_everywhere))
 		set->min_budget_us =
-			READ_ONCE(d2tcp_settings(&init_net)->min_budget_us);
+			READ_ONCE(d2tcp_settings(creator)->min_budget_us);
 	set->table = kmemdup(d2tcp_table, sizeof(d2tcp_table), GFP_KERNEL);
 	if (!set->table)
 		return -ENOMEM;
@@ -117,7 +131,14 @@ static struct pernet_operations d2tcp_settings_ops = {
 
 int d2tcp_sysctl_register(void)
 {
-	return register_pernet_subsys(&d2tcp_settings_ops);
+	int err = register_pernet_subsys(&d2tcp_settings_ops);
+
+	/* a namespace that is created meanwhile starts without a bound of its
+	 * own
+	 */
+	if (!err)
+		WRITE_ONCE(d2tcp_settings_everywhere, true);
+	return err;
 }
 
 void d2tcp_sysctl_unregister(void)

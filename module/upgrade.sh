@@ -37,15 +37,23 @@ if ! said=$(rmmod tcp_d2tcp 2>&1); then
 	"$holders" holders >&2 || :
 	exit 1
 fi
+# what the new one, or the old one again, starts without
+put() { echo "$2" >"$1" || echo "upgrade: could not restore $1 to $2" >&2; }
+restore() {
+	put $settings/default_budget_us "$default_budget"
+	put $settings/min_budget_us "$min_budget"
+	case " $was_allowed " in
+	*" d2tcp "*) put $allowed "$was_allowed" ;;
+	esac
+	echo "upgrade: settings of other network namespaces start afresh"
+}
+
 # shellcheck disable=SC2086 # a list of parameters
 if ! insmod "$ko" $params; then
 	modprobe tcp_d2tcp $params ||
 		die "neither the new module nor an installed one loads"
+	restore
 	die "the new module does not load; the installed one is loaded again"
 fi
-echo "$default_budget" >$settings/default_budget_us
-echo "$min_budget" >$settings/min_budget_us
-case " $was_allowed " in
-*" d2tcp "*) echo "$was_allowed" >$allowed ;;
-esac
+restore
 echo "loaded $ko"

@@ -495,61 +495,74 @@ TEST(a program that knows nothing of d2tcp is deadline-aware by route)
 	close_pair(&p);
 }
 
-static int64_t left_after(int fd, uint64_t ns, uint64_t bytes)
+static void set_us(const char *path, uint64_t us)
 {
-	int64_t left;
+	char text[24];
 
-	CHECK_OK(set_deadline(fd, ns, bytes, D2TCP_F_RELATIVE));
-	left = get_info(fd).time_left_ns;
-	CHECK_OK(set_deadline_int(fd, 0));
-	return left;
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)us);
+	CHECK_EQ(write_file(path, text), 0);
 }
 
-TEST(a deadline tighter than the least budget is held at it)
+/* d of 30 KB that are written, were they due in so many ns. */
+static uint32_t d_when_due(uint64_t ns)
 {
-	const int64_t s = 1000 * MS;
 	struct d2tcp_info info;
-	struct pair p;
-	int64_t left;
 
-	fresh_net();
-	p = connected(AF_INET, "d2tcp", "d2tcp");
-	CHECK_EQ(write_file(min_budget, "50000000"), 0);
-	left = left_after(p.client, 10 * s, 1000);
-	CHECK(left > 40 * s && left <= 50 * s, "%lld", (long long)left);
-	left = left_after(p.client, 80 * s, 1000);
-	CHECK(left > 50 * s && left <= 80 * s, "%lld", (long long)left);
-	CHECK_EQ(counter("D2tcpHeldAtMinBudget"), 1);
-	/* one that is late is not made urgent by it */
-	left = left_after(p.client, 0, 1000);
-	CHECK(left <= 0, "%lld", (long long)left);
-	CHECK_EQ(counter("D2tcpHeldAtMinBudget"), 1);
-	/* budgets, of the socket and of the namespace, are deadlines too */
-	CHECK_OK(set_budget(p.client, 1000000));
-	CHECK_EQ(get_budget(p.client), 1000000);
-	transfer(p.client, p.server, 1000);
-	CHECK_EQ(counter("D2tcpHeldAtMinBudget"), 2);
-	CHECK_EQ(write_file(default_budget, "1000000"), 0);
-	transfer(p.server, p.client, 1000);
-	CHECK_EQ(counter("D2tcpHeldAtMinBudget"), 3);
-	/* it binds from when it is set: 2^31 us are held at the farthest */
-	CHECK_EQ(write_file(min_budget, "2147483647"), 0);
-	left = left_after(p.client, 10 * s, 1000);
-	CHECK(left > 1000 * s && left <= (int64_t)D2TCP_FARTHEST_NS, "%lld",
-	      (long long)left);
-	info = settled(p.client);
-	CHECK_EQ(info.missed, 0);
-	close_pair(&p);
+	CHECK_OK(set_deadline(peer.sock, ns, 1, D2TCP_F_RELATIVE));
+	info = get_info(peer.sock);
+	/* what is told is what was said */
+	CHECK(info.time_left_ns <= (int64_t)ns, "%lld",
+	      (long long)info.time_left_ns);
+	CHECK_OK(set_deadline_int(peer.sock, 0));
+	return info.imminence;
 }
 
-TEST(under a least budget a length counts as far as it is written)
+TEST(under a least budget no deadline counts as nearer than it)
+{
+	uint64_t finish;
+
+	peer_open(&peer, "d2tcp", true, NULL);
+	peer_write(&peer, 30000);
+	CHECK_OK(set_deadline(peer.sock, 1000000 * MS, 1, D2TCP_F_RELATIVE));
+	finish = get_info(peer.sock).finish_ns;
+	CHECK(finish > 1000, "%llu", (unsigned long long)finish);
+	CHECK_OK(set_deadline_int(peer.sock, 0));
+	/* ten seconds, so that none is late on a slow machine: d is at an end of
+	 * the clamp for all
+	 */
+	CHECK_EQ(d_when_due(10000 * MS), 128);
+	CHECK_OK(set_deadline(peer.sock, 10000 * MS, INT32_MAX - 100000,
+			      D2TCP_F_RELATIVE));
+	peer_write(&peer, 1000000);
+	CHECK_EQ(get_info(peer.sock).imminence > 128, 1);
+	set_us(min_budget, 2000000000);
+	CHECK_EQ(counter("D2tcpBelowMinBudget"), 0);
+	/* from when it is set, for what was armed before it too */
+	CHECK_EQ(get_info(peer.sock).imminence, 128);
+	CHECK_OK(set_deadline_int(peer.sock, 0));
+	CHECK_EQ(d_when_due(10000 * MS), 128);
+	CHECK_EQ(counter("D2tcpBelowMinBudget"), 1);
+	/* farther than the bound, and already late, are not below it */
+	CHECK_OK(set_deadline(peer.sock, 0, 1, D2TCP_F_RELATIVE));
+	CHECK_EQ(counter("D2tcpBelowMinBudget"), 1);
+	CHECK_EQ(write_file("/sys/module/tcp_d2tcp/parameters/late_d", "500"),
+		 0);
+	CHECK_EQ(get_info(peer.sock).imminence, 256);
+	set_us(min_budget, 0);
+	CHECK_EQ(get_info(peer.sock).imminence, 500);
+	CHECK_EQ(write_file("/sys/module/tcp_d2tcp/parameters/late_d", "256"),
+		 0);
+	peer_close(&peer);
+}
+
+TEST(under a least budget what is not written makes nobody urgent)
 {
 	uint64_t finish[2];
 	int bound, i;
 
 	for (bound = 0; bound < 2; bound++) {
 		peer_open(&peer, "d2tcp", true, NULL);
-		CHECK_EQ(write_file(min_budget, bound ? "1000" : "0"), 0);
+		set_us(min_budget, bound ? 1000 : 0);
 		peer_write(&peer, 20000);
 		for (i = 0; i < 2; i++) {
 			/* 30 KB written, and 30 KB or 2 GB claimed */
@@ -564,15 +577,46 @@ TEST(under a least budget a length counts as far as it is written)
 			CHECK_EQ(get_info(peer.sock).bytes_left,
 				 i ? 2000030000 : 30000);
 		}
-		if (bound)
-			CHECK_EQ(finish[1], finish[0]);
-		else
-			CHECK(finish[1] > 10000 * finish[0], "%llu, %llu",
-			      (unsigned long long)finish[0],
-			      (unsigned long long)finish[1]);
-		CHECK_EQ(get_info(peer.sock).imminence == 512, !bound);
+		CHECK(finish[1] > 10000 * finish[0], "%llu, %llu",
+		      (unsigned long long)finish[0],
+		      (unsigned long long)finish[1]);
+		CHECK(!(get_info(peer.sock).flags & D2TCP_INFO_FEASIBLE),
+		      "2 GB in 5 s are feasible");
+		/* no more than a flow without deadlines, and no less */
+		CHECK_EQ(get_info(peer.sock).imminence, bound ? 256 : 512);
 		peer_close(&peer);
 	}
+}
+
+TEST(the initial namespace bounds all and others bound those they create)
+{
+	uint32_t d;
+	int fd;
+
+	first_net();
+	fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	peer_open(&peer, "d2tcp", true, NULL);
+	peer_write(&peer, 30000);
+	CHECK_OK(set_deadline(peer.sock, 5000 * MS, 2000000000,
+			      D2TCP_F_RELATIVE));
+	d = get_info(peer.sock).imminence;
+	CHECK_EQ(d, 512);
+	/* set on the host after the namespace was made */
+	first_net();
+	set_us(min_budget, 1000);
+	CHECK_EQ(get_info(peer.sock).imminence, 256);
+	set_us(min_budget, 0);
+	CHECK_EQ(get_info(peer.sock).imminence, 512);
+	peer_close(&peer);
+	/* a namespace made from within a bounded one */
+	fresh_net();
+	set_us(min_budget, 30000);
+	CHECK_OK(unshare(CLONE_NEWNET));
+	is_setting(min_budget, 30000);
+	CHECK_OK(setns(fd, CLONE_NEWNET));
+	close(fd);
+	fresh_net();
+	is_setting(min_budget, 0);
 }
 
 TEST(the root of a container cannot loosen the bound and inherits it)
@@ -609,8 +653,8 @@ TEST(the root of a container cannot loosen the bound and inherits it)
 
 static const char *const counters[] = {
 	"D2tcpArmed", "D2tcpMet", "D2tcpMissed", "D2tcpCleared", "D2tcpMerged",
-	"D2tcpArmedLate", "D2tcpHeldAtMinBudget", "D2tcpFlowsEcn",
-	"D2tcpFlowsNoEcn",
+	"D2tcpArmedLate", "D2tcpAbandoned", "D2tcpBelowMinBudget",
+	"D2tcpFlowsEcn", "D2tcpFlowsNoEcn",
 };
 
 #define COUNTERS (sizeof(counters) / sizeof(counters[0]))
@@ -632,7 +676,7 @@ TEST(the counters of a namespace say what happened in it)
 	int i;
 
 	peer_open(&peer, "d2tcp", true, NULL);
-	n[7]++;
+	n[8]++;
 	counts(n);
 	base = peer.nxt;
 	/* five messages, of which the fifth is merged with the fourth */
@@ -667,10 +711,24 @@ TEST(the counters of a namespace say what happened in it)
 	CHECK_ERRNO(set_deadline(peer.sock, MS, 1ull << 31, D2TCP_F_RELATIVE),
 		    ERANGE);
 	counts(n);
+	/* what is outstanding when the algorithm changes, or at the end */
+	CHECK_OK(set_deadline_int(peer.sock, 1000000));
+	peer_write(&peer, 1000);
+	CHECK_OK(set_deadline_int(peer.sock, 1000000));
+	n[0] += 2;
+	CHECK_OK(set_cc(peer.sock, "reno"));
+	n[6] += 2;
+	counts(n);
+	CHECK_OK(set_cc(peer.sock, "d2tcp"));
+	n[8]++;
+	CHECK_OK(set_deadline_int(peer.sock, 1000000));
+	n[0]++;
 	peer_close(&peer);
+	n[6]++;
+	counts(n);
 
 	peer_open(&peer, "d2tcp", false, NULL);
-	counts((const long [COUNTERS]){ [8] = 1 });
+	counts((const long [COUNTERS]){ [9] = 1 });
 	peer_close(&peer);
 	fresh_net();
 	counts(none);

@@ -6,6 +6,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/tap.sh
+. tests/complaints.sh
 lab=tests/lab/lab
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -179,6 +180,63 @@ unprivileged() {
 	same 65534 "$(stat -c %u out/x)"
 }
 t "it needs no root on the host" unprivileged
+
+# --- the other kernels, unless only uml is wanted ------------------------------
+
+stock() {
+	local k=$1
+	status 7 $lab run --kernel "$k" --out "$tmp/out$k" -- sh -c \
+		"uname -r; nproc; touch $tmp/out$k/x; echo y >lab-was-here; exit 7" \
+		>"$tmp/o"
+	same "$(basename "$($lab kdir "$k")" | sed 's/^linux-headers-//')" \
+		"$(head -n 1 "$tmp/o")"
+	same "$2" "$(sed -n 2p "$tmp/o")"
+	[ -e "$tmp/out$k/x" ]
+	[ ! -e lab-was-here ]
+	# an hour is an hour of the guest's clock
+	$lab run --kernel "$k" --limit 9999 -- sh -c \
+		'a=$(date +%s); sleep 3600; b=$(date +%s); echo $((b - a))' \
+		>"$tmp/o"
+	[ "$(cat "$tmp/o")" -ge 3600 ] && [ "$(cat "$tmp/o")" -le 3610 ]
+}
+smp() {
+	same 2 "$($lab run --kernel 6.1 --real-time --cpus 2 -- nproc)"
+	same 3 "$($lab run --kernel 6.12 --cpus 3 -- nproc)"
+	status 2 $lab run --kernel 6.1 --cpus 2 -- true 2>"$tmp/e"
+	says "use --real-time" "$tmp/e"
+	status 2 $lab run --kernel 5.10 -- true 2>"$tmp/e"
+	says "there are uml, debug, 6.1, 6.12" "$tmp/e"
+}
+
+# Loads the broken module; the kernel must say so, in these words.
+reported() {
+	$lab run --kernel debug --console "$tmp/console" -- \
+		insmod "$tmp/broken/broken.ko" "what=$1" || :
+	if [ "$1" = nothing ]; then
+		complaints "$tmp/console"
+		return
+	fi
+	status 1 complaints "$tmp/console" >"$tmp/o"
+	says "$2" "$tmp/o"
+}
+debugging() {
+	mkdir "$tmp/broken"
+	cp tests/lab/broken/* "$tmp/broken"
+	make -C "$($lab kdir debug)" ARCH=um "M=$tmp/broken" modules
+	reported nothing
+	reported overrun "BUG: KASAN: slab-out-of-bounds"
+	reported use "BUG: KASAN: slab-use-after-free"
+	reported leak "unreferenced object"
+	reported sleep "BUG: scheduling while atomic"
+	reported locks "possible circular locking"
+	reported shift "UBSAN: shift-out-of-bounds"
+}
+if [ "${KERNEL-}" != uml ]; then
+	t "Debian's 6.1 runs a command, in virtual time" stock 6.1 1
+	t "Debian's 6.12 runs a command, in virtual time, on two CPUs" stock 6.12 2
+	t "several CPUs" smp
+	t "the debug kernel reports what a module does wrong" debugging
+fi
 
 leftovers() {
 	# every run of above has cleaned up behind itself

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A module that does one thing wrong when it is loaded, what=..., to see that the
+ * debug kernel reports it. tests/lab/test.sh loads it; it is for nothing else.
+ */
+#include <linux/delay.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+
+static char *what = "nothing";
+module_param(what, charp, 0);
+
+static DEFINE_SPINLOCK(spin);
+static DEFINE_MUTEX(a);
+static DEFINE_MUTEX(b);
+
+/* Never a constant to the compiler. */
+static noinline char *some_memory(size_t n)
+{
+	return kmalloc(n, GFP_KERNEL);
+}
+
+static int __init broken_load(void)
+{
+	volatile int shift = 40;
+	char *memory = some_memory(16);
+
+	if (!memory)
+		return -ENOMEM;
+	if (!strcmp(what, "overrun"))
+		((volatile char *)memory)[16] = 1;
+	if (!strcmp(what, "shift"))
+		memory[0] = (char)(1 << shift);
+	if (!strcmp(what, "sleep")) {
+		spin_lock(&spin);
+		msleep(1);
+		spin_unlock(&spin);
+	}
+	if (!strcmp(what, "locks")) {
+		mutex_lock(&a);
+		mutex_lock(&b);
+		mutex_unlock(&b);
+		mutex_unlock(&a);
+		mutex_lock(&b);
+		mutex_lock(&a);
+		mutex_unlock(&a);
+		mutex_unlock(&b);
+	}
+	if (strcmp(what, "leak"))
+		kfree(memory);
+	if (!strcmp(what, "use"))
+		((volatile char *)memory)[0] = 1;
+	return 0;
+}
+
+static void __exit broken_unload(void)
+{
+}
+
+module_init(broken_load);
+module_exit(broken_unload);
+MODULE_DESCRIPTION("Does something wrong, to see that it is reported");
+MODULE_LICENSE("GPL");
