@@ -23,15 +23,16 @@ help:
 	@echo '  make publish  put the results of the last bench into docs/results.md'
 	@echo '  make check    run every test; ends with "N passed, N failed"'
 	@echo '                KERNEL=uml   without the other kernels: the daily loop'
-	@echo '                ONLY=unit|lint|lib|builds|lab|kernel|fuzz|bench  one part only'
+	@echo '                ONLY=unit|lint|lib|builds|lab|kernel|fuzz|cost|bench  one part'
 	@echo '  make fuzz     the socket options from many threads, on three kernels'
 	@echo '                CALLS=2000000 on each; leaves build/fuzz/table.md'
 	@echo '  make module   build tcp_d2tcp.ko for the running kernel'
 	@echo '                KDIR=dir  for the kernel whose headers are there'
-	@echo '  make upgrade  load that build in place of the module that is loaded;'
-	@echo '                refused, and by whom, while it is in use. Needs root'
+	@echo '  make command  build the command d2tcp: who holds the module'
+	@echo '  make upgrade  load what make module built in place of the module that is'
+	@echo '                loaded; refused, and by whom, while it is in use. Needs root'
 	@echo '  make lib      build libd2tcp, static and shared'
-	@echo '  make install  install library, headers and pkg-config file'
+	@echo '  make install  install library, headers, pkg-config file and d2tcp'
 	@echo '                PREFIX=/usr/local DESTDIR=; uninstall takes them away'
 	@echo '  make lint     style and static checks of everything'
 	@echo '  make clean    remove build/ and bench/out/ (lab kernels stay in the cache)'
@@ -41,9 +42,9 @@ help:
 module:
 	@sh module/build.sh "$(KDIR)" $(B)
 
-upgrade: module $(B)/d2tcp
-	@sh module/upgrade.sh "$$(ls -d $(B)/module-$$(uname -r)/tcp_d2tcp.ko)" \
-		$(B)/d2tcp
+# as root, so it builds nothing
+upgrade:
+	@sh module/upgrade.sh $(B)/module-$$(uname -r)/tcp_d2tcp.ko $(B)/d2tcp
 
 # --- the d2tcp command ----------------------------------------------------------
 
@@ -85,7 +86,9 @@ $(B)/d2tcp.pc: userspace/libd2tcp/d2tcp.pc.in $(LIBDEP)
 	@mkdir -p $(B)
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
-install: lib
+install: lib command
+	install -d $(DESTDIR)$(PREFIX)/sbin
+	install -m 755 $(B)/d2tcp $(DESTDIR)$(PREFIX)/sbin
 	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 644 module/uapi/d2tcp.h userspace/libd2tcp/libd2tcp.h \
 		$(DESTDIR)$(PREFIX)/include
@@ -96,7 +99,7 @@ install: lib
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,include/d2tcp.h \
-		include/libd2tcp.h lib/libd2tcp.a lib/$(SO) lib/libd2tcp.so \
+		include/libd2tcp.h lib/libd2tcp.a lib/$(SO) lib/libd2tcp.so sbin/d2tcp \
 		lib/pkgconfig/d2tcp.pc)
 
 # --- the load generator -------------------------------------------------------

@@ -14,10 +14,10 @@ PATH=$PATH:/usr/sbin:/sbin
 
 die() { echo "upgrade: $*" >&2; exit 1; }
 
-[ -r "$ko" ] || die "cannot read $ko"
-built=$(modinfo -F vermagic "$ko" | cut -d' ' -f1)
+[ -r "$ko" ] || die "cannot read $ko; make module builds it"
+built=$(modinfo -F vermagic "$ko" 2>/dev/null | cut -d' ' -f1)
 [ "$built" = "$(uname -r)" ] ||
-	die "$ko was built for $built, and this is $(uname -r)"
+	die "$ko is no module for $(uname -r)${built:+, but for $built}"
 if [ ! -d /sys/module/tcp_d2tcp ]; then
 	insmod "$ko"
 	echo "loaded $ko; there was none before"
@@ -45,7 +45,7 @@ restore() {
 	case " $was_allowed " in
 	*" d2tcp "*) put $allowed "$was_allowed" ;;
 	esac
-	echo "upgrade: settings of other network namespaces start afresh"
+	echo "upgrade: counters, and settings of other network namespaces, start afresh"
 }
 
 # shellcheck disable=SC2086 # a list of parameters
@@ -56,4 +56,4 @@ if ! insmod "$ko" $params; then
 	die "the new module does not load; the installed one is loaded again"
 fi
 restore
-echo "loaded $ko"
+echo "loaded $ko; for the next boot, install that file too"

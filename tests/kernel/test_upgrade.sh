@@ -62,10 +62,12 @@ refused() {
 	grep -qE "^process $pid \(python3\), descriptor [0-9]+: 127.0.0.1:7001 to -, (closed|listening)$" "$tmp/e"
 	same "$2" "$(grep -c "^process $pid " "$tmp/e")"
 	if [ "$1" = queued ]; then
-		says "1 more that no process holds" "$tmp/e"
+		says "1 more that no process shows" "$tmp/e"
 	else
 		same 0 "$(grep -c ' more that no process' "$tmp/e")"
 	fi
+	status 3 build/d2tcp holders >"$tmp/o"
+	same "$(tail -n +2 "$tmp/e")" "$(cat "$tmp/o")"
 	# as it was
 	same 5 "$(cat /sys/module/tcp_d2tcp/parameters/shift_g)"
 }
@@ -120,9 +122,22 @@ wrong() {
 	says "cannot read /nowhere/tcp_d2tcp.ko" "$tmp/e"
 	printf 'vermagic=1.2.3 SMP\0' >"$tmp/tcp_d2tcp.ko"
 	status 1 sh module/upgrade.sh "$tmp/tcp_d2tcp.ko" build/d2tcp 2>"$tmp/e"
+	says "is no module for" "$tmp/e"
 	grep -q "^7$" /sys/module/tcp_d2tcp/parameters/shift_g
 }
 t "a module that is missing or of another kernel changes nothing" wrong
+
+guarded() {
+	# a guard that forbids to look says so, instead of nothing being there
+	held_by unconnected
+	echo 3 >/proc/sys/kernel/yama/ptrace_scope
+	status 3 build/d2tcp holders >"$tmp/o"
+	let_go
+	says "could not be looked into" "$tmp/o"
+}
+# not every kernel has it
+[ ! -e /proc/sys/kernel/yama/ptrace_scope ] ||
+	t "sockets that cannot be looked into are not passed over" guarded
 
 user() {
 	status 1 setpriv --reuid 65534 build/d2tcp holders 2>"$tmp/e"

@@ -267,6 +267,8 @@ static void new_root(const char *out)
 	mount_or_fail("none", "/dev/pts", "devpts", 0, "ptmxmode=0666");
 	mount_or_fail("none", "/dev/shm", "tmpfs", 0, "mode=1777");
 	mount_or_fail("none", "/run", "tmpfs", 0, "mode=0755");
+	if (symlink("/proc/self/fd", "/dev/fd"))
+		fail("/dev/fd");
 	mkdir("/dev/net", 0755);
 	/* a module, loaded when it is opened */
 	mknod("/dev/net/tun", S_IFCHR | 0666, makedev(10, 200));
