@@ -278,6 +278,7 @@ build_tree() {
 
 ensure_tree() {
 	local key
+	[ -r "$tarball" ] || die "$tarball is missing; run $here/packages builds"
 	key=$({
 		tree_make "$1"
 		sed -n '/^build_tree()/,/^}/p' "$here/kernels.sh"
@@ -290,7 +291,8 @@ ensure_tree() {
 ensure_kernel() {
 	case $1 in
 	uml|debug)
-		[ -r "$tarball" ] || die "$tarball is missing"
+		[ -r "$tarball" ] ||
+			die "$tarball is missing; run $here/packages lab"
 		kernel=$cache/$(uml_key "$1")
 		make_cached "$kernel" "building" build_uml "$1" ;;
 	6.1|6.12) ensure_stock "$1" ;;
