@@ -118,28 +118,29 @@ static u64 d2tcp_window(const struct sock *sk, u32 cwnd_cnt)
  * @least_ns left.
  */
 static u32 d2tcp_urgency(const struct sock *sk, u32 una, u32 wseq, u64 now_ns,
-			 u32 most, u64 least_ns, struct d2tcp_view *view)
+			 u32 most, s64 least_ns, struct d2tcp_view *view)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
 	const struct d2tcp *ca = inet_csk_ca(sk);
 
-	if (!deadline_urgent(&ca->ring, una, wseq, now_ns, most, &view->prefix))
+	if (!deadline_urgent(&ca->ring, una, wseq, now_ns, most, least_ns,
+			     &view->prefix))
 		return LAW_D_ONE;
 	view->finish_ns = law_finish_ns(view->prefix.bytes, tp->srtt_us,
 					view->window, tp->mss_cache);
-	/* left_ns is above 0 */
+	/* above 0: without a least one late ones do not count */
 	return law_imminence(view->finish_ns,
-			     max_t(u64, view->prefix.left_ns, least_ns),
+			     max_t(s64, view->prefix.left_ns, least_ns),
 			     READ_ONCE(d2tcp_d_min), READ_ONCE(d2tcp_d_max));
 }
 
 /* Where the administrator bounds urgency, no deadline counts as nearer than the
- * bound, and what was claimed and not written makes nobody more urgent than a
+ * bound, passed or not, and what was claimed and not written makes nobody more urgent than a
  * flow without a deadline; or a claim of any length would undo the bound. The
  * cost is that a message longer than the send buffer is that urgent at most.
  */
 static u32 d2tcp_bounded(const struct sock *sk, u32 una, u32 wseq, u64 now_ns,
-			 u64 least_ns, struct d2tcp_view *view)
+			 s64 least_ns, struct d2tcp_view *view)
 {
 	struct d2tcp_view written = { .window = view->window };
 	u32 d, d_written;
@@ -154,7 +155,7 @@ static u32 d2tcp_bounded(const struct sock *sk, u32 una, u32 wseq, u64 now_ns,
 static void d2tcp_view(const struct sock *sk, u32 cwnd_cnt, u64 now_ns,
 		       struct d2tcp_view *view)
 {
-	u64 least_ns = (u64)d2tcp_min_budget_us(sk) * NSEC_PER_USEC;
+	s64 least_ns = (s64)d2tcp_min_budget_us(sk) * NSEC_PER_USEC;
 	const struct tcp_sock *tp = tcp_sk(sk);
 	const struct d2tcp *ca = inet_csk_ca(sk);
 	struct deadline_prefix late;
@@ -164,31 +165,30 @@ static void d2tcp_view(const struct sock *sk, u32 cwnd_cnt, u64 now_ns,
 	view->window = d2tcp_window(sk, cwnd_cnt);
 	view->d = LAW_D_ONE;
 	view->armed = !deadline_none(&ca->ring);
-	if (view->armed) {
-		wseq = d2tcp_write_end(sk);
-		una = d2tcp_una(sk, wseq);
-		d_late = READ_ONCE(d2tcp_late_d);
-		if (least_ns) {
-			/* nor does being late */
-			d_late = min(d_late, LAW_D_ONE);
-			view->d = d2tcp_bounded(sk, una, wseq, now_ns, least_ns,
-						view);
-		} else {
-			view->d = d2tcp_urgency(sk, una, wseq, now_ns, U32_MAX,
-						0, view);
-		}
-		/* one that is late counts with late_d if that is more */
-		if (deadline_late(&ca->ring, una, wseq, now_ns, &late) &&
-		    (!view->prefix.due_ns || d_late > view->d)) {
-			view->prefix = late;
-			view->late = true;
-			view->d = d_late;
-			view->finish_ns = law_finish_ns(late.bytes,
-							tp->srtt_us,
-							view->window,
-							tp->mss_cache);
-		}
+	if (!view->armed)
+		goto out;
+
+	wseq = d2tcp_write_end(sk);
+	una = d2tcp_una(sk, wseq);
+	d_late = READ_ONCE(d2tcp_late_d);
+	if (least_ns) {
+		view->d = d2tcp_bounded(sk, una, wseq, now_ns, least_ns, view);
+		view->late = view->prefix.left_ns <= 0;
+		if (view->late)
+			view->d = min3(view->d, d_late, LAW_D_ONE);
+		goto out;
 	}
+	view->d = d2tcp_urgency(sk, una, wseq, now_ns, U32_MAX, 0, view);
+	/* one that is late counts with late_d if that is more */
+	if (deadline_late(&ca->ring, una, wseq, now_ns, &late) &&
+	    (!view->prefix.due_ns || d_late > view->d)) {
+		view->prefix = late;
+		view->late = true;
+		view->d = d_late;
+		view->finish_ns = law_finish_ns(late.bytes, tp->srtt_us,
+						view->window, tp->mss_cache);
+	}
+out:
 	view->p = law_pow(ca->alpha, view->d);
 }
 

@@ -222,28 +222,34 @@ static u64 coarse(s64 left_ns)
  * @wseq: one after the last byte written
  * @now_ns: the time
  * @most: no prefix counts more bytes than this
- * @prefix: set to the most urgent prefix that is not late; of equals the first
+ * @least_ns: and none less time left than this, late or not; 0: late ones do not
+ *	count at all
+ * @prefix: set to the most urgent prefix, of equals the first; its time left is
+ *	what it is
  *
- * Return: false when no message is outstanding, or all are late.
+ * Return: false when no message is outstanding, or none that counts.
  */
 bool deadline_urgent(const struct deadline_ring *ring, u32 una, u32 wseq,
-		     u64 now_ns, u32 most, struct deadline_prefix *prefix)
+		     u64 now_ns, u32 most, s64 least_ns,
+		     struct deadline_prefix *prefix)
 {
 	struct deadline_prefix p;
+	u64 left, best_left = 0;
 	bool found = false;
 	unsigned int i;
 
 	for (i = 0; i < DEADLINE_SLOTS && ring->due[i]; i++) {
 		get_prefix(ring, i, una, wseq, now_ns, &p);
-		if (p.left_ns <= 0)
+		if (p.left_ns <= 0 && !least_ns)
 			continue;
 		if (p.bytes > most)
 			p.bytes = most;
+		left = coarse(p.left_ns > least_ns ? p.left_ns : least_ns);
 		/* bytes / left compared crosswise; below 2^31 times 2^32 */
-		if (found && p.bytes * coarse(prefix->left_ns) <=
-			     prefix->bytes * coarse(p.left_ns))
+		if (found && p.bytes * best_left <= prefix->bytes * left)
 			continue;
 		*prefix = p;
+		best_left = left;
 		found = true;
 	}
 	return found;

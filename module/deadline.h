@@ -55,7 +55,8 @@ unsigned int deadline_clear(struct deadline_ring *ring);
 bool deadline_settle(struct deadline_ring *ring, u32 una, u32 wseq,
 		     struct deadline_settled *settled);
 bool deadline_urgent(const struct deadline_ring *ring, u32 una, u32 wseq,
-		     u64 now_ns, u32 most, struct deadline_prefix *prefix);
+		     u64 now_ns, u32 most, s64 least_ns,
+		     struct deadline_prefix *prefix);
 bool deadline_late(const struct deadline_ring *ring, u32 una, u32 wseq,
 		   u64 now_ns, struct deadline_prefix *prefix);
 void deadline_begun(struct deadline_ring *ring, u32 wseq);

@@ -21,7 +21,7 @@ import topology  # noqa: E402
 
 LAB = os.path.join(ROOT, "tests", "lab", "lab")
 GREEDY = os.path.join(ROOT, "build", "greedy")
-FLOWS, SECONDS, PORT = 8, 4, 5000
+FLOWS, SECONDS, PORT = 8, 3, 5000
 POINT = {"topology": "star", "rate_mbps": 1000, "host_delay_us": 75,
          "buffer_packets": 400, "mark_us": 240, "rto_min_ms": 10,
          "fan_in": FLOWS}
@@ -40,8 +40,13 @@ CASES = [
      ("200000", "us=1000000,bytes=%d" % LONGEST), 26000),
     ("1 s for 2 GB", HONEST,
      ("200000", "us=1000000,bytes=%d" % LONGEST), 100000),
+    ("no deadline at all", HONEST, ("200000", "none"), 0),
+    ("no deadline at all", HONEST, ("200000", "none"), 26000),
+    ("no deadline at all", HONEST, ("200000", "none"), 100000),
     ("1 us, late at once", HONEST, ("10000", "us=1"), 0),
-    ("none", ("200000", "none"), ("200000", "none"), 0),
+    ("1 us, late at once", HONEST, ("10000", "us=1"), 26000),
+    ("none, and neither do the neighbours", ("200000", "none"),
+     ("200000", "none"), 0),
     ("always 5 ms, neighbours without deadlines", ("200000", "none"),
      ("10000", "us=5000"), 0),
     ("1 s for 2 GB, neighbours without deadlines", ("200000", "none"),

@@ -547,7 +547,12 @@ TEST(under a least budget no deadline counts as nearer than it)
 	CHECK_EQ(counter("D2tcpBelowMinBudget"), 1);
 	CHECK_EQ(write_file("/sys/module/tcp_d2tcp/parameters/late_d", "500"),
 		 0);
+	/* nor does being late make anybody more urgent than the bound would */
+	CHECK_EQ(get_info(peer.sock).imminence, 128);
+	CHECK(get_info(peer.sock).flags & D2TCP_INFO_LATE, "not late");
+	set_us(min_budget, 1);
 	CHECK_EQ(get_info(peer.sock).imminence, 256);
+	CHECK(get_info(peer.sock).flags & D2TCP_INFO_LATE, "not late");
 	set_us(min_budget, 0);
 	CHECK_EQ(get_info(peer.sock).imminence, 500);
 	CHECK_EQ(write_file("/sys/module/tcp_d2tcp/parameters/late_d", "256"),

@@ -95,7 +95,7 @@ static void compare(const struct deadline_ring *r, const struct model *m,
 			best = model_rate(m, i, now);
 	}
 	found = deadline_urgent(r, base + (u32)m->una, base + (u32)m->wseq,
-				now, U32_MAX, &p);
+				now, U32_MAX, 0, &p);
 	CHECK_EQ(found, best >= 0);
 	if (found) {
 		got = (double)p.bytes / (double)(p.left_ns / 256 + 1);

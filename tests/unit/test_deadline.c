@@ -68,10 +68,10 @@ TEST(a message of unknown length settles when all written is acknowledged)
 		deadline_arm(&r, 5 * MS, 0, s, s);
 		/* nothing written is not "all acknowledged" */
 		CHECK_EQ(settle(&r, s, s, &due), 0);
-		CHECK(deadline_urgent(&r, s, s + 700, MS, U32_MAX, &p), "none");
+		CHECK(deadline_urgent(&r, s, s + 700, MS, U32_MAX, 0, &p), "none");
 		CHECK_EQ(p.bytes, 700);
 		CHECK_EQ(settle(&r, s + 600, s + 700, &due), 0);
-		CHECK(deadline_urgent(&r, s + 600, s + 900, MS, U32_MAX, &p), "none");
+		CHECK(deadline_urgent(&r, s + 600, s + 900, MS, U32_MAX, 0, &p), "none");
 		CHECK_EQ(p.bytes, 300);
 		CHECK_EQ(settle(&r, s + 900, s + 900, &due), 1);
 	}
@@ -105,7 +105,7 @@ TEST(arming again before a byte is written replaces the message)
 		deadline_arm(&r, 9 * MS, 400, s, s);
 		CHECK_EQ(deadline_count(&r), 1);
 		CHECK_EQ(r.cleared, 1);
-		CHECK(deadline_urgent(&r, s, s, MS, U32_MAX, &p), "none");
+		CHECK(deadline_urgent(&r, s, s, MS, U32_MAX, 0, &p), "none");
 		CHECK_EQ(p.due_ns, 9 * MS);
 		CHECK_EQ(p.bytes, 400);
 	}
@@ -148,7 +148,7 @@ TEST(a full ring merges the newest two under the tighter deadline)
 			 DEADLINE_MERGED);
 		CHECK_EQ(r.merged, 2);
 		CHECK_EQ(deadline_count(&r), 4);
-		CHECK(deadline_urgent(&r, s, s + 600, MS, U32_MAX, &p), "none");
+		CHECK(deadline_urgent(&r, s, s + 600, MS, U32_MAX, 0, &p), "none");
 		CHECK_EQ(p.due_ns, 7 * MS);
 		CHECK_EQ(p.bytes, 600);
 		CHECK_EQ(settle(&r, s + 300, s + 600, &due), 3);
@@ -167,18 +167,48 @@ TEST(the most urgent prefix is the one that needs the highest rate)
 	deadline_arm(&r, 11 * MS, 1000, 0, 0);		/* 100 bytes/ms */
 	deadline_arm(&r, 13 * MS, 3000, 0, 1000);	/* 4000 in 12: 333 */
 	deadline_arm(&r, 101 * MS, 4000, 0, 4000);	/* 8000 in 100: 80 */
-	CHECK(deadline_urgent(&r, 0, 8000, MS, U32_MAX, &p), "none");
+	CHECK(deadline_urgent(&r, 0, 8000, MS, U32_MAX, 0, &p), "none");
 	CHECK_EQ(p.due_ns, 13 * MS);
 	CHECK_EQ(p.bytes, 4000);
 	CHECK_EQ(p.left_ns, 12 * MS);
 	/* the second passes its deadline: the third is urgent, it is late */
 	CHECK(!deadline_late(&r, 0, 8000, 10 * MS, &p), "none is late");
-	CHECK(deadline_urgent(&r, 1000, 8000, 14 * MS, U32_MAX, &p), "none");
+	CHECK(deadline_urgent(&r, 1000, 8000, 14 * MS, U32_MAX, 0, &p), "none");
 	CHECK_EQ(p.due_ns, 101 * MS);
 	CHECK(deadline_late(&r, 1000, 8000, 14 * MS, &p), "one is late");
 	CHECK_EQ(p.due_ns, 11 * MS);
 	CHECK_EQ(p.bytes, 0);
 	CHECK_EQ(p.left_ns, -3 * (s64)MS);
+}
+
+TEST(a least time and a most of bytes bound what makes urgent)
+{
+	struct deadline_ring r = { 0 };
+	struct deadline_prefix p;
+
+	/* 1 KB due in 1 ms, 101 KB in 20 ms, of which 11 KB are written */
+	deadline_arm(&r, 101 * MS, 1000, 0, 0);
+	deadline_arm(&r, 120 * MS, 100000, 0, 1000);
+	CHECK(deadline_urgent(&r, 0, 11000, 100 * MS, U32_MAX, 0, &p), "none");
+	CHECK_EQ(p.bytes, 101000);
+	/* by what is written the first needs more: 1 KB / ms, not 11 / 20 */
+	CHECK(deadline_urgent(&r, 0, 11000, 100 * MS, 11000, 0, &p), "none");
+	CHECK_EQ(p.bytes, 1000);
+	CHECK_EQ(p.left_ns, MS);
+	/* with 30 ms for each the longer one does; its time is told as it is */
+	CHECK(deadline_urgent(&r, 0, 11000, 100 * MS, 11000, 30 * MS, &p),
+	      "none");
+	CHECK_EQ(p.bytes, 11000);
+	CHECK_EQ(p.left_ns, 20 * MS);
+	/* late: not counted, or with the least */
+	CHECK(deadline_urgent(&r, 0, 11000, 110 * MS, U32_MAX, 0, &p), "none");
+	CHECK_EQ(p.left_ns, 10 * MS);
+	CHECK(!deadline_urgent(&r, 0, 11000, 130 * MS, U32_MAX, 0, &p),
+	      "both are late");
+	CHECK(deadline_urgent(&r, 0, 11000, 130 * MS, 500, 30 * MS, &p),
+	      "none counts");
+	CHECK_EQ(p.bytes, 500);
+	CHECK_EQ(p.left_ns, -29 * (s64)MS);
 }
 
 TEST(bytes left never underflow once a message is acknowledged)
@@ -192,7 +222,7 @@ TEST(bytes left never underflow once a message is acknowledged)
 		deadline_arm(&r, 5 * MS, 100, s, s);
 		deadline_arm(&r, 6 * MS, 100, s, s + 100);
 		for (i = 0; i <= 300; i++) {
-			CHECK(deadline_urgent(&r, s + i, s + 300, MS, U32_MAX, &p),
+			CHECK(deadline_urgent(&r, s + i, s + 300, MS, U32_MAX, 0, &p),
 			      "none");
 			CHECK(p.bytes <= 200, "%u", p.bytes);
 		}
