@@ -37,6 +37,7 @@ make_cached() {
 	rm -rf "$dir"
 	mkdir "$dir"
 	echo "lab kernel: $what $(basename "$dir"), once, some minutes"
+	: >"$log"
 	# In a process group of its own, so that all of it can be ended. It keeps
 	# the lock: nobody builds here while a part of it lives.
 	set -m
