@@ -39,41 +39,15 @@ static uint64_t count_write(const uint8_t *pkt, size_t len)
 	return __rdtsc() - before;
 }
 
-/* The packet that peer_send() would send, for an ACK. */
+/* An ACK, or one whose checksum is wrong. */
 static size_t make_ack(uint8_t *pkt, uint32_t ack, bool ece, bool broken)
 {
-	struct iphdr *ip = (struct iphdr *)pkt;
-	uint8_t *th = pkt + 20;
-	uint32_t v, pseudo;
-	uint16_t sum;
+	size_t len = peer_packet(&peer, pkt, TH_ACK | (ece ? TH_ECE : 0), 0,
+				 ack, NULL, 0, 0);
 
-	memset(pkt, 0, 40);
-	ip->version = 4;
-	ip->ihl = 5;
-	ip->tot_len = htons(40);
-	ip->ttl = 64;
-	ip->protocol = IPPROTO_TCP;
-	ip->saddr = htonl(0x0a010002);
-	ip->daddr = htonl(0x0a010001);
-	ip->check = fold(sum16(ip, 20, 0));
-	v = htons(PEER_PORT);
-	memcpy(th, &v, 2);
-	v = htons(peer.port);
-	memcpy(th + 2, &v, 2);
-	v = htonl(peer.seq);
-	memcpy(th + 4, &v, 4);
-	v = htonl(ack);
-	memcpy(th + 8, &v, 4);
-	th[12] = 5 << 4;
-	th[13] = TH_ACK | (ece ? TH_ECE : 0);
-	th[14] = 0xff;
-	th[15] = 0xff;
-	pseudo = sum16(&ip->saddr, 8, IPPROTO_TCP + 20);
-	sum = fold(sum16(th, 20, pseudo));
-	if (broken)
-		sum ^= 0x5555;
-	memcpy(th + 16, &sum, 2);
-	return 40;
+	/* the checksum of TCP, behind the header of IP */
+	pkt[20 + 16] ^= broken ? 0x55 : 0;
+	return len;
 }
 
 static int by_size(const void *a, const void *b)
@@ -156,7 +130,7 @@ static void flow(const char *cc, int marked, int deadline, bool inside,
 	static uint64_t good[FLIGHTS * WINDOW], bad[FLIGHTS];
 	uint32_t una, end;
 	size_t n = 0, len;
-	uint8_t pkt[64];
+	uint8_t pkt[PEER_PACKET];
 	int i, k;
 
 	peer_open(&peer, cc, true, NULL);

@@ -64,12 +64,16 @@ static inline uint16_t fold(uint32_t sum)
 	return htons(~sum & 0xffff);
 }
 
-/* One packet to the socket under test. sack: n pairs of sequence numbers. */
-static inline void peer_send(struct peer *p, uint8_t flags, uint8_t ecn,
-			     uint32_t ack, const uint32_t *sack, unsigned int n,
-			     uint32_t len)
+#define PEER_PACKET	(60 + 60 + PEER_MSS)
+
+/* Makes the next packet to the socket under test, of at most PEER_PACKET bytes,
+ * and returns its length. sack: n pairs of sequence numbers.
+ */
+static inline size_t peer_packet(struct peer *p, uint8_t *pkt, uint8_t flags,
+				 uint8_t ecn, uint32_t ack,
+				 const uint32_t *sack, unsigned int n,
+				 uint32_t len)
 {
-	uint8_t pkt[60 + 60 + PEER_MSS] = { 0 };
 	struct iphdr *ip = (struct iphdr *)pkt;
 	uint8_t *th = pkt + 20, *opt = th + 20;
 	uint32_t pseudo, v;
@@ -77,6 +81,7 @@ static inline void peer_send(struct peer *p, uint8_t flags, uint8_t ecn,
 	unsigned int i;
 	size_t tcp_len;
 
+	memset(pkt, 0, PEER_PACKET);
 	if (flags & TH_SYN) {
 		/* MSS, SACK permitted, window scale 7 */
 		static const uint8_t syn[] = {
@@ -124,7 +129,18 @@ static inline void peer_send(struct peer *p, uint8_t flags, uint8_t ecn,
 	sum = fold(sum16(th, tcp_len, pseudo));
 	memcpy(th + 16, &sum, 2);
 	p->seq += len + !!(flags & (TH_SYN | TH_FIN));
-	CHECK_EQ(write(p->tun, pkt, 20 + tcp_len), (ssize_t)(20 + tcp_len));
+	return 20 + tcp_len;
+}
+
+/* One packet to the socket under test. */
+static inline void peer_send(struct peer *p, uint8_t flags, uint8_t ecn,
+			     uint32_t ack, const uint32_t *sack, unsigned int n,
+			     uint32_t len)
+{
+	uint8_t pkt[PEER_PACKET];
+	size_t size = peer_packet(p, pkt, flags, ecn, ack, sack, n, len);
+
+	CHECK_EQ(write(p->tun, pkt, size), (ssize_t)size);
 }
 
 /* Reads what the socket has sent so far. */
