@@ -155,11 +155,11 @@ static u32 d2tcp_bounded(const struct sock *sk, u32 una, u32 wseq, u64 now_ns,
 static void d2tcp_view(const struct sock *sk, u32 cwnd_cnt, u64 now_ns,
 		       struct d2tcp_view *view)
 {
-	s64 least_ns = (s64)d2tcp_min_budget_us(sk) * NSEC_PER_USEC;
 	const struct tcp_sock *tp = tcp_sk(sk);
 	const struct d2tcp *ca = inet_csk_ca(sk);
 	struct deadline_prefix late;
 	u32 d_late, wseq, una;
+	s64 least_ns;
 
 	memset(view, 0, sizeof(*view));
 	view->window = d2tcp_window(sk, cwnd_cnt);
@@ -171,6 +171,7 @@ static void d2tcp_view(const struct sock *sk, u32 cwnd_cnt, u64 now_ns,
 	wseq = d2tcp_write_end(sk);
 	una = d2tcp_una(sk, wseq);
 	d_late = READ_ONCE(d2tcp_late_d);
+	least_ns = (s64)d2tcp_min_budget_us(sk) * NSEC_PER_USEC;
 	if (least_ns) {
 		view->d = d2tcp_bounded(sk, una, wseq, now_ns, least_ns, view);
 		view->late = view->prefix.left_ns <= 0;

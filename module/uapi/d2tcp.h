@@ -62,7 +62,7 @@ struct d2tcp_deadline {
 #define D2TCP_INFO_FALLBACK	2u	/* connected without ECN: Reno */
 #define D2TCP_INFO_DEADLINE	4u	/* at least one message is armed */
 #define D2TCP_INFO_LATE		8u	/* the most urgent one is late */
-#define D2TCP_INFO_BUDGET	16u	/* a standing budget is set */
+#define D2TCP_INFO_BUDGET	16u	/* a standing budget is in force */
 #define D2TCP_INFO_FEASIBLE	32u	/* finish_ns is within time_left_ns */
 
 struct d2tcp_info {		/* grows at its tail only */
@@ -75,7 +75,7 @@ struct d2tcp_info {		/* grows at its tail only */
 	__u32 cwnd;		/* 2^-8 packets */
 	__u32 mss;		/* bytes */
 	__u32 srtt_us;
-	__u32 budget_us;
+	__u32 budget_us;	/* in force: its own, or the namespace's */
 	__u32 outstanding;	/* messages armed and not settled */
 	__u32 merged;		/* messages merged; stays at 65535 */
 	__u64 bytes_left;	/* of the most urgent prefix */
