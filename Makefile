@@ -20,7 +20,7 @@ help:
 	@echo '                SET=default | full | night  (default: default)'
 	@echo '  make bench-cost  count the instructions of an ACK and of the options'
 	@echo '  make bench-greedy  what a program that lies about deadlines takes from others'
-	@echo '  make publish  put the results of the last bench into docs/results.md'
+	@echo '  make publish  put the results of the last bench into docs/results.md and README.md'
 	@echo '  make check    run every test; ends with "N passed, N failed"'
 	@echo '                KERNEL=uml   without the other kernels: the daily loop'
 	@echo '                ONLY=unit|lint|lib|builds|lab|kernel|fuzz|cost|bench  one part'
@@ -127,13 +127,10 @@ bench-cost:
 	@tests/lab/packages check
 	@bench/cost/run
 
-$(B)/greedy: bench/greedy/greedy.c module/uapi/d2tcp.h
-	@mkdir -p $(B)
-	$(CC) $(HOSTFLAGS) -o $@ $<
-
-bench-greedy: $(B)/greedy
+bench-greedy:
 	@tests/lab/packages bench
 	@$(LAB) build
+	@$(MAKE) --no-print-directory -s incast
 	@$(MAKE) --no-print-directory -s module KDIR="$$($(LAB) kdir)"
 	@/usr/bin/python3 bench/greedy/greedy.py run \
 		"$$(ls -d $(CURDIR)/$(B)/module-*-d2tcp-uml/tcp_d2tcp.ko)"

@@ -3,14 +3,17 @@
 """Runs scenarios in the lab and reports: what `make bench` calls.
 
 Every job is a boot of the lab kernel: a point of a scenario under one algorithm,
-for all seeds one after the other. It depends on nothing else, and what a seed
+for a block of seeds one after the other. It depends on nothing else, and what a seed
 gives does not depend on the seeds after it. As many jobs run side by side as
-there are processors.
+there are processors. Where a block of seeds leaves a late share too uncertain,
+further blocks of the point are run, for all its algorithms.
 """
 
 import argparse
 import concurrent.futures
+import gzip
 import json
+import math
 import os
 import re
 import subprocess
@@ -19,14 +22,16 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import intervals  # noqa: E402
 import report  # noqa: E402
+import rows  # noqa: E402
 import scenario as scenarios  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LAB = os.path.join(ROOT, "tests", "lab", "lab")
 TOPOLOGY = os.path.join(ROOT, "bench", "topology.py")
 # the least of a guest, and what each host in it adds
-GUEST_MB, HOST_MB = 448, 4
+GUEST_MB, HOST_MB = 448, 2
 # of the module, docs/abi.md
 PARAMETERS = ("shift_g", "alpha_on_init", "d_min", "d_max", "late_d")
 
@@ -34,8 +39,8 @@ PARAMETERS = ("shift_g", "alpha_on_init", "d_min", "d_max", "late_d")
 class Progress:
     """How far it is: one line, rewritten on a terminal, else now and then."""
 
-    def __init__(self, total):
-        self.total, self.done, self.start = total, 0, time.monotonic()
+    def __init__(self):
+        self.total, self.done, self.start = 0, 0, time.monotonic()
         self.shown = -100.0
         self.lock = threading.Lock()
 
@@ -75,11 +80,25 @@ def run_job(job):
         raise JobError("%s failed (%d):\n%s" % (
             job["text"], done.returncode,
             done.stdout.decode(errors="replace")))
+    for where, _, names in os.walk(directory):
+        for name in names:
+            if name.startswith("records"):
+                compress(os.path.join(where, name))
 
 
-def run_all(jobs, workers):
+def compress(path):
+    """Records are kept as .gz; the same records give the same bytes."""
+    with open(path, "rb") as f, open(path + ".gz", "wb") as out, \
+            gzip.GzipFile("", "wb", 6, out, mtime=0) as packed:
+        packed.write(f.read())
+    os.remove(path)
+
+
+def run_all(jobs, workers, progress):
     """Runs the jobs side by side; the first failure ends the rest."""
-    progress = Progress(len(jobs))
+    progress.total += len(jobs)
+    # the longest first, so that no processor is left alone with one
+    jobs = sorted(jobs, key=effort, reverse=True)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         futures = {pool.submit(run_job, job): job for job in jobs}
         try:
@@ -91,28 +110,47 @@ def run_all(jobs, workers):
             raise
 
 
+def effort(job):
+    """About how long a job takes, compared with others."""
+    point = job["point"]
+    if job["do"] == "check":
+        return 0
+    size = point.get("query_bytes", 26000 * point["fan_in"]) * \
+        point.get("queries", 0) + point.get("seconds", 0) * \
+        point["rate_mbps"] * 125000
+    return size * len(job["seeds"]) + 3e6 * point["fan_in"]
+
+
 def check_fidelity(scenario, point, link):
     """Names every way in which the emulated link is not what it should be."""
-    frame_us = 1514 * 8 / point["rate_mbps"]
     rtt_us = 2 * point["host_delay_us"]
     wrong = []
-    if abs(link["rate_mbps"] / point["rate_mbps"] - 1) > 0.005:
-        wrong.append("rate %.2f Mbit/s, not %s within 0.5 %%"
-                     % (link["rate_mbps"], point["rate_mbps"]))
     if abs(link["base_rtt_us"] / rtt_us - 1) > 0.05:
         wrong.append("base RTT %.1f us, not %.1f within 5 %%"
                      % (link["base_rtt_us"], rtt_us))
-    if link["mark_us"] is None:
-        wrong.append("marking threshold not found: all packets were marked, "
-                     "or none")
-    elif link["longest_unmarked_us"] > point["mark_us"] + frame_us or \
-            link["shortest_marked_us"] < point["mark_us"] - frame_us:
-        wrong.append(
-            "marking threshold between %.1f and %.1f us, not %s us within one "
-            "packet of %.1f us" % (
-                min(link["longest_unmarked_us"], link["shortest_marked_us"]),
-                max(link["longest_unmarked_us"], link["shortest_marked_us"]),
-                point["mark_us"], frame_us))
+    for of in ("", "uplink_"):
+        if of + "rate_mbps" not in link:
+            continue
+        should = point[of.replace("_", "_mbps") or "rate_mbps"]
+        rate, mark, longest, shortest = (
+            link[of + k] for k in ("rate_mbps", "mark_us",
+                                   "longest_unmarked_us",
+                                   "shortest_marked_us"))
+        frame_us = 1514 * 8 / should
+        what = of.replace("_", " ")
+        if abs(rate / should - 1) > 0.005:
+            wrong.append("%srate %.2f Mbit/s, not %s within 0.5 %%"
+                         % (what, rate, should))
+        if mark is None:
+            wrong.append("%smarking threshold not found: all packets were "
+                         "marked, or none" % what)
+        elif longest > point["mark_us"] + frame_us or \
+                shortest < point["mark_us"] - frame_us:
+            wrong.append(
+                "%smarking threshold between %.1f and %.1f us, not %s us "
+                "within one packet of %.1f us" % (
+                    what, min(longest, shortest), max(longest, shortest),
+                    point["mark_us"], frame_us))
     if wrong:
         raise JobError("scenario %s, %s: the emulated link is not as "
                        "described:\n  %s" % (
@@ -120,40 +158,105 @@ def check_fidelity(scenario, point, link):
                            "\n  ".join(wrong)))
 
 
-def make_jobs(scenario, raw, module):
-    """Checks, loads and one traced load of a scenario, as lists of jobs."""
-    checks, loads = {}, {}
+def link_point(point):
+    """What of a point the emulated link depends on."""
+    keep = ("topology", "rate_mbps", "racks", "uplink_mbps", "host_delay_us",
+            "buffer_packets", "mark_us", "rto_min_ms")
+    found = {k: point[k] for k in keep if k in point}
+    return found | {"fan_in": 2 * point.get("racks", 2)}
+
+
+def make_checks(chosen, raw, module):
+    """A job for each link that the scenarios use: (scenario, job)."""
+    found = {}
+    for scenario in chosen:
+        for point in scenarios.points(scenario):
+            name = rows.link_name(point)
+            found.setdefault(name, (scenario, {
+                "do": "check", "point": link_point(point), "module": module,
+                "directory": os.path.join(raw, "links", name),
+                "text": "checking the link of %s" % scenario["name"]}))
+    return list(found.values())
+
+
+def make_loads(scenario, raw, module, seeds):
+    """The jobs that run the seeds at each place; `seeds` is {place: [seed]}."""
+    loads = {}
     for point in scenarios.points(scenario):
         bare = scenarios.without_slack(point)
         where = scenarios.label(scenario, bare)
-        base = os.path.join(raw, scenario["name"], where)
-        checks[where] = {
-            "do": "check", "point": bare, "module": module,
-            "directory": os.path.join(base, "link"),
-            "text": "%s %s: checking the link" % (scenario["name"], where)}
+        if not seeds.get(where):
+            continue
         for algorithm in scenario["algorithms"]:
             # Others never see a deadline: one run is judged at every slack.
-            slack = point["slack"] \
-                if algorithm in scenarios.WITH_DEADLINES else 1.0
-            name = report.run_name(algorithm, point["slack"])
+            slack = point["slack"] if scenarios.depends_on_slack(
+                algorithm, point) else 1.0
+            name = rows.run_name(algorithm, point)
             loads[where, name] = {
-                "do": "load", "point": bare, "algorithm": algorithm,
-                "seeds": scenario["seed_list"], "slack": slack,
-                "params": scenario["params"],
-                "module": module, "directory": os.path.join(base, name),
+                "do": "flows" if "flows" in point else "load", "point": bare,
+                "algorithm": algorithm, "slack": slack,
+                "seeds": seeds[where], "params": scenario["params"],
+                "module": module, "directory": os.path.join(
+                    raw, scenario["name"], where, name,
+                    "from-seed%d" % seeds[where][0]),
                 "text": "%s %s: %s" % (scenario["name"], where, name)}
-    traced = []
-    if "d2tcp" in scenario["algorithms"]:
-        middle = list(scenarios.points(scenario))
-        middle = middle[len(middle) // 4]
-        name = report.run_name("d2tcp", middle["slack"])
-        where = scenarios.label(scenario, scenarios.without_slack(middle))
-        job = dict(loads[where, name], trace=True)
-        job["seeds"] = job["seeds"][:1]
-        job["directory"] = os.path.join(raw, scenario["name"], "trace")
-        job["text"] += " (traced)"
-        traced = [job]
-    return list(checks.values()), list(loads.values()), traced
+    return list(loads.values())
+
+
+def make_trace(scenario, raw, module):
+    """One seed more of a point in the middle, with the module's tracepoint on."""
+    if "d2tcp" not in scenario["algorithms"] or not scenario.get("trace"):
+        return []
+    middle = list(scenarios.points(scenario))
+    middle = middle[len(middle) // 4]
+    where = scenarios.label(scenario, scenarios.without_slack(middle))
+    seeds = {where: [1]}
+    wanted = rows.run_name("d2tcp", middle)
+    job = next(j for j in make_loads(scenario, raw, module, seeds)
+               if j["text"].endswith(": " + wanted))
+    return [job | {"trace": True, "text": job["text"] + " (traced)",
+                   "directory": os.path.join(raw, scenario["name"], "trace")}]
+
+
+def seeds_needed(shares, half_width):
+    """How many seeds bring the half-width of the mean below `half_width`.
+
+    From the spread of those that were run, by Student's t for as many as there
+    will be.
+    """
+    half = intervals.half95(shares)
+    if half is None or half < half_width:
+        return len(shares)
+    n = len(shares)
+    spread = half * math.sqrt(n) / intervals.t975(n - 1)
+    while intervals.t975(n - 1) * spread / math.sqrt(n) >= half_width:
+        n += 1
+    return n
+
+
+def next_seeds(scenario, raw, have):
+    """Which seeds to run next where, {place: [seed]}; `have` is {place: count}."""
+    wanted = {}
+    first = scenario["seeds"]
+    for point in scenarios.points(scenario):
+        where = scenarios.label(scenario, scenarios.without_slack(point))
+        need = first
+        for algorithm in scenario["algorithms"]:
+            if not have.get(where) or "flows" in point:
+                break
+            for shares in rows.late_shares(scenario, raw, point, algorithm):
+                need = max(need, seeds_needed(shares, scenario["half_width"]))
+        # whole blocks: what a seed gives depends on those before it in its own
+        need = min(first * math.ceil(need / first), scenario["most_seeds"])
+        wanted[where] = max(wanted.get(where, 0), need)
+    blocks = []
+    for where, need in wanted.items():
+        start = have.get(where, 0)
+        for block in range(start, need, first):
+            end = min(block + first, need)
+            blocks.append((where, list(range(block + 1, end + 1))))
+        have[where] = max(start, need)
+    return blocks
 
 
 def module_path():
@@ -164,6 +267,32 @@ def module_path():
                            "utsrelease.h")) as f:
         release = f.read().split('"')[1]
     return os.path.join(ROOT, "build", "module-" + release, "tcp_d2tcp.ko")
+
+
+def run_scenarios(chosen, raw, module, workers, progress):
+    """Blocks of seeds until every late share is certain enough; counts runs."""
+    have = {scenario["name"]: {} for scenario in chosen}
+    traces = [job for s in chosen for job in make_trace(s, raw, module)]
+    runs = 0
+    while True:
+        jobs = []
+        for scenario in chosen:
+            mine = have[scenario["name"]]
+            if "seed_list" in scenario:
+                blocks = [] if mine else [
+                    (where, scenario["seed_list"]) for where in {
+                        scenarios.label(scenario, scenarios.without_slack(p)): 0
+                        for p in scenarios.points(scenario)}]
+                mine["done"] = 1
+            else:
+                blocks = next_seeds(scenario, raw, mine)
+            for where, seeds in blocks:
+                jobs += make_loads(scenario, raw, module, {where: seeds})
+        if not jobs:
+            return runs
+        runs += sum(len(job["seeds"]) for job in jobs)
+        run_all(jobs + traces, workers, progress)
+        traces = []
 
 
 def main():
@@ -184,7 +313,7 @@ def main():
                         help="load the module with this parameter")
     parser.add_argument("--publish", action="store_true",
                         help="run nothing; put the results of the last run "
-                        "into docs/results.md")
+                        "into docs/results.md and README.md")
     args = parser.parse_args()
     if args.seeds is not None and \
             not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*,?", args.seeds):
@@ -205,16 +334,17 @@ def main():
     chosen = scenarios.chosen(args.set, args.scenario)
     out = os.path.abspath(args.out)
     if args.publish:
-        report.publish(out, os.path.join(ROOT, "docs"))
+        report.publish(out, ROOT)
         return
     for scenario in chosen:
-        scenario["algorithms"] = algorithms or scenario["algorithms"]
-        seeds = args.seeds or str(scenario["seeds"])
-        scenario["seed_list"] = \
-            [int(s) for s in seeds.split(",") if s] if "," in seeds \
-            else list(range(1, int(seeds) + 1))
-        scenario["seeds"] = len(scenario["seed_list"])
+        if "flows" not in scenario:
+            scenario["algorithms"] = algorithms or scenario["algorithms"]
+        if args.seeds and "," in args.seeds:
+            scenario["seed_list"] = [int(s) for s in args.seeds.split(",") if s]
+        elif args.seeds:
+            scenario["seed_list"] = list(range(1, int(args.seeds) + 1))
         scenario["params"] = args.param
+        scenario["set"] = args.set
 
     module = module_path()
     for path, verb in ((module, "module KDIR=$(tests/lab/lab kdir)"),
@@ -224,18 +354,20 @@ def main():
                            % (os.path.relpath(path), verb))
     raw = report.make_room(out)
     workers = len(os.sched_getaffinity(0))
-    work = [make_jobs(scenario, raw, module) for scenario in chosen]
-    run_all([job for checks, _, _ in work for job in checks], workers)
-    for scenario, (checks, _, _) in zip(chosen, work):
-        for job in checks:
-            with open(os.path.join(job["directory"], "link.json")) as f:
-                check_fidelity(scenario, job["point"], json.load(f))
-    run_all([job for _, loads, traced in work for job in loads + traced],
-            workers)
-    report.write(chosen, raw, out)
+    progress = Progress()
+    checks = make_checks(chosen, raw, module)
+    run_all([job for _, job in checks], workers, progress)
+    for scenario, job in checks:
+        with open(os.path.join(job["directory"], "link.json")) as f:
+            check_fidelity(scenario, job["point"], json.load(f))
+    runs = run_scenarios(chosen, raw, module, workers, progress)
+    command = "make bench SET=%s%s" % (
+        args.set, " SCENARIO=" + args.scenario if args.scenario else "")
+    if args.seeds or args.algorithms or args.param:
+        command = " ".join(["bench/run.py"] + sys.argv[1:])
+    report.write(chosen, raw, out, command)
     print("\n%d runs in %.0f s; report: %s" % (
-        sum(len(job["seeds"]) for _, loads, _ in work for job in loads),
-        time.monotonic() - started,
+        runs, time.monotonic() - started,
         os.path.relpath(os.path.join(out, "index.html"))))
 
 

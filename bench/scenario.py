@@ -11,6 +11,7 @@ Called as a program, `scenario.py SET [NAME]`, it checks the files.
 """
 
 import itertools
+import math
 import os
 import re
 import sys
@@ -19,24 +20,45 @@ import tomllib
 DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                          "scenarios")
 SETS = ("default", "full", "night")
-ALGORITHMS = ("cubic", "reno", "bbr", "dctcp", "d2tcp-nodeadline", "d2tcp")
-# Those whose traffic depends on the deadlines, and so on the slack.
-WITH_DEADLINES = ("d2tcp",)
-TOPOLOGIES = ("star",)
+# What each algorithm is made of: congestion control, and what is done besides.
+KINDS = {
+    "cubic": {"cc": "cubic"},
+    "reno": {"cc": "reno"},
+    "bbr": {"cc": "bbr"},
+    "dctcp": {"cc": "dctcp"},
+    # DSCP by the time left, and a queue for each class at every port
+    "dctcp-prio": {"cc": "dctcp", "priorities": True},
+    # each worker waits jitter_ms before it answers
+    "dctcp-jitter": {"cc": "dctcp", "jitter": True},
+    "d2tcp-nodeadline": {"cc": "d2tcp"},
+    "d2tcp": {"cc": "d2tcp", "deadlines": True},
+}
+ALGORITHMS = tuple(KINDS)
+TOPOLOGIES = ("star", "tree")
+CLAIMS = ("near", "far")  # of long flows: d at its upper, at its lower bound
 
 NUMBER = r"\s*\d+(\.\d+)?\s*"
 DISTRIBUTION = re.compile(r"%s|uniform\(%s,%s\)|exponential\(%s\)"
                           % ((NUMBER,) * 4))
 POISSON = re.compile(r"poisson\(%s\)" % NUMBER)
 
+FLOW = r"(%s)|d2tcp:(%s)" % ("|".join(ALGORITHMS), "|".join(CLAIMS))
+FLOWS = re.compile(r"(%s)([+](%s))*" % (FLOW, FLOW))
+ALGORITHM = re.compile("|".join(ALGORITHMS))
+
 # key: (kind, least, most); kind "real", "whole", or a pattern for text
 SWEPT = {
     "rate_mbps": ("real", 1, 100000),
+    "racks": ("whole", 2, 100),
+    "uplink_mbps": ("real", 1, 100000),
+    "aggregators": ("whole", 1, 16),
     "host_delay_us": ("real", 1, 1000000),
     "buffer_packets": ("whole", 2, 1000000),
     "mark_us": ("real", 1, 1000000),
     "rto_min_ms": ("whole", 1, 10000),
     "fan_in": ("whole", 2, 1000),
+    "flows": (FLOWS, None, None),
+    "seconds": ("whole", 1, 3600),
     "query_bytes": ("whole", 1, 10**12),
     "response_bytes": (DISTRIBUTION, None, None),
     "response_spread": ("real", 0, 1),
@@ -45,14 +67,36 @@ SWEPT = {
     "queries": ("whole", 1, 1000000),
     "min_gap_ms": ("real", 0, 100000),
     "arrival": (POISSON, None, None),
+    "burst_rate": ("real", 0.001, 1000000),
+    "burst_from_ms": ("real", 0, 10000000),
+    "burst_to_ms": ("real", 0, 10000000),
+    "retries": ("whole", 0, 100),
+    "retry_after_ms": (DISTRIBUTION, None, None),
     "think_ms": (DISTRIBUTION, None, None),
+    "jitter_ms": (DISTRIBUTION, None, None),
     "background_flows": ("whole", 0, 1000),
+    "background": (ALGORITHM, None, None),
 }
+# What a service may have of its own, besides its name.
+SERVICE = ("query_bytes", "response_bytes", "response_spread", "deadline_ms",
+           "arrival", "queries", "think_ms")
+ALLOWED = {DISTRIBUTION: "\"NUMBER\", \"uniform(A, B)\" or "
+           "\"exponential(MEAN)\"",
+           POISSON: "\"poisson(RATE)\"",
+           ALGORITHM: ", ".join(ALGORITHMS),
+           FLOWS: "algorithms, and %s, joined by +" % " and ".join(
+               "d2tcp:" + c for c in CLAIMS)}
 DEFAULTS = {"slack": 1.0, "think_ms": "0", "background_flows": 0,
-            "response_spread": 0.0, "min_gap_ms": 0}
-REQUIRED = ("claim", "topology", "rate_mbps", "host_delay_us",
-            "buffer_packets", "mark_us", "rto_min_ms", "fan_in", "deadline_ms",
-            "queries", "seeds", "algorithms")
+            "response_spread": 0.0, "min_gap_ms": 0,
+            # the window over which DCTCP's paper saw requests jittered (2.3.2)
+            "jitter_ms": "uniform(0, 10)", "retry_after_ms": "0",
+            "half_width": 0.01}
+OTHER = ("claim", "topology", "seeds", "most_seeds", "half_width",
+         "algorithms", "sets", "services", "trace")
+NETWORK = ("claim", "topology", "rate_mbps", "host_delay_us",
+           "buffer_packets", "mark_us", "rto_min_ms", "seeds")
+REQUIRED = NETWORK + ("fan_in", "deadline_ms", "queries", "algorithms")
+REQUIRED_FLOWS = NETWORK + ("flows", "seconds")
 
 
 class ScenarioError(Exception):
@@ -60,7 +104,11 @@ class ScenarioError(Exception):
 
 
 def names():
-    return sorted(f[:-5] for f in os.listdir(DIRECTORY) if f.endswith(".toml"))
+    """Those that carry the argument first, in a reader's order."""
+    found = {f[:-5] for f in os.listdir(DIRECTORY) if f.endswith(".toml")}
+    first = [n for n in ("paper-regime", "slack-10g", "fan-in-1g",
+                         "fan-in-10g") if n in found]
+    return first + sorted(found - set(first))
 
 
 def _check_value(where, key, value):
@@ -69,10 +117,8 @@ def _check_value(where, key, value):
         if kind is DISTRIBUTION and type(value) in (int, float):
             value = str(value)
         if not (isinstance(value, str) and kind.fullmatch(value.strip())):
-            raise ScenarioError(
-                "%s: %s = %r; allowed is %s" % (where, key, value,
-                "\"poisson(RATE)\"" if kind is POISSON else
-                "\"NUMBER\", \"uniform(A, B)\" or \"exponential(MEAN)\""))
+            raise ScenarioError("%s: %s = %r; allowed is %s"
+                                % (where, key, value, ALLOWED[kind]))
         return
     types = (int,) if kind == "whole" else (int, float)
     if isinstance(value, bool) or not isinstance(value, types) or \
@@ -88,8 +134,15 @@ def _check_one_of(where, key, value, allowed):
 
 
 def _check(where, raw):
-    for key in REQUIRED:
-        if key not in raw:
+    required = REQUIRED_FLOWS if "flows" in raw else REQUIRED
+    given = set(raw)
+    if "services" in raw:
+        _check_services(where, raw)
+        for key in SERVICE:
+            if all(key in service for service in raw["services"]):
+                given.add(key)
+    for key in required:
+        if key not in given:
             raise ScenarioError("%s: '%s' is missing" % (where, key))
     for key, value in raw.items():
         if key in SWEPT:
@@ -98,29 +151,84 @@ def _check(where, raw):
                 raise ScenarioError("%s: %s is an empty list" % (where, key))
             for one in values:
                 _check_value(where, key, one)
-        elif key not in ("claim", "topology", "seeds", "algorithms", "sets"):
+        elif key not in OTHER:
             raise ScenarioError(
-                "%s: '%s' is not known; known are %s" % (where, key, ", ".join(
-                    sorted(set(REQUIRED) | set(SWEPT) | {"sets"}))))
+                "%s: '%s' is not known; known are %s"
+                % (where, key, ", ".join(sorted(set(OTHER) | set(SWEPT)))))
     _check_one_of(where, "topology", raw["topology"], TOPOLOGIES)
     for key in ("algorithms", "sets"):
         if not isinstance(raw.get(key, []), list):
             raise ScenarioError("%s: %s = %r; allowed is a list"
                                 % (where, key, raw[key]))
-    for name in raw["algorithms"]:
-        _check_one_of(where, "algorithms", name, ALGORITHMS)
+    for name in raw.get("algorithms", []):
+        members = str(name).split("+")
+        for member in members:
+            _check_one_of(where, "algorithms", member, ALGORITHMS)
+        if "dctcp-prio" in members[1:] or "dctcp-prio+" in str(name) or \
+                ("dctcp-jitter" in members and len(members) > 1):
+            raise ScenarioError("%s: algorithms = %r; dctcp-prio and "
+                                "dctcp-jitter cannot be mixed"
+                                % (where, name))
     for name in raw.get("sets", []):
         _check_one_of(where, "sets", name, SETS)
-    seeds = raw["seeds"]
-    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
-        raise ScenarioError("%s: seeds = %r; allowed is a whole number from 1"
-                            % (where, seeds))
-    if ("query_bytes" in raw) == ("response_bytes" in raw):
-        raise ScenarioError("%s: one of query_bytes and response_bytes is "
-                            "needed, and not both" % where)
-    if "arrival" in raw and raw.get("min_gap_ms"):
-        raise ScenarioError("%s: arrival (open loop) and min_gap_ms (closed "
-                            "loop) exclude each other" % where)
+    for key in ("seeds", "most_seeds"):
+        seeds = raw.get(key, 1)
+        if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+            raise ScenarioError("%s: %s = %r; allowed is a whole number from 1"
+                                % (where, key, seeds))
+    if raw.get("most_seeds", raw["seeds"]) < raw["seeds"]:
+        raise ScenarioError("%s: most_seeds = %r is below seeds = %r"
+                            % (where, raw["most_seeds"], raw["seeds"]))
+    if not isinstance(raw.get("trace", False), bool):
+        raise ScenarioError("%s: trace = %r; allowed is true or false"
+                            % (where, raw["trace"]))
+    half = raw.get("half_width", 0.01)
+    if isinstance(half, bool) or not isinstance(half, (int, float)) or \
+            not 0 < half < 1:
+        raise ScenarioError("%s: half_width = %r; allowed is a number between "
+                            "0 and 1" % (where, half))
+    if (raw["topology"] == "tree") != ("racks" in raw) or \
+            ("racks" in raw) != ("uplink_mbps" in raw):
+        raise ScenarioError("%s: racks and uplink_mbps belong to a tree, and "
+                            "a tree needs both" % where)
+    if "flows" in raw:
+        return
+    for service in raw.get("services", [{}]):
+        whole = raw | service
+        if ("query_bytes" in whole) == ("response_bytes" in whole):
+            raise ScenarioError("%s: one of query_bytes and response_bytes is "
+                                "needed, and not both" % where)
+        if "arrival" in whole and raw.get("min_gap_ms"):
+            raise ScenarioError("%s: arrival (open loop) and min_gap_ms "
+                                "(closed loop) exclude each other" % where)
+        if "arrival" not in whole and ("burst_rate" in raw or
+                                       "retries" in raw):
+            raise ScenarioError("%s: bursts and retries need arrival (open "
+                                "loop)" % where)
+    burst = [k for k in ("burst_rate", "burst_from_ms", "burst_to_ms")
+             if k in raw]
+    if burst and len(burst) < 3:
+        raise ScenarioError("%s: a burst needs burst_rate, burst_from_ms and "
+                            "burst_to_ms" % where)
+
+
+def _check_services(where, raw):
+    """Services share the rack; each is a table with a name."""
+    if not isinstance(raw["services"], list) or not raw["services"] or \
+            not all(isinstance(s, dict) for s in raw["services"]):
+        raise ScenarioError("%s: services are tables [[services]]" % where)
+    for service in raw["services"]:
+        if not re.fullmatch(r"[a-z0-9-]+", str(service.get("name", ""))):
+            raise ScenarioError("%s: name = %r; a service has a name of a-z, "
+                                "0-9 and -" % (where, service.get("name")))
+        for key, value in service.items():
+            if key in SERVICE:
+                _check_value("%s, service %s" % (where, service["name"]),
+                             key, value)
+            elif key != "name":
+                raise ScenarioError(
+                    "%s, service %s: '%s' is not known; known are name, %s"
+                    % (where, service["name"], key, ", ".join(SERVICE)))
 
 
 def chosen(which, name=""):
@@ -151,7 +259,12 @@ def load(name, which):
                raw | overrides.get(one, {}))
     if which not in raw.get("sets", SETS):
         return None
-    return DEFAULTS | raw | overrides.get(which, {}) | {"name": name}
+    found = DEFAULTS | raw | overrides.get(which, {}) | {"name": name}
+    found.setdefault("most_seeds", found["seeds"])
+    if "flows" in found:
+        # one host for each of the flows
+        found["algorithms"] = ["flows"]
+    return found
 
 
 def points(scenario):
@@ -160,18 +273,39 @@ def points(scenario):
     lists = [v if isinstance(v, list) else [v]
              for v in (scenario[k] for k in keys)]
     for combination in itertools.product(*lists):
-        yield dict(zip(keys, combination), topology=scenario["topology"])
+        point = dict(zip(keys, combination), topology=scenario["topology"])
+        if "flows" in point:
+            point["fan_in"] = max(2, point["flows"].count("+") + 1)
+        if "services" in scenario:
+            point["services"] = scenario["services"]
+        yield point
+
+
+def depends_on_slack(algorithm, point):
+    """Whether the deadlines shape the traffic, and so each slack has its runs."""
+    return bool(point.get("retries")) or "flows" not in point and any(
+        KINDS[a].get("deadlines") or KINDS[a].get("priorities")
+        for a in algorithm.split("+"))
 
 
 def without_slack(point):
     return {k: v for k, v in point.items() if k != "slack"}
 
 
+def swept(scenario):
+    """The keys whose values make the points of the scenario."""
+    return [k for k in SWEPT if isinstance(scenario.get(k), list)
+            and len(scenario[k]) > 1]
+
+
 def label(scenario, point):
-    """Short name of a point among the others: what is swept, and its value."""
-    swept = [k for k in SWEPT if isinstance(scenario.get(k), list)
-             and len(scenario[k]) > 1 and k in point]
-    return "+".join("%s=%s" % (k, point[k]) for k in swept) or "all"
+    """Short name of a point among the others: what is swept, and its value.
+
+    It names directories, some of which the lab mounts: no commas, no blanks.
+    """
+    text = "+".join("%s=%s" % (k, point[k]) for k in swept(scenario)
+                    if k in point)
+    return re.sub(r"[^A-Za-z0-9_.=+-]+", "_", text) or "all"
 
 
 def optimum_kind(point):
@@ -179,9 +313,42 @@ def optimum_kind(point):
     closed = "arrival" not in point
     thinks = float(point["think_ms"]) > 0 \
         if re.fullmatch(NUMBER, str(point["think_ms"])) else True
-    if point["topology"] == "star" and closed and not thinks:
+    alone = point.get("aggregators", 1) == 1 and "services" not in point
+    if point["topology"] == "star" and closed and not thinks and alone:
         return "moore-hodgson"
     return "none"
+
+
+def distribution(text):
+    """("fixed", x), ("uniform", a, b) or ("exponential", mean)."""
+    numbers = [float(x) for x in re.findall(r"\d+(?:\.\d+)?", str(text))]
+    kind = re.match(r"\s*(uniform|exponential|)", str(text)).group(1)
+    return (kind or "fixed", *numbers)
+
+
+def below(text, x):
+    """The share of a distribution that is at most x."""
+    kind, *p = distribution(text)
+    if kind == "uniform" and p[1] > p[0]:
+        return min(1.0, max(0.0, (x - p[0]) / (p[1] - p[0])))
+    if kind == "exponential":
+        return 1 - math.exp(-x / p[0]) if x > 0 else 0.0
+    return 1.0 if x >= p[0] else 0.0
+
+
+def quantile(mixture, q):
+    """Where a mixture, a list of (weight, distribution), reaches the share q."""
+    whole = sum(weight for weight, _ in mixture)
+    low, high = 0.0, 1.0
+    while sum(w * below(d, high) for w, d in mixture) < q * whole:
+        high *= 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        if sum(w * below(d, middle) for w, d in mixture) < q * whole:
+            low = middle
+        else:
+            high = middle
+    return high
 
 
 if __name__ == "__main__":

@@ -17,65 +17,55 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "bench"))
+import network  # noqa: E402
 import topology  # noqa: E402
 
 LAB = os.path.join(ROOT, "tests", "lab", "lab")
-GREEDY = os.path.join(ROOT, "build", "greedy")
-FLOWS, SECONDS, PORT = 8, 3, 5000
+FLOWS, SECONDS = 8, 3
 POINT = {"topology": "star", "rate_mbps": 1000, "host_delay_us": 75,
          "buffer_packets": 400, "mark_us": 240, "rto_min_ms": 10,
          "fan_in": FLOWS}
 # 200 KB take 13 ms at a fair share: due in twice that they need no hurry
-HONEST = ("200000", "us=26000")
+HONEST = ["--bytes", "200000", "--due-us", "26000"]
 LONGEST = 2 ** 31 - 1 - 2 ** 24
+# a large buffer holds much that is said to be due as soon
+NEAR = ["--bytes", "10000", "--due-us", "5000", "--sndbuf", "200000"]
+LONG = ["--bytes", "200000", "--due-us", "1000000", "--claim-bytes",
+        str(LONGEST)]
+NONE = ["--bytes", "200000"]
+LATE = ["--bytes", "10000", "--due-us", "1"]
 # what the neighbours do, what the greedy one does, the bound in us
 CASES = [
     ("honest deadlines", HONEST, HONEST, 0),
-    ("always 5 ms, in pieces of 10 KB", HONEST, ("10000", "us=5000"), 0),
-    ("always 5 ms, in pieces of 10 KB", HONEST, ("10000", "us=5000"), 26000),
-    ("always 5 ms, in pieces of 10 KB", HONEST, ("10000", "us=5000"), 100000),
-    ("1 s for 2 GB", HONEST,
-     ("200000", "us=1000000,bytes=%d" % LONGEST), 0),
-    ("1 s for 2 GB", HONEST,
-     ("200000", "us=1000000,bytes=%d" % LONGEST), 26000),
-    ("1 s for 2 GB", HONEST,
-     ("200000", "us=1000000,bytes=%d" % LONGEST), 100000),
-    ("no deadline at all", HONEST, ("200000", "none"), 0),
-    ("no deadline at all", HONEST, ("200000", "none"), 26000),
-    ("no deadline at all", HONEST, ("200000", "none"), 100000),
-    ("1 us, late at once", HONEST, ("10000", "us=1"), 0),
-    ("1 us, late at once", HONEST, ("10000", "us=1"), 26000),
-    ("none, and neither do the neighbours", ("200000", "none"),
-     ("200000", "none"), 0),
-    ("always 5 ms, neighbours without deadlines", ("200000", "none"),
-     ("10000", "us=5000"), 0),
-    ("1 s for 2 GB, neighbours without deadlines", ("200000", "none"),
-     ("200000", "us=1000000,bytes=%d" % LONGEST), 0),
+    ("always 5 ms, in pieces of 10 KB", HONEST, NEAR, 0),
+    ("always 5 ms, in pieces of 10 KB", HONEST, NEAR, 26000),
+    ("always 5 ms, in pieces of 10 KB", HONEST, NEAR, 100000),
+    ("1 s for 2 GB", HONEST, LONG, 0),
+    ("1 s for 2 GB", HONEST, LONG, 26000),
+    ("1 s for 2 GB", HONEST, LONG, 100000),
+    ("no deadline at all", HONEST, NONE, 0),
+    ("no deadline at all", HONEST, NONE, 26000),
+    ("no deadline at all", HONEST, NONE, 100000),
+    ("1 us, late at once", HONEST, LATE, 0),
+    ("1 us, late at once", HONEST, LATE, 26000),
+    ("none, and neither do the neighbours", NONE, NONE, 0),
+    ("always 5 ms, neighbours without deadlines", NONE, NEAR, 0),
+    ("1 s for 2 GB, neighbours without deadlines", NONE, LONG, 0),
 ]
 
 
 def measure(neighbours, claim, bound):
     """Shares of the link: of the one that claims, and the mean of the others."""
-    topology.setLogLevel("error")
-    topology.random.seed(1)
-    subprocess.run(["modprobe", "tcp_d2tcp"], check=True)
-    net = topology.Network(POINT)
+    topology.load_module([])
+    net = network.Network(POINT)
     for host in net.workers:
-        topology.shell(
-            host, "echo %d > /proc/sys/net/ipv4/d2tcp/min_budget_us" % bound)
-    receiver = net.start(net.agg, [GREEDY, "receive", net.agg.IP(), str(PORT),
-                                   str(FLOWS), str(SECONDS)], "ready")
-    for i, host in enumerate(net.workers):
-        size, what = claim if i == 0 else neighbours
-        net.start(host, [GREEDY, "send", net.agg.IP(), str(PORT), size, what])
-    counts = {}
-    for line in receiver.communicate()[0].decode().splitlines():
-        address, count = line.split()
-        counts[address] = int(count)
+        host.write("net/ipv4/d2tcp/min_budget_us", bound)
+    counts, _ = topology.run_flows(
+        net, [("d2tcp", claim)] + [("d2tcp", neighbours)] * (FLOWS - 1),
+        SECONDS, 1)
     net.stop()
-    one = counts.pop(net.workers[0].IP())
-    return {"greedy_mbps": one * 8e-6 / SECONDS,
-            "others_mbps": sum(counts.values()) * 8e-6 / SECONDS / len(counts)}
+    return {"greedy_mbps": counts[0] * 8e-6 / SECONDS,
+            "others_mbps": sum(counts[1:]) * 8e-6 / SECONDS / (FLOWS - 1)}
 
 
 def in_lab(case):

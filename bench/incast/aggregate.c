@@ -3,34 +3,49 @@
  * incast aggregate: asks all workers at once, waits for their answers, and
  * writes down when each was complete. Lateness is judged by this clock, from
  * the sending of the query.
+ *
+ * A query may be asked again when it is not complete by its last deadline. The
+ * workers know nothing of that: they answer every asking, in order, as services
+ * do whose requests cannot be called back.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
-#include <linux/tcp.h>
+#include <netinet/tcp.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "parts.h"
 #include "util.h"
 #include "wire.h"
 
-struct response {
+struct drawn {			/* what a query wants of a worker */
 	uint32_t size;
-	uint32_t think_us;
+	uint32_t think_us;	/* jitter included */
 	uint64_t deadline_ns;	/* as drawn, without slack */
-	uint64_t took_ns;	/* 0 until complete */
 };
 
 struct query {
 	uint64_t at_ns;		/* open loop: when to send, from the start */
+	uint64_t timeout_ns;	/* when to ask again, from the sending */
+};
+
+struct asking {			/* of a query: the first, or a retry */
+	unsigned int query, attempt;
 	uint64_t sent_ns;
 	unsigned int waiting;	/* answers that are not in */
+};
+
+struct event {			/* open loop */
+	uint64_t at_ns;		/* from the start */
+	enum { ASK, CHECK } what;
+	unsigned int query, attempt;
+	unsigned int asking;	/* CHECK: which */
 };
 
 struct conn {
@@ -39,16 +54,25 @@ struct conn {
 	pthread_t thread;
 };
 
+struct worker {
+	struct sockaddr_in addr;
+	const char *cc;
+};
+
 static struct {
-	struct sockaddr_in *worker;
+	struct worker *worker;
 	unsigned int workers;
-	unsigned int queries;
+	unsigned int queries, retries;
 	uint64_t query_bytes;
 	double spread;
-	struct dist bytes, deadline_ms, think_ms;
+	struct dist bytes, deadline_ms, think_ms, jitter_ms, retry_ms;
 	bool has_bytes, has_deadline, dry_run;
 	double slack, min_gap_ms, poisson, align_ms;
+	double burst, burst_from_ms, burst_to_ms;
+	uint64_t start_at_ns;
 	unsigned int background;
+	in_port_t background_port;	/* network order; 0: the worker's */
+	const char *background_cc;
 	const char *cc, *out;
 	uint64_t seed;
 } opt = {
@@ -58,20 +82,35 @@ static struct {
 };
 
 static struct query *queries;
-static struct response *responses;	/* [query][worker] */
+static struct drawn *all_drawn;		/* [query][worker] */
+static struct asking *askings;		/* in the order of their sending */
+static uint64_t *all_took_ns;		/* [asking][worker]; 0 until complete */
+static unsigned int asked;
+static struct event *heap;
+static unsigned int events;
 static struct conn *conns;		/* workers, then background */
 static uint64_t start_ns;
 
-/* Protects waiting of each query, and done; all else is written before the
+/* Protects waiting of each asking, and done; all else is written before the
  * threads start, or belongs to one of them.
  */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t all_in = PTHREAD_COND_INITIALIZER;
-static unsigned int done;	/* queries with all answers in */
+static unsigned int done;	/* askings with all answers in */
 
-static struct response *response(unsigned int query, unsigned int worker)
+static struct drawn *drawn(unsigned int query, unsigned int worker)
 {
-	return &responses[(size_t)query * opt.workers + worker];
+	return &all_drawn[(size_t)query * opt.workers + worker];
+}
+
+static uint64_t *took_ns(unsigned int asking, unsigned int worker)
+{
+	return &all_took_ns[(size_t)asking * opt.workers + worker];
+}
+
+static uint64_t with_slack(uint64_t deadline_ns)
+{
+	return (double)deadline_ns * opt.slack;
 }
 
 static void *zalloc(size_t n, size_t size)
@@ -83,42 +122,63 @@ static void *zalloc(size_t n, size_t size)
 	return p;
 }
 
+/*
+ * Arrivals are a Poisson process whose rate may be another one for a while: it has
+ * made `sum` unit steps at the time that is returned.
+ */
+static double arrival_s(double sum)
+{
+	double from = opt.burst_from_ms / 1e3, to = opt.burst_to_ms / 1e3;
+
+	if (!opt.burst || sum <= from * opt.poisson)
+		return sum / opt.poisson;
+	sum -= from * opt.poisson;
+	if (sum <= (to - from) * opt.burst)
+		return from + sum / opt.burst;
+	return to + (sum - (to - from) * opt.burst) / opt.poisson;
+}
+
+static void draw_query(unsigned int q)
+{
+	double share = (double)opt.query_bytes / opt.workers, unit, size, ms;
+	unsigned int w;
+
+	for (w = 0; w < opt.workers; w++) {
+		struct drawn *d = drawn(q, w);
+
+		unit = draw_unit(opt.seed, DRAW_SIZE, q, w);
+		size = opt.has_bytes ? draw(&opt.bytes, unit) :
+		       share * (1 - opt.spread + 2 * opt.spread * unit);
+		size = fmin(fmax(round(size), WIRE_LEAST_SIZE), INT32_MAX);
+		d->size = size;
+		unit = draw_unit(opt.seed, DRAW_DEADLINE, q, w);
+		if (opt.has_deadline)
+			d->deadline_ns = fmax(1, draw(&opt.deadline_ms,
+						      unit) * 1e6);
+		ms = draw(&opt.think_ms,
+			  draw_unit(opt.seed, DRAW_THINK, q, w)) +
+		     draw(&opt.jitter_ms,
+			  draw_unit(opt.seed, DRAW_JITTER, q, w));
+		d->think_us = fmin(ms * 1e3, UINT32_MAX);
+		if (with_slack(d->deadline_ns) > queries[q].timeout_ns)
+			queries[q].timeout_ns = with_slack(d->deadline_ns);
+	}
+}
+
 /* All that is random, before anything is sent. */
 static void draw_all(void)
 {
-	double share = (double)opt.query_bytes / opt.workers;
-	double at = 0, unit, size;
-	unsigned int q, w;
+	const struct dist one = { DIST_EXPONENTIAL, 1, 0 };
+	double steps = 0;
+	unsigned int q;
 
 	for (q = 0; q < opt.queries; q++) {
-		queries[q].waiting = opt.workers;
 		if (opt.poisson) {
-			const struct dist gap = {
-				DIST_EXPONENTIAL, NSEC / opt.poisson, 0,
-			};
-
-			queries[q].at_ns = at;
-			at += draw(&gap, draw_unit(opt.seed, DRAW_ARRIVAL, q,
-						   0));
+			queries[q].at_ns = arrival_s(steps) * NSEC;
+			steps += draw(&one, draw_unit(opt.seed, DRAW_ARRIVAL,
+						      q, 0));
 		}
-		for (w = 0; w < opt.workers; w++) {
-			struct response *r = response(q, w);
-
-			unit = draw_unit(opt.seed, DRAW_SIZE, q, w);
-			size = opt.has_bytes ? draw(&opt.bytes, unit) :
-			       share * (1 - opt.spread +
-					2 * opt.spread * unit);
-			size = fmin(fmax(round(size), WIRE_LEAST_SIZE),
-				    INT32_MAX);
-			r->size = size;
-			unit = draw_unit(opt.seed, DRAW_DEADLINE, q, w);
-			if (opt.has_deadline)
-				r->deadline_ns = fmax(1, draw(&opt.deadline_ms,
-							      unit) * 1e6);
-			unit = draw_unit(opt.seed, DRAW_THINK, q, w);
-			r->think_us = fmin(draw(&opt.think_ms, unit) * 1e3,
-					   UINT32_MAX);
-		}
+		draw_query(q);
 	}
 }
 
@@ -132,29 +192,32 @@ static void ask(struct conn *c, const struct request *r)
 		    n < 0 ? strerror(errno) : "no room in the socket");
 }
 
-static void send_query(unsigned int i)
+static unsigned int send_query(unsigned int query, unsigned int attempt)
 {
-	struct query *q = &queries[i];
+	struct asking *a = &askings[asked];
 	unsigned int w;
 
-	/* An answer is read only after its query was sent, and sent_ns is
+	/* An answer is read only after its query was sent, and all of this is
 	 * written before: the socket orders the two threads.
 	 */
-	q->sent_ns = now_ns();
+	a->query = query;
+	a->attempt = attempt;
+	a->waiting = opt.workers;
+	a->sent_ns = now_ns();
 	for (w = 0; w < opt.workers; w++) {
-		const struct response *r = response(i, w);
+		const struct drawn *d = drawn(query, w);
 		const struct request req = {
 			.magic = htole32(WIRE_MAGIC),
-			.id = htole64(i),
-			.sent_ns = htole64(q->sent_ns),
-			.deadline_ns = htole64((uint64_t)((double)r->deadline_ns
-							  * opt.slack)),
-			.size = htole32(r->size),
-			.think_us = htole32(r->think_us),
+			.id = htole64(asked),
+			.sent_ns = htole64(a->sent_ns),
+			.deadline_ns = htole64(with_slack(d->deadline_ns)),
+			.size = htole32(d->size),
+			.think_us = htole32(d->think_us),
 		};
 
 		ask(&conns[w], &req);
 	}
+	return asked++;
 }
 
 static void wait_done(unsigned int n)
@@ -165,21 +228,104 @@ static void wait_done(unsigned int n)
 	pthread_mutex_unlock(&lock);
 }
 
-static void run(void)
+static void closed_loop(void)
 {
 	const uint64_t gap_ns = opt.min_gap_ms * 1e6;
 	unsigned int i;
 
 	for (i = 0; i < opt.queries; i++) {
-		if (opt.poisson) {
-			sleep_until(start_ns + queries[i].at_ns);
-		} else if (i) {
+		if (i) {
 			wait_done(i);
-			sleep_until(queries[i - 1].sent_ns + gap_ns);
+			sleep_until(askings[i - 1].sent_ns + gap_ns);
 		}
-		send_query(i);
+		send_query(i, 0);
 	}
-	wait_done(opt.queries);
+}
+
+/* What comes first; of the same time, what was put in first does not matter. */
+static bool earlier(const struct event *a, const struct event *b)
+{
+	if (a->at_ns != b->at_ns)
+		return a->at_ns < b->at_ns;
+	if (a->query != b->query)
+		return a->query < b->query;
+	return a->attempt < b->attempt;
+}
+
+static void push(struct event e)
+{
+	unsigned int i = events++;
+
+	for (; i && earlier(&e, &heap[(i - 1) / 2]); i = (i - 1) / 2)
+		heap[i] = heap[(i - 1) / 2];
+	heap[i] = e;
+}
+
+static struct event pop(void)
+{
+	struct event first = heap[0], last = heap[--events];
+	unsigned int i = 0, child;
+
+	while ((child = 2 * i + 1) < events) {
+		if (child + 1 < events && earlier(&heap[child + 1],
+						  &heap[child]))
+			child++;
+		if (!earlier(&heap[child], &last))
+			break;
+		heap[i] = heap[child];
+		i = child;
+	}
+	heap[i] = last;
+	return first;
+}
+
+static bool complete(unsigned int asking)
+{
+	bool yes;
+
+	pthread_mutex_lock(&lock);
+	yes = !askings[asking].waiting;
+	pthread_mutex_unlock(&lock);
+	return yes;
+}
+
+static void open_loop(void)
+{
+	struct event e;
+	unsigned int i;
+
+	for (i = 0; i < opt.queries; i++)
+		push((struct event){ queries[i].at_ns, ASK, i, 0, 0 });
+	while (events) {
+		e = pop();
+		sleep_until(start_ns + e.at_ns);
+		if (e.what == ASK) {
+			e.asking = send_query(e.query, e.attempt);
+			if (e.attempt == opt.retries)
+				continue;
+			e.what = CHECK;
+			e.at_ns = askings[e.asking].sent_ns - start_ns +
+				  queries[e.query].timeout_ns;
+			push(e);
+		} else if (!complete(e.asking)) {
+			e.what = ASK;
+			e.attempt++;
+			e.at_ns = now_ns() - start_ns + 1e6 *
+				draw(&opt.retry_ms,
+				     draw_unit(opt.seed, DRAW_RETRY, e.query,
+					       e.attempt));
+			push(e);
+		}
+	}
+}
+
+static void run(void)
+{
+	if (opt.poisson)
+		open_loop();
+	else
+		closed_loop();
+	wait_done(asked);
 }
 
 static void receive(const struct conn *c, void *buf, size_t len, int flags)
@@ -200,21 +346,21 @@ static void *take_answers(void *arg)
 	const struct conn *c = arg;
 	struct answer head;
 	unsigned int i;
+	uint32_t size;
 
-	for (i = 0; i < opt.queries; i++) {
-		struct response *r = response(i, c->worker);
-
+	for (i = 0;; i++) {	/* until the process ends */
 		receive(c, &head, sizeof(head), 0);
+		size = drawn(askings[i].query, c->worker)->size;
 		if (le32toh(head.magic) != WIRE_MAGIC ||
-		    le64toh(head.id) != i || le32toh(head.size) != r->size)
+		    le64toh(head.id) != i || le32toh(head.size) != size)
 			die("worker %u answered query %u with something else",
 			    c->worker, i);
 		/* for TCP: counted and thrown away */
-		if (r->size > sizeof(head))
-			receive(c, NULL, r->size - sizeof(head), MSG_TRUNC);
-		r->took_ns = now_ns() - queries[i].sent_ns;
+		if (size > sizeof(head))
+			receive(c, NULL, size - sizeof(head), MSG_TRUNC);
+		*took_ns(i, c->worker) = now_ns() - askings[i].sent_ns;
 		pthread_mutex_lock(&lock);
-		if (!--queries[i].waiting) {
+		if (!--askings[i].waiting) {
 			done++;
 			pthread_cond_signal(&all_in);
 		}
@@ -232,16 +378,6 @@ static void *take_background(void *arg)
 	return NULL;
 }
 
-static uint64_t bytes_received(int fd)
-{
-	struct tcp_info info = { 0 };
-	socklen_t len = sizeof(info);
-
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len))
-		die("TCP_INFO: %s", strerror(errno));
-	return info.tcpi_bytes_received;
-}
-
 static uint64_t background_received(void)
 {
 	uint64_t sum = 0;
@@ -252,16 +388,21 @@ static uint64_t background_received(void)
 	return sum;
 }
 
-static int connect_to(const struct sockaddr_in *sa, unsigned int worker)
+static int connect_to(unsigned int worker, bool background)
 {
+	struct worker to = opt.worker[worker];
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		die("socket: %s", strerror(errno));
-	if (opt.cc)
-		set_cc(fd, opt.cc);
+	if (background && opt.background_port) {
+		to.addr.sin_port = opt.background_port;
+		to.cc = opt.background_cc;
+	}
+	if (to.cc || opt.cc)
+		set_cc(fd, to.cc ? to.cc : opt.cc);
 	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY");
-	if (connect(fd, (const struct sockaddr *)sa, sizeof(*sa)))
+	if (connect(fd, (const struct sockaddr *)&to.addr, sizeof(to.addr)))
 		die("connecting to worker %u: %s", worker, strerror(errno));
 	return fd;
 }
@@ -270,17 +411,14 @@ static void start(void)
 {
 	uint64_t step = opt.align_ms * 1e6;
 	unsigned int i, all = opt.workers + opt.background;
-	struct rlimit files;
 	pthread_attr_t attr;
 	int err;
 
-	getrlimit(RLIMIT_NOFILE, &files);
-	files.rlim_cur = files.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &files);
+	raise_file_limit();
 	for (i = 0; i < all; i++) {
 		conns[i].worker = i % opt.workers;
-		conns[i].fd = connect_to(&opt.worker[conns[i].worker],
-					 conns[i].worker);
+		conns[i].fd = connect_to(conns[i].worker,
+					 i >= opt.workers);
 	}
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 128 * 1024);
@@ -292,10 +430,14 @@ static void start(void)
 			die("pthread_create: %s", strerror(err));
 	}
 	start_ns = now_ns();
-	if (step) {
+	if (opt.start_at_ns) {
+		if (start_ns > opt.start_at_ns)
+			die("--start-at-ns has passed before all were connected");
+		start_ns = opt.start_at_ns;
+	} else if (step) {
 		start_ns = (start_ns / step + 1) * step;
-		sleep_until(start_ns);
 	}
+	sleep_until(start_ns);
 	for (i = opt.workers; i < all; i++) {
 		const struct request req = {
 			.magic = htole32(WIRE_MAGIC),
@@ -309,26 +451,37 @@ static void start(void)
 
 static void write_records(void)
 {
-	unsigned int q, w;
+	unsigned int i, w;
 	FILE *f;
 
 	f = fopen(opt.out, "w");
 	if (!f)
 		die("%s: %s", opt.out, strerror(errno));
-	fputs("query,worker,bytes,deadline_ns,sent_ns,took_ns\n", f);
-	for (q = 0; q < opt.queries; q++) {
-		for (w = 0; w < opt.workers; w++) {
-			const struct response *r = response(q, w);
+	fputs("query,attempt,worker,bytes,deadline_ns,sent_ns,took_ns\n", f);
+	for (i = 0; i < asked; i++) {
+		const struct asking *a = &askings[i];
 
-			fprintf(f, "%u,%u,%u,%llu,%llu,%llu\n", q, w, r->size,
-				(unsigned long long)r->deadline_ns,
-				(unsigned long long)(queries[q].sent_ns -
-						     start_ns),
-				(unsigned long long)r->took_ns);
+		for (w = 0; w < opt.workers; w++) {
+			const struct drawn *d = drawn(a->query, w);
+
+			fprintf(f, "%u,%u,%u,%u,%llu,%llu,%llu\n", a->query,
+				a->attempt, w, d->size,
+				(unsigned long long)d->deadline_ns,
+				(unsigned long long)(a->sent_ns - start_ns),
+				(unsigned long long)*took_ns(i, w));
 		}
 	}
 	if (fclose(f))
 		die("%s: %s", opt.out, strerror(errno));
+}
+
+/* For --dry-run: every query once, at the time that is known. */
+static void pretend(void)
+{
+	for (asked = 0; asked < opt.queries; asked++) {
+		askings[asked].query = asked;
+		askings[asked].sent_ns = queries[asked].at_ns;
+	}
 }
 
 static void report(uint64_t end_ns)
@@ -341,12 +494,56 @@ static void report(uint64_t end_ns)
 	       (unsigned long long)background);
 }
 
+/* ADDRESS:PORT[,CC] */
+static void add_worker(const char *name, char *text)
+{
+	char *cc = strchr(text, ',');
+	struct worker *w;
+
+	opt.worker = realloc(opt.worker, (opt.workers + 1) * sizeof(*w));
+	if (!opt.worker)
+		die("out of memory");
+	w = &opt.worker[opt.workers++];
+	w->cc = NULL;
+	if (cc) {
+		*cc = 0;
+		w->cc = cc + 1;
+	}
+	w->addr = parse_address(name, text);
+}
+
+/* PORT[,CC] */
+static void parse_background(const char *name, char *text)
+{
+	char *cc = strchr(text, ',');
+
+	if (cc) {
+		*cc = 0;
+		opt.background_cc = cc + 1;
+	}
+	opt.background_port = htons(parse_u64(name, text, 1, 65535));
+}
+
+static void parse_burst(const char *name, const char *text)
+{
+	int n = 0;
+
+	if (sscanf(text, "%lf,%lf,%lf%n", &opt.burst, &opt.burst_from_ms,
+		   &opt.burst_to_ms, &n) != 3 || text[n] ||
+	    !(opt.burst > 0) || !isfinite(opt.burst) ||
+	    !(opt.burst_from_ms >= 0) || !isfinite(opt.burst_to_ms) ||
+	    !(opt.burst_to_ms > opt.burst_from_ms))
+		bad("%s takes RATE,FROM,TO: queries a second, and two times in ms, not '%s'",
+		    name, text);
+}
+
 static void options(int argc, char **argv)
 {
 	enum {
 		WORKER = 1, QUERIES, QUERY_BYTES, SPREAD, BYTES, DEADLINE,
 		SLACK, THINK, GAP, POISSON, BACKGROUND, CC, SEED, OUT, ALIGN,
-		DRY_RUN,
+		DRY_RUN, JITTER, BURST, RETRIES, RETRY, START_AT,
+		BACKGROUND_VIA,
 	};
 	static const struct option longs[] = {
 		{ "worker", required_argument, NULL, WORKER },
@@ -364,6 +561,12 @@ static void options(int argc, char **argv)
 		{ "seed", required_argument, NULL, SEED },
 		{ "out", required_argument, NULL, OUT },
 		{ "start-align-ms", required_argument, NULL, ALIGN },
+		{ "background-via", required_argument, NULL, BACKGROUND_VIA },
+		{ "jitter-ms", required_argument, NULL, JITTER },
+		{ "burst", required_argument, NULL, BURST },
+		{ "retries", required_argument, NULL, RETRIES },
+		{ "retry-after-ms", required_argument, NULL, RETRY },
+		{ "start-at-ns", required_argument, NULL, START_AT },
 		{ "dry-run", no_argument, NULL, DRY_RUN },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -377,11 +580,7 @@ static void options(int argc, char **argv)
 		snprintf(name, sizeof(name), "--%s", longs[at].name);
 		switch (o) {
 		case WORKER:
-			opt.worker = realloc(opt.worker, (opt.workers + 1) *
-					     sizeof(*opt.worker));
-			if (!opt.worker)
-				die("out of memory");
-			opt.worker[opt.workers++] = parse_address(name, optarg);
+			add_worker(name, optarg);
 			break;
 		case QUERIES:
 			opt.queries = parse_u64(name, optarg, 1, 1000000);
@@ -427,6 +626,24 @@ static void options(int argc, char **argv)
 		case ALIGN:
 			opt.align_ms = parse_real(name, optarg, 0, 1e6);
 			break;
+		case BACKGROUND_VIA:
+			parse_background(name, optarg);
+			break;
+		case JITTER:
+			opt.jitter_ms = parse_dist(name, optarg);
+			break;
+		case BURST:
+			parse_burst(name, optarg);
+			break;
+		case RETRIES:
+			opt.retries = parse_u64(name, optarg, 0, 100);
+			break;
+		case RETRY:
+			opt.retry_ms = parse_dist(name, optarg);
+			break;
+		case START_AT:
+			opt.start_at_ns = parse_u64(name, optarg, 0, INT64_MAX);
+			break;
 		case DRY_RUN:
 			opt.dry_run = true;
 			break;
@@ -442,17 +659,29 @@ static void options(int argc, char **argv)
 		bad("aggregate: one of --query-bytes and --response-bytes is needed");
 	if (opt.poisson && opt.min_gap_ms)
 		bad("aggregate: --poisson and --min-gap-ms exclude each other");
+	if (!opt.poisson && (opt.burst || opt.retries))
+		bad("aggregate: --burst and --retries need --poisson");
+	if (opt.retries && !opt.has_deadline)
+		bad("aggregate: --retries needs --deadline-ms");
 }
 
 int aggregate_main(int argc, char **argv)
 {
+	size_t most;
+
 	options(argc, argv);
+	most = (size_t)opt.queries * (1 + opt.retries);
 	queries = zalloc(opt.queries, sizeof(*queries));
-	responses = zalloc((size_t)opt.queries * opt.workers,
-			   sizeof(*responses));
+	all_drawn = zalloc((size_t)opt.queries * opt.workers,
+			   sizeof(*all_drawn));
+	askings = zalloc(most, sizeof(*askings));
+	all_took_ns = zalloc(most * opt.workers, sizeof(*all_took_ns));
+	/* each query has one event at a time */
+	heap = zalloc(opt.queries, sizeof(*heap));
 	conns = zalloc(opt.workers + opt.background, sizeof(*conns));
 	draw_all();
 	if (opt.dry_run) {
+		pretend();
 		write_records();
 		return 0;
 	}

@@ -8,21 +8,31 @@
 #include "parts.h"
 
 static const char usage[] =
-"usage: incast worker --listen ADDRESS:PORT [--cc NAME] [--deadlines]\n"
-"              [--shared-clock]\n"
-"       incast aggregate --worker ADDRESS:PORT... --out FILE [OPTION]...\n"
+"usage: incast worker --listen LEAF... [--cc NAME] [--deadlines]\n"
+"              [--shared-clock] [--clock-offset-ns N] [--dscp-us T,...]\n"
+"       incast aggregate --worker ADDRESS:PORT[,CC]... --out FILE [OPTION]...\n"
+"       incast flow --to ADDRESS:PORT --bytes N [--cc NAME] [--due-us N]\n"
+"              [--claim-bytes N] [--wait-us N] [--sndbuf N]\n"
+"       incast sink --listen ADDRESS:PORT --flows N --seconds N [--cc NAME]\n"
 "       incast receive --listen ADDRESS:PORT --count N [--out FILE]\n"
 "       incast train --to ADDRESS:PORT --id N --gap-ns NS --count N [--at NS]\n"
 "       incast ping --to ADDRESS:PORT [--count N]\n"
+"       incast clock --to ADDRESS:PORT [--count N]\n"
 "\n"
-"worker      answers each request with the size it asks for. --deadlines: gives\n"
-"            each answer its deadline first (needs --cc d2tcp). --shared-clock:\n"
-"            deadlines count from the sending of the query by the aggregator's\n"
-"            clock, else from its arrival\n"
+"worker      answers each request with the size it asks for. LEAF is\n"
+"            [NETNS/]ADDRESS:PORT[,CC[+deadlines]]: where one leaf listens, in\n"
+"            which network namespace, and what differs from the options:\n"
+"  --cc NAME              congestion control of the listener\n"
+"  --deadlines            give each answer its deadline first (needs d2tcp)\n"
+"  --shared-clock         deadlines count from the sending of the query by the\n"
+"                         aggregator's clock, else from its arrival\n"
+"  --clock-offset-ns N    the same, when this clock is N ahead of that one\n"
+"  --dscp-us T,...        mark packets by the time left until the deadline: CS5 up\n"
+"                         to the first T, then CS4, CS3, CS2 (up to three T)\n"
 "aggregate   queries all workers over persistent connections and writes a CSV\n"
-"            line per response: query, worker, bytes, deadline_ns (from the\n"
-"            sending of the query, without slack), sent_ns (from the start of the\n"
-"            run) and took_ns. Options:\n"
+"            line per response: query, attempt (0, or the how manieth retry),\n"
+"            worker, bytes, deadline_ns (from the sending of the query, without\n"
+"            slack), sent_ns (from the start of the run) and took_ns. Options:\n"
 "  --queries N            how many (100)\n"
 "  --query-bytes N        of all answers to a query together, with\n"
 "  --spread X             each uniform in [1 - X, 1 + X] times its share (0)\n"
@@ -30,15 +40,31 @@ static const char usage[] =
 "  --deadline-ms DIST     from the sending of the query (none)\n"
 "  --slack S              multiplies the deadlines that workers hear (1)\n"
 "  --think-ms DIST        each worker waits so long before it answers (0)\n"
+"  --jitter-ms DIST       and so long on top, to spread the answers (0)\n"
 "  --min-gap-ms X         closed loop: the next query when all answers are in,\n"
 "                         and at least X ms after the last one was sent (0)\n"
 "  --poisson RATE         open loop: queries at random, RATE a second\n"
+"  --burst RATE,FROM,TO   another rate between two times in ms from the start\n"
+"  --retries N            open loop: ask again, up to N times, what is not complete\n"
+"                         at the last of its deadlines (0)\n"
+"  --retry-after-ms DIST  so long after that deadline (0)\n"
 "  --background N         long flows without deadlines beside the queries (0)\n"
+"  --background-via P,CC  at this port of the workers, under this control (that\n"
+"                         of the worker)\n"
 "  --cc NAME              congestion control of the aggregator's sockets\n"
 "  --seed N               of all that is drawn (1)\n"
 "  --dry-run              write what would be asked, and ask nobody\n"
 "  --start-align-ms X     start at a multiple of X ms of the clock (0: at once)\n"
+"  --start-at-ns N        or at this time of CLOCK_MONOTONIC\n"
 "            DIST: a number, \"uniform(a, b)\" or \"exponential(mean)\"\n"
+"flow        writes messages of so many bytes back to back, for ever. --due-us: each\n"
+"            is due so long after its first byte is written; --claim-bytes: and is\n"
+"            said to be that long; --wait-us: before it connects. At the end of the sink\n"
+"            it prints the mean of alpha, under d2tcp\n"
+"sink        takes so many flows, waits a second, counts for some seconds, and\n"
+"            prints address and bytes of each\n"
+"clock       how far the clock of incast receive is ahead of this one, in ns, and\n"
+"            the round trip that it was read in: offset, round trip\n"
 "receive, train, ping     check an emulated link: UDP trains marked ECT(0) that\n"
 "            carry their time of sending, and a UDP echo\n";
 
@@ -50,6 +76,9 @@ int main(int argc, char **argv)
 	} parts[] = {
 		{ "worker", worker_main },
 		{ "aggregate", aggregate_main },
+		{ "flow", flow_main },
+		{ "sink", sink_main },
+		{ "clock", clock_main },
 		{ "receive", receive_main },
 		{ "train", train_main },
 		{ "ping", ping_main },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * incast receive, train, ping: what it takes to check an emulated link. Trains
+ * incast receive, train, ping, clock: what it takes to check an emulated link. Trains
  * of UDP datagrams, each filling an Ethernet frame of 1514 bytes, marked ECT(0)
  * and carrying the time of its sending; the receiver writes down when each came
  * and whether it carries CE. Sender and receiver share a clock.
@@ -24,10 +24,11 @@
 
 struct datagram {
 	uint64_t sent_ns;
+	uint64_t echoed_ns;	/* by the clock of the one who echoes */
 	uint32_t id;
 	uint32_t seq;
 	uint32_t echo;		/* send it back */
-	char fill[PAYLOAD - 20];
+	char fill[PAYLOAD - 28];
 };
 
 _Static_assert(sizeof(struct datagram) == PAYLOAD, "one full frame");
@@ -145,6 +146,7 @@ int receive_main(int argc, char **argv)
 		if ((size_t)len < offsetof(struct datagram, fill))
 			continue;
 		if (d.echo) {
+			d.echoed_ns = now_ns();
 			if (sendto(fd, &d, len, 0, (struct sockaddr *)&from,
 				   sizeof(from)) < 0)
 				die("sendto: %s", strerror(errno));
@@ -185,8 +187,10 @@ int train_main(int argc, char **argv)
 	return 0;
 }
 
-/* Prints the shortest of --count round trips of a small packet, in ns. */
-int ping_main(int argc, char **argv)
+/* The shortest of --count round trips of a small packet, and how far the other's
+ * clock was ahead in it if both ways took the same: it may be off by half of it.
+ */
+static uint64_t shortest_rtt(int argc, char **argv, int64_t *ahead)
 {
 	const size_t len = offsetof(struct datagram, fill);
 	const struct timeval patience = { .tv_sec = 1 };
@@ -212,9 +216,29 @@ int ping_main(int argc, char **argv)
 				    strerror(errno));
 		} while (d.seq != i);
 		rtt = now_ns() - d.sent_ns;
-		if (rtt < least)
-			least = rtt;
+		if (rtt >= least)
+			continue;
+		least = rtt;
+		*ahead = d.echoed_ns - (d.sent_ns + rtt / 2);
 	}
-	printf("%llu\n", (unsigned long long)least);
+	return least;
+}
+
+int ping_main(int argc, char **argv)
+{
+	int64_t ahead;
+
+	printf("%llu\n",
+	       (unsigned long long)shortest_rtt(argc, argv, &ahead));
+	return 0;
+}
+
+int clock_main(int argc, char **argv)
+{
+	uint64_t rtt;
+	int64_t ahead;
+
+	rtt = shortest_rtt(argc, argv, &ahead);
+	printf("%lld %llu\n", (long long)ahead, (unsigned long long)rtt);
 	return 0;
 }

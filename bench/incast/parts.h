@@ -7,6 +7,9 @@
 
 int worker_main(int argc, char **argv);
 int aggregate_main(int argc, char **argv);
+int flow_main(int argc, char **argv);
+int sink_main(int argc, char **argv);
+int clock_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
 int train_main(int argc, char **argv);
 int receive_main(int argc, char **argv);

@@ -2,12 +2,13 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/tcp.h>
 #include <math.h>
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -97,6 +98,18 @@ uint64_t parse_u64(const char *option, const char *text, uint64_t least,
 	return v;
 }
 
+int64_t parse_i64(const char *option, const char *text)
+{
+	long long v;
+	char *end;
+
+	errno = 0;
+	v = strtoll(text, &end, 10);
+	if (errno || end == text || *end)
+		bad("%s takes a whole number, not '%s'", option, text);
+	return v;
+}
+
 double parse_real(const char *option, const char *text, double least,
 		  double most)
 {
@@ -165,6 +178,15 @@ double draw(const struct dist *d, double unit)
 	}
 }
 
+void raise_file_limit(void)
+{
+	struct rlimit files;
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
 void set_cc(int fd, const char *cc)
 {
 	int err;
@@ -185,4 +207,14 @@ void set_int(int fd, int level, int name, int value, const char *what)
 {
 	if (setsockopt(fd, level, name, &value, sizeof(value)))
 		die("%s: %s", what, strerror(errno));
+}
+
+uint64_t bytes_received(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len))
+		die("TCP_INFO: %s", strerror(errno));
+	return info.tcpi_bytes_received;
 }

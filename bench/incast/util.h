@@ -21,9 +21,12 @@ void sleep_until(uint64_t ns);
 struct sockaddr_in parse_address(const char *option, const char *text);
 uint64_t parse_u64(const char *option, const char *text, uint64_t least,
 		   uint64_t most);
+int64_t parse_i64(const char *option, const char *text);
 double parse_real(const char *option, const char *text, double least,
 		  double most);
 
+void raise_file_limit(void);		/* to what is allowed */
+uint64_t bytes_received(int fd);
 void set_cc(int fd, const char *cc);
 void set_int(int fd, int level, int name, int value, const char *what);
 
@@ -39,7 +42,8 @@ struct dist parse_dist(const char *option, const char *text);
  * Draws depend only on what they are for, never on when they are made: the
  * same seed asks the same of every algorithm.
  */
-enum draw { DRAW_SIZE = 1, DRAW_DEADLINE, DRAW_THINK, DRAW_ARRIVAL };
+enum draw { DRAW_SIZE = 1, DRAW_DEADLINE, DRAW_THINK, DRAW_ARRIVAL,
+	    DRAW_JITTER, DRAW_RETRY };
 
 double draw_unit(uint64_t seed, enum draw what, uint64_t query,
 		 uint64_t worker);	/* [0, 1) */

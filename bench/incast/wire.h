@@ -31,4 +31,11 @@ struct answer {				/* 16 bytes */
 
 #define WIRE_LEAST_SIZE	((uint32_t)sizeof(struct answer))
 
+/*
+ * Classes of packets by the time left, most urgent first: CS5, CS4, CS3, CS2. Packets of
+ * no class are those of everyone else.
+ */
+#define WIRE_CLASSES	4
+#define WIRE_TOS(class)	((5 - (class)) << 5)
+
 #endif /* INCAST_WIRE_H */

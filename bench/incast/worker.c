@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * incast worker: answers each request with as many bytes as it asks for, and
- * gives the answer its deadline before it writes the first one.
+ * gives the answer its deadline before it writes the first one. One process can be
+ * many leaves, each in a network namespace of its own: a thousand processes take
+ * longer to start than the benchmark to run.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,16 +27,25 @@
 #include "util.h"
 #include "wire.h"
 
-#define PENDING	1024		/* requests waiting on one connection */
+#define PENDING	4096		/* requests waiting on one connection */
 
 struct pending {
 	struct request req;	/* in host order */
 	uint64_t arrived_ns;
 };
 
+struct leaf {
+	struct sockaddr_in listen;
+	const char *netns, *cc;
+	bool deadlines;
+	int fd;
+};
+
 struct conn {
 	struct conn *next;
+	const struct leaf *leaf;
 	int fd;
+	int tos;		/* as last set */
 	bool wants_out;
 	size_t got;		/* bytes of the request being read */
 	union {
@@ -44,15 +58,18 @@ struct conn {
 };
 
 static struct {
-	struct sockaddr_in listen;
-	const char *cc;
-	bool deadlines;
+	struct leaf *leaf;
+	unsigned int leaves;
 	bool shared_clock;
+	int64_t clock_offset_ns;	/* our clock less the aggregator's */
+	uint64_t dscp_ns[WIRE_CLASSES - 1];
+	unsigned int dscps;
 } opt;
 
 static struct conn *conns;
 static char filler[256 * 1024];
 static int epoll_fd, timer_fd;
+static bool thinks;		/* a request with a think time has come */
 
 static void want_out(struct conn *c, bool want)
 {
@@ -68,13 +85,35 @@ static void want_out(struct conn *c, bool want)
 		die("epoll_ctl: %s", strerror(errno));
 }
 
+/* By priority queues, the way of an operator without d2tcp: the less time is left,
+ * the higher the class of the packets.
+ */
+static void classify(struct conn *c, uint64_t due_ns)
+{
+	uint64_t now = now_ns();
+	unsigned int class = 0;
+	int tos;
+
+	while (class < opt.dscps && due_ns > now + opt.dscp_ns[class])
+		class++;
+	tos = WIRE_TOS(class);
+	if (tos == c->tos)
+		return;
+	c->tos = tos;
+	set_int(c->fd, IPPROTO_IP, IP_TOS, tos, "IP_TOS");
+}
+
 static void arm(struct conn *c, const struct pending *p)
 {
-	uint64_t base = opt.shared_clock ? p->req.sent_ns : p->arrived_ns;
+	uint64_t due = (opt.shared_clock ?
+			p->req.sent_ns + opt.clock_offset_ns : p->arrived_ns) +
+		       p->req.deadline_ns;
 
-	if (!opt.deadlines || !p->req.deadline_ns)
+	if (!p->req.deadline_ns)
 		return;
-	if (d2tcp_set_deadline(c->fd, base + p->req.deadline_ns, p->req.size))
+	if (opt.dscps)
+		classify(c, due);
+	if (c->leaf->deadlines && d2tcp_set_deadline(c->fd, due, p->req.size))
 		die("setting a deadline: %s", d2tcp_strerror(errno));
 }
 
@@ -104,7 +143,7 @@ static bool answer(struct conn *c)
 
 	while (c->count) {
 		p = &c->fifo[c->first];
-		if (ready_ns(p) > now_ns())
+		if (p->req.think_us && ready_ns(p) > now_ns())
 			break;
 		if (!c->written)
 			arm(c, p);
@@ -157,6 +196,7 @@ static void take(struct conn *c)
 	p->req.deadline_ns = le64toh(in->deadline_ns);
 	p->req.size = le32toh(in->size);
 	p->req.think_us = le32toh(in->think_us);
+	thinks |= p->req.think_us;
 	if (p->req.size < WIRE_LEAST_SIZE)
 		die("a request for %u bytes: %u at least", p->req.size,
 		    WIRE_LEAST_SIZE);
@@ -181,13 +221,13 @@ static bool hear(struct conn *c)
 	}
 }
 
-static void welcome(int listen_fd)
+static void welcome(const struct leaf *leaf)
 {
 	struct epoll_event ev = { .events = EPOLLIN };
 	struct conn *c;
 	int fd;
 
-	fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	fd = accept4(leaf->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
 		return;
 	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY");
@@ -195,6 +235,7 @@ static void welcome(int listen_fd)
 	if (!c)
 		die("out of memory");
 	c->fd = fd;
+	c->leaf = leaf;
 	c->next = conns;
 	conns = c;
 	ev.data.ptr = c;
@@ -209,6 +250,8 @@ static void set_timer(void)
 	uint64_t first = UINT64_MAX, ready;
 	struct conn *c;
 
+	if (!thinks)
+		return;
 	for (c = conns; c; c = c->next) {
 		if (!c->count || c->wants_out)
 			continue;
@@ -237,21 +280,91 @@ static void think_time_over(void)
 	}
 }
 
-static int listen_on(const struct sockaddr_in *sa)
+static void enter(const char *netns)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	char path[PATH_MAX];
+	int fd;
 
+	snprintf(path, sizeof(path), "/run/netns/%s", netns);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || setns(fd, CLONE_NEWNET))
+		die("--netns %s: %s", netns, strerror(errno));
+	close(fd);
+}
+
+static void listen_on(struct leaf *leaf)
+{
+	const struct sockaddr *sa = (const struct sockaddr *)&leaf->listen;
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = leaf };
+	int fd;
+
+	/* a socket stays in the namespace that it was made in */
+	if (leaf->netns)
+		enter(leaf->netns);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		die("socket: %s", strerror(errno));
 	set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
 	/* on the listener: the handshake settles whether ECN is used */
-	if (opt.cc)
-		set_cc(fd, opt.cc);
-	if (bind(fd, (const struct sockaddr *)sa, sizeof(*sa)))
+	if (leaf->cc)
+		set_cc(fd, leaf->cc);
+	if (bind(fd, sa, sizeof(leaf->listen)))
 		die("bind: %s", strerror(errno));
 	if (listen(fd, 4096))
 		die("listen: %s", strerror(errno));
-	return fd;
+	leaf->fd = fd;
+	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &ev))
+		die("epoll_ctl: %s", strerror(errno));
+}
+
+/* [NETNS/]ADDRESS:PORT[,CC[+deadlines]] */
+static void add_leaf(char *text)
+{
+	struct leaf *leaf;
+	char *slash, *end;
+
+	opt.leaf = realloc(opt.leaf, (opt.leaves + 1) * sizeof(*opt.leaf));
+	if (!opt.leaf)
+		die("out of memory");
+	leaf = &opt.leaf[opt.leaves++];
+	memset(leaf, 0, sizeof(*leaf));
+	slash = strchr(text, '/');
+	if (slash) {
+		*slash = 0;
+		leaf->netns = text;
+		text = slash + 1;
+	}
+	end = strchr(text, ',');
+	if (end) {
+		*end = 0;
+		leaf->cc = end + 1;
+		end = strchr(leaf->cc, '+');
+		if (end && strcmp(end, "+deadlines"))
+			bad("--listen: '%s' is not +deadlines", end);
+		if (end) {
+			*end = 0;
+			leaf->deadlines = true;
+		}
+	}
+	leaf->listen = parse_address("--listen", text);
+}
+
+static void parse_dscp(char *list)
+{
+	const size_t most = sizeof(opt.dscp_ns) / sizeof(opt.dscp_ns[0]);
+	char *part, *rest;
+
+	for (part = strtok_r(list, ",", &rest); part;
+	     part = strtok_r(NULL, ",", &rest)) {
+		if (opt.dscps == most)
+			bad("--dscp-us takes at most %zu times", most);
+		opt.dscp_ns[opt.dscps] = 1000 *
+			parse_u64("--dscp-us", part, 1, 1ull << 40);
+		if (opt.dscps &&
+		    opt.dscp_ns[opt.dscps] <= opt.dscp_ns[opt.dscps - 1])
+			bad("--dscp-us takes times that grow, not '%s'", part);
+		opt.dscps++;
+	}
 }
 
 static void options(int argc, char **argv)
@@ -261,23 +374,37 @@ static void options(int argc, char **argv)
 		{ "cc", required_argument, NULL, 'c' },
 		{ "deadlines", no_argument, NULL, 'd' },
 		{ "shared-clock", no_argument, NULL, 's' },
+		{ "clock-offset-ns", required_argument, NULL, 'o' },
+		{ "dscp-us", required_argument, NULL, 'p' },
 		{ NULL, 0, NULL, 0 },
 	};
+	const char *cc = NULL;
+	bool deadlines = false;
+	struct leaf *leaf;
+	unsigned int i;
 	int o;
 
 	while ((o = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (o) {
 		case 'l':
-			opt.listen = parse_address("--listen", optarg);
+			add_leaf(optarg);
 			break;
 		case 'c':
-			opt.cc = optarg;
+			cc = optarg;
 			break;
 		case 'd':
-			opt.deadlines = true;
+			deadlines = true;
 			break;
 		case 's':
 			opt.shared_clock = true;
+			break;
+		case 'o':
+			opt.shared_clock = true;
+			opt.clock_offset_ns = parse_i64("--clock-offset-ns",
+							optarg);
+			break;
+		case 'p':
+			parse_dscp(optarg);
 			break;
 		default:
 			exit(2);
@@ -285,27 +412,41 @@ static void options(int argc, char **argv)
 	}
 	if (optind < argc)
 		bad("worker: '%s' is no option", argv[optind]);
-	if (!opt.listen.sin_port)
+	if (!opt.leaves)
 		bad("worker: --listen ADDRESS:PORT is needed");
-	if (opt.deadlines && (!opt.cc || strcmp(opt.cc, D2TCP_NAME)))
-		bad("worker: --deadlines needs --cc " D2TCP_NAME);
+	for (i = 0; i < opt.leaves; i++) {
+		leaf = &opt.leaf[i];
+		if (!leaf->cc) {
+			leaf->cc = cc;
+			leaf->deadlines = deadlines;
+		}
+		if (leaf->deadlines &&
+		    (!leaf->cc || strcmp(leaf->cc, D2TCP_NAME)))
+			bad("worker: --deadlines needs --cc " D2TCP_NAME);
+	}
+}
+
+static bool is_leaf(const void *p)
+{
+	return p >= (void *)opt.leaf && p < (void *)(opt.leaf + opt.leaves);
 }
 
 int worker_main(int argc, char **argv)
 {
 	struct epoll_event ev = { .events = EPOLLIN };
-	int listen_fd, n;
+	unsigned int i;
 	struct conn *c;
+	int n;
 
 	options(argc, argv);
 	signal(SIGPIPE, SIG_IGN);
-	listen_fd = listen_on(&opt.listen);
+	raise_file_limit();
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (epoll_fd < 0 || timer_fd < 0)
 		die("epoll, timerfd: %s", strerror(errno));
-	ev.data.ptr = &listen_fd;
-	epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listen_fd, &ev);
+	for (i = 0; i < opt.leaves; i++)
+		listen_on(&opt.leaf[i]);
 	ev.data.ptr = &timer_fd;
 	epoll_ctl(epoll_fd, EPOLL_CTL_ADD, timer_fd, &ev);
 	puts("ready");
@@ -318,8 +459,8 @@ int worker_main(int argc, char **argv)
 			die("epoll_wait: %s", strerror(errno));
 		if (n < 1)
 			continue;
-		if (ev.data.ptr == &listen_fd) {
-			welcome(listen_fd);
+		if (is_leaf(ev.data.ptr)) {
+			welcome(ev.data.ptr);
 		} else if (ev.data.ptr == &timer_fd) {
 			think_time_over();
 		} else {

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Means over seeds and how sure they are: 95 % intervals by Student's t.
+
+Seeds are paired: every algorithm was asked the same under the same seed.
+"""
+
+import math
+
+# The 97.5 % point of Student's t for 1 to 30 degrees of freedom.
+T975 = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
+        2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
+        2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042]
+Z = 1.959964
+
+
+def t975(freedom):
+    """The 97.5 % point of Student's t."""
+    if freedom <= len(T975):
+        return T975[freedom - 1]
+    # the first two terms of its expansion around the normal distribution's
+    # (Abramowitz and Stegun, 26.7.5); right to 0.0003 from 31 on
+    return Z + (Z ** 3 + Z) / (4 * freedom) + \
+        (5 * Z ** 5 + 16 * Z ** 3 + 3 * Z) / (96 * freedom ** 2)
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+def half95(values):
+    """Half of the 95 % interval of the mean; None for one value."""
+    n = len(values)
+    if n < 2:
+        return None
+    middle = mean(values)
+    spread = math.sqrt(sum((v - middle) ** 2 for v in values) / (n - 1))
+    return t975(n - 1) * spread / math.sqrt(n)
+
+
+def interval95(values, least=-math.inf, most=math.inf):
+    """95 % interval of the mean, within what is possible; None for one."""
+    half = half95(values)
+    if half is None:
+        return None
+    return [max(least, mean(values) - half), min(most, mean(values) + half)]
+
+
+def difference95(values, base):
+    """Mean of the paired differences, and half of its interval."""
+    differences = [a - b for a, b in zip(values, base)]
+    return mean(differences), half95(differences)
+
+
+def ratio95(values, base):
+    """Ratio of two paired means and its 95 % interval, by Fieller's theorem.
+
+    E. C. Fieller, "Some problems in interval estimation", 1954. None for the
+    interval where there is none: the base may as well be 0. None for the ratio of
+    a base of 0.
+    """
+    n, x, y = len(values), mean(values), mean(base)
+    if y == 0:
+        return None, None
+    ratio = x / y
+    if n < 2:
+        return ratio, None
+    t = t975(n - 1)
+    scale = n * (n - 1)
+    xx = sum((v - x) ** 2 for v in values) / scale
+    yy = sum((v - y) ** 2 for v in base) / scale
+    xy = sum((v - x) * (w - y) for v, w in zip(values, base)) / scale
+    g = t * t * yy / (y * y)
+    if g >= 1:
+        return ratio, None
+    middle = ratio - t * t * xy / (y * y)
+    inside = xx - 2 * ratio * xy + ratio * ratio * yy - \
+        t * t * (xx * yy - xy * xy) / (y * y)
+    reach = t / abs(y) * math.sqrt(max(0.0, inside))
+    low, high = sorted(((middle - reach) / (1 - g), (middle + reach) / (1 - g)))
+    return ratio, [low, high]
+
+
+def percentile(ordered, share):
+    """Nearest rank."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def rounded(x, digits=6):
+    """Rounded, in lists too; None stays None."""
+    if x is None:
+        return None
+    if isinstance(x, list):
+        return [rounded(v, digits) for v in x]
+    return round(float(x), digits)

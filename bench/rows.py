@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: GPL-2.0
+"""From raw records to the rows of summary.json.
+
+Everything is computed from bench/out/raw; two runs of the same seeds give the same
+rows.
+"""
+
+import functools
+import glob
+import gzip
+import json
+import os
+import re
+
+import numpy
+
+import fluid
+from intervals import (difference95, half95, interval95, mean, percentile,
+                       ratio95, rounded)
+import optimum
+import scenario as scenarios
+
+# Back to normal: this much of what is asked in a bin is late at most, in so many bins
+# in a row.
+NORMAL, BIN_MS, BINS = 0.05, 50, 4
+
+
+def run_name(algorithm, point):
+    """Directory of a job; the slack only where the traffic depends on it."""
+    name = algorithm
+    if scenarios.depends_on_slack(algorithm, point):
+        name += "-slack%s" % point["slack"]
+    return name
+
+
+def link_name(point):
+    """Directory of the check of a point's link."""
+    parts = ["%s" % point["topology"]] + ["%s%s" % (k.split("_")[0], point[k])
+                                          for k in (
+        "rate_mbps", "racks", "uplink_mbps", "host_delay_us",
+        "buffer_packets", "mark_us") if k in point]
+    return "-".join(parts)
+
+
+def seed_directories(raw, scenario, point, algorithm):
+    """{seed: directory} of the runs of an algorithm at a point."""
+    base = os.path.join(raw, scenario["name"], scenarios.label(
+        scenario, scenarios.without_slack(point)), run_name(algorithm, point))
+    found = {int(re.search(r"seed(\d+)$", path).group(1)): path
+             for path in glob.glob(os.path.join(glob.escape(base),
+                                                "from-seed*", "seed*"))}
+    return dict(sorted(found.items()))
+
+
+def read_records(path):
+    """Records as {column: array of integers}."""
+    with gzip.open(path, "rt") as f:
+        columns = f.readline().strip().split(",")
+        numbers = numpy.array(f.read().replace("\n", ",").split(",")[:-1],
+                              dtype=numpy.int64)
+    return dict(zip(columns, numbers.reshape(-1, len(columns)).T))
+
+
+@functools.lru_cache(256)
+def read_run(directory):
+    """Records of each service, and what else was measured."""
+    records = []
+    while os.path.exists(os.path.join(
+            directory, "records-%d.csv.gz" % len(records))):
+        records.append(read_records(os.path.join(
+            directory, "records-%d.csv.gz" % len(records))))
+    with open(os.path.join(directory, "load.json")) as f:
+        return records, json.load(f)
+
+
+def is_late(records, slack):
+    # the worker's deadline, computed as the load generator computes it
+    return records["took_ns"] > numpy.floor(
+        records["deadline_ns"].astype(float) * slack)
+
+
+def parts(point, algorithm):
+    """What is told apart at a point: {"service": ..., "algorithm": ...}.
+
+    Yields (names, services, member): indices of the services, and which of the
+    algorithms of a mix, or None.
+    """
+    services = point.get("services") or []
+    everything = range(max(len(services), point.get("aggregators", 1)))
+    members = algorithm.split("+")
+    if len(members) > 1:
+        for i, name in enumerate(members):
+            yield {"algorithm": name, "mix": algorithm}, everything, i
+        return
+    yield {"algorithm": algorithm}, everything, None
+    for i, service in enumerate(services):
+        yield {"algorithm": algorithm, "service": service["name"]}, [i], None
+
+
+def select(records, member, algorithm, first_only=True):
+    """The records of one member of a mix, without retries."""
+    chosen = numpy.ones(len(records["query"]), bool)
+    if member is not None:
+        chosen &= records["worker"] % len(algorithm.split("+")) == member
+    if first_only:
+        chosen &= records["attempt"] == 0
+    return {k: v[chosen] for k, v in records.items()}
+
+
+@functools.lru_cache(None)
+def _run_shares(directory, slack, services, member, algorithm):
+    """Late share, late queries share and marks of one run, and its times."""
+    everything, _ = read_run(directory)
+    late = total = late_queries = queries = 0
+    took = []
+    for i in services:
+        records = select(everything[i], member, algorithm)
+        lates = is_late(records, slack)
+        late += int(lates.sum())
+        total += len(lates)
+        late_queries += len(numpy.unique(records["query"][lates]))
+        queries += len(numpy.unique(records["query"]))
+        took.append(records["took_ns"])
+    return late / total, late_queries / queries, numpy.concatenate(took)
+
+
+def late_shares(scenario, raw, point, algorithm):
+    """For each part of a point the late shares of its seeds."""
+    runs = seed_directories(raw, scenario, point, algorithm)
+    for _, services, member in parts(point, algorithm):
+        yield [_run_shares(d, point["slack"], tuple(services), member,
+                           algorithm)[0] for d in runs.values()]
+
+
+def by_query(records, column):
+    """A column as an array of queries x workers."""
+    width = int(records["worker"].max()) + 1
+    return records[column].reshape(-1, width)
+
+
+@functools.lru_cache(None)
+def bounds(directory, slack, rate_mbps, base_rtt_us):
+    """Least possible late share of a run, and those of the two fluids."""
+    records = read_run(directory)[0][0]
+    size = by_query(records, "bytes")
+    due = numpy.floor(by_query(records, "deadline_ns").astype(float) * slack)
+    late = sum(optimum.least_late_of_query(s, d, rate_mbps, base_rtt_us)
+               for s, d in zip(size.tolist(), due.tolist()))
+    length = optimum.wire_ns(size, rate_mbps)
+    due = due - base_rtt_us * 1000
+    return (late / size.size, fluid.late_equal(length, due),
+            fluid.late_required(length, due))
+
+
+def recovery_ms(directory, slack, burst_to_ms):
+    """From the end of the burst until queries are answered in time again.
+
+    Looks at what was first asked in each bin of BIN_MS: normal is where at most
+    NORMAL of the responses are late, and so in the next BINS - 1 bins; an empty bin
+    is normal. None if it does not happen while queries are sent.
+    """
+    records = select(read_run(directory)[0][0], None, "")
+    late = is_late(records, slack)
+    bins = (records["sent_ns"] // (BIN_MS * 10**6)).astype(int)
+    count = numpy.bincount(bins)
+    share = numpy.bincount(bins, weights=late) / numpy.maximum(count, 1)
+    start = int(burst_to_ms // BIN_MS)
+    for first in range(start, len(share) - BINS + 1):
+        if (share[first:first + BINS] <= NORMAL).all():
+            return max(0.0, first * BIN_MS - burst_to_ms)
+    return None
+
+
+def _spread(took):
+    took = numpy.sort(took)
+    return {"p50": rounded(percentile(took, 0.5) / 1e6, 3),
+            "p99": rounded(percentile(took, 0.99) / 1e6, 3),
+            "max": rounded(took[-1] / 1e6, 3)}
+
+
+def _row(scenario, point, raw, link, runs, part, algorithm):
+    names, services, member = part
+    seen = [_run_shares(d, point["slack"], tuple(services), member, algorithm)
+            for d in runs.values()]
+    late = [s[0] for s in seen]
+    extras = [read_run(d)[1] for d in runs.values()]
+    background = [e["background_bytes"] * 8000 / e["background_ns"]
+                  for e in extras]
+    row = {
+        "scenario": scenario["name"], "mix": "", "service": "", **names,
+        "deadlines": bool(scenarios.KINDS[names["algorithm"]].get("deadlines")),
+        "seeds": len(late), "responses": sum(len(s[2]) for s in seen),
+        "late_share": rounded(mean(late)),
+        "late_share_ci95": rounded(interval95(late, 0, 1)),
+        "certain": (half95(late) or 0) < scenario["half_width"],
+        "late_share_optimum": None, "optimum": scenarios.optimum_kind(point),
+        "query_late_share": rounded(mean([s[1] for s in seen])),
+        "fct_ms": _spread(numpy.concatenate([s[2] for s in seen])),
+        "background_mbps": rounded(mean(background), 3),
+        "kernel": extras[0]["kernel"].split("-")[0],
+        "fidelity": {k: link[k] for k in ("rate_mbps", "base_rtt_us",
+                                          "mark_us")},
+    }
+    for key in ("marks", "drops", "uplink_marks", "uplink_drops"):
+        if key in extras[0]:
+            row[key] = sum(e[key] for e in extras)
+    if point["background_flows"]:
+        row["background_ci95"] = rounded(interval95(background, 0), 3)
+    if point.get("retries"):
+        row["askings_per_query"] = rounded(mean([sum(
+            len(r["query"]) for r in read_run(d)[0]) / sum(
+                int((r["attempt"] == 0).sum()) for r in read_run(d)[0])
+            for d in runs.values()]), 3)
+    if "burst_to_ms" in point:
+        times = [recovery_ms(d, point["slack"], point["burst_to_ms"])
+                 for d in runs.values()]
+        known = [t for t in times if t is not None]
+        row["recovered"] = len(known)
+        row["recovery_ms"] = rounded(mean(known), 1) \
+            if len(known) == len(times) else None
+        row["recovery_ci95"] = rounded(interval95(known, 0), 1) \
+            if len(known) == len(times) else None
+    return row, late, background
+
+
+def _compare(row, late, base, what):
+    """Difference and ratio of two lists of shares, paired by seed."""
+    middle, half = difference95(late, base)
+    ratio, interval = ratio95(late, base)
+    row["late_minus_" + what] = {"mean": rounded(middle),
+                                 "half95": rounded(half)}
+    row["late_over_" + what] = {"ratio": rounded(ratio),
+                                "ci95": rounded(interval)}
+
+
+def _load_rows(scenario, raw, point, link):
+    found = []
+    for algorithm in scenario["algorithms"]:
+        runs = seed_directories(raw, scenario, point, algorithm)
+        for part in parts(point, algorithm):
+            found.append(_row(scenario, point, raw, link, runs, part,
+                              algorithm) + (runs,))
+    base = {row["service"]: (late, background)
+            for row, late, background, _ in found
+            if row["algorithm"] == "dctcp" and not row["mix"]}
+    limits = None
+    if scenarios.optimum_kind(point) != "none":
+        # every algorithm was asked the same
+        runs = found[0][3]
+        limits = [rounded(mean(v)) for v in zip(*(
+            bounds(d, point["slack"], link["rate_mbps"], link["base_rtt_us"])
+            for d in runs.values()))]
+    # what a fluid does with long flows beside is another question
+    apart = limits and not point["background_flows"]
+    window = rounded(fluid.fair_window(point), 2)
+    for row, late, background, _ in found:
+        row["late_minus_dctcp"] = row["late_over_dctcp"] = None
+        if (row["algorithm"] != "dctcp" or row["mix"]) and \
+                row["service"] in base:
+            _compare(row, late, base[row["service"]][0], "dctcp")
+            if point["background_flows"]:
+                ratio, interval = ratio95(background, base[row["service"]][1])
+                row["background_over_dctcp"] = {"ratio": rounded(ratio, 4),
+                                                "ci95": rounded(interval, 4)}
+        if limits:
+            row["late_share_optimum"] = limits[0]
+        if apart:
+            row["fluid"] = {"equal": limits[1], "required": limits[2],
+                            "fair_window": window}
+            row["law_can_act"] = window >= 4 and limits[2] <= limits[1] / 2 \
+                and limits[1] > 0
+        yield row
+
+
+# d where a claim holds it, with the module's default bounds
+CLAIMED_D = {"": 1.0, "near": 2.0, "far": 0.5}
+
+
+def _flow_rows(scenario, raw, point, link):
+    """A row for each of the long flows of a point."""
+    runs = []
+    for directory in seed_directories(raw, scenario, point,
+                                      "flows").values():
+        with open(os.path.join(directory, "flows.json")) as f:
+            runs.append(json.load(f))
+    flows = [(f + ":").split(":")[:2] for f in point["flows"].split("+")]
+    shares = None
+    if all(a in ("dctcp", "d2tcp", "d2tcp-nodeadline") for a, _ in flows):
+        shares = fluid.sawtooth_shares([CLAIMED_D[c] for _, c in flows], point)
+    alphas = [[r["alpha"][i] for r in runs] for i in range(len(flows))]
+    by_alpha = None
+    if all(None not in mine for mine in alphas):
+        alphas = [mean(mine) for mine in alphas]
+        by_alpha = fluid.shares_by_alpha(alphas, [CLAIMED_D[c]
+                                                  for _, c in flows])
+    else:
+        alphas = [None if None in mine else mean(mine) for mine in alphas]
+    for i, (algorithm, claim) in enumerate(flows):
+        rates = [r["bytes"][i] * 8e-6 / point["seconds"] for r in runs]
+        parts_of = [r["bytes"][i] / sum(r["bytes"]) for r in runs]
+        yield {
+            "scenario": scenario["name"], "algorithm": algorithm,
+            "claim": claim, "flow": i, "seeds": len(runs),
+            "mbps": rounded(mean(rates), 2),
+            "mbps_ci95": rounded(interval95(rates, 0), 2),
+            "share": rounded(mean(parts_of), 4),
+            "share_ci95": rounded(interval95(parts_of, 0, 1), 4),
+            "share_predicted": rounded(shares and shares[i], 4),
+            "alpha": rounded(alphas[i], 4),
+            "share_by_alpha": rounded(by_alpha and by_alpha[i], 4),
+            "marks": sum(r["marks"] for r in runs),
+            "drops": sum(r["drops"] for r in runs),
+            "kernel": runs[0]["kernel"].split("-")[0],
+            "fidelity": {k: link[k] for k in ("rate_mbps", "base_rtt_us",
+                                              "mark_us")},
+        }
+
+
+def make_rows(scenario, raw):
+    """The rows of a scenario: one per point, algorithm and part of it."""
+    for point in scenarios.points(scenario):
+        with open(os.path.join(raw, "links", link_name(point),
+                               "link.json")) as f:
+            link = json.load(f)
+        make = _flow_rows if "flows" in point else _load_rows
+        for row in make(scenario, raw, point, link):
+            for key in scenarios.SWEPT:
+                if key in point:
+                    row.setdefault(key, point[key])
+            yield row

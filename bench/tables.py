@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Rows of summary.json as tables of text: for the terminal, the page, the docs."""
+
+import scenario as scenarios
+
+
+def share(x):
+    return "-" if x is None else "%.1f" % (100 * x)
+
+
+def between(interval, factor=1, digits=1):
+    if not interval or None in interval:
+        return "-"
+    return " to ".join("%.*f" % (digits, factor * x) for x in interval)
+
+
+def difference(row):
+    """Points more than dctcp; none where the interval holds 0."""
+    found = row["late_minus_dctcp"]
+    if not found or found["half95"] is None:
+        return "-"
+    if abs(found["mean"]) <= found["half95"]:
+        return "none"
+    return "%+.1f ± %.1f" % (100 * found["mean"], 100 * found["half95"])
+
+
+def ratio(found, digits=2):
+    """Ratio and interval; none where the interval holds 1."""
+    if not found or found["ratio"] is None:
+        return "-"
+    if found["ci95"] is None:
+        return "?"
+    low, high = found["ci95"]
+    if low <= 1 <= high:
+        return "none"
+    return "%.*f (%.*f to %.*f)" % (digits, found["ratio"], digits,
+                                    max(0, low), digits, high)
+
+
+def fluids(row):
+    found = row.get("fluid")
+    if not found:
+        return "-"
+    return "%.1f / %.1f" % (100 * found["equal"], 100 * found["required"])
+
+
+def recovery(row):
+    if row["recovery_ms"] is None:
+        return "%d of %d" % (row["recovered"], row["seeds"])
+    return "%.0f" % row["recovery_ms"]
+
+
+# heading, text of a row, and what a row must have for the column to be there
+LATE = (
+    ("mix", lambda r: r["mix"], "mix"),
+    ("service", lambda r: r["service"] or "all", "service"),
+    ("algorithm", lambda r: r["algorithm"], None),
+    ("seeds", lambda r: str(r["seeds"]), None),
+    ("late %", lambda r: share(r["late_share"]) + ("" if r["certain"]
+                                                   else " *"), None),
+    ("95 % interval", lambda r: between(r["late_share_ci95"], 100), None),
+    ("less dctcp", difference, None),
+    ("of dctcp's", lambda r: ratio(r["late_over_dctcp"]), None),
+    ("least %", lambda r: share(r["late_share_optimum"]),
+     "late_share_optimum"),
+    ("fluids %", fluids, "fluid"),
+    ("can act", lambda r: "yes" if r["law_can_act"] else "no", "fluid"),
+    ("queries late %", lambda r: share(r["query_late_share"]), None),
+    ("p50 ms", lambda r: "%.2f" % r["fct_ms"]["p50"], None),
+    ("p99 ms", lambda r: "%.2f" % r["fct_ms"]["p99"], None),
+    ("max ms", lambda r: "%.2f" % r["fct_ms"]["max"], None),
+    ("backgr. Mbit/s", lambda r: "%.1f" % r["background_mbps"],
+     "background_ci95"),
+    ("of dctcp's backgr.", lambda r: ratio(r.get("background_over_dctcp"), 3),
+     "background_ci95"),
+    ("askings", lambda r: "%.2f" % r.get("askings_per_query", 1),
+     "askings_per_query"),
+    ("normal after ms", recovery, "recovered"),
+    ("marks", lambda r: str(r["marks"]), None),
+    ("drops", lambda r: str(r["drops"]), None),
+    ("uplink marks", lambda r: str(r["uplink_marks"]), "uplink_marks"),
+    ("uplink drops", lambda r: str(r["uplink_drops"]), "uplink_drops"),
+)
+FLOWS = (
+    ("flow", lambda r: r["algorithm"] + (":" + r["claim"] if r["claim"]
+                                         else ""), None),
+    ("seeds", lambda r: str(r["seeds"]), None),
+    ("Mbit/s", lambda r: "%.1f" % r["mbps"], None),
+    ("95 % interval", lambda r: between(r["mbps_ci95"]), None),
+    ("share %", lambda r: share(r["share"]), None),
+    ("95 % interval", lambda r: between(r["share_ci95"], 100), None),
+    ("law predicts %", lambda r: share(r["share_predicted"]),
+     "share_predicted"),
+    ("alpha", lambda r: "-" if r["alpha"] is None else "%.3f" % r["alpha"],
+     "alpha"),
+    ("by that alpha %", lambda r: share(r["share_by_alpha"]),
+     "share_by_alpha"),
+    ("marks", lambda r: str(r["marks"]), None),
+    ("drops", lambda r: str(r["drops"]), None),
+)
+NOTE = "Late: share of responses complete after their deadline (* half of " \
+    "the interval is not below the wanted width). Less dctcp: points " \
+    "more than dctcp, and of dctcp's: the ratio, both paired by seed; none where " \
+    "the 95 % interval holds no difference, ? where the ratio has no interval. Least: " \
+    "what no schedule could avoid. Fluids: late shares of fluid sharing, equally / by " \
+    "required rate; the law can act where the second is at most half of the first and " \
+    "the fair window is 4 packets or more."
+FLOW_NOTE = "near, far: deadlines so near or so far that d is held at 2 or at 0.5; " \
+    "else there are none, d = 1. Law predicts: shares of synchronised sawtooths; by " \
+    "that alpha: of sawtooths with the mean alpha that each flow had."
+
+
+def columns(rows):
+    chosen = FLOWS if "share" in rows[0] else LATE
+    return [c for c in chosen if c[2] is None or
+            any(r.get(c[2]) not in (None, "") for r in rows)]
+
+
+def table(scenario, rows):
+    """The table as lists of cells: header, then a row per point, algorithm."""
+    swept = scenarios.swept(scenario)
+    wanted = columns(rows)
+    yield [k.replace("_", "-") for k in swept] + [c[0] for c in wanted]
+    for row in rows:
+        yield [str(row[k]) for k in swept] + [c[1](row) for c in wanted]
+
+
+def note(rows):
+    return FLOW_NOTE if "share" in rows[0] else NOTE
+
+
+def print_table(scenario, rows):
+    """On the terminal."""
+    cells = list(table(scenario, rows))
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    print("\n%s: %s" % (scenario["name"], scenario["claim"]))
+    print(setting(scenario, rows) + "\n")
+    words = ("algorithm", "flow", "flows", "service", "mix")
+    for n, row in enumerate(cells):
+        print("  ".join(c.ljust(w) if cells[0][i] in words else c.rjust(w)
+                        for i, (c, w) in enumerate(zip(row, widths))).rstrip())
+        if n == 0:
+            print("  ".join("-" * w for w in widths))
+
+
+def _text(value):
+    return "/".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def setting(scenario, rows):
+    """The scenario in a few lines, with the kernel: stands on every picture."""
+    def of(key):
+        return _text(scenario[key])
+
+    parts = ["%s" % scenario["topology"]]
+    if scenario["topology"] == "tree":
+        parts[0] += " of %s racks, uplinks %s Mbit/s" % (of("racks"),
+                                                         of("uplink_mbps"))
+    if "aggregators" in scenario:
+        parts.append("%s aggregators" % of("aggregators"))
+    parts += ["%s Mbit/s" % of("rate_mbps"), "%s us per host"
+              % of("host_delay_us"), "mark at %s us" % of("mark_us"),
+              "buffer %s packets" % of("buffer_packets"),
+              "RTO min %s ms" % of("rto_min_ms")]
+    if "flows" in scenario:
+        parts.append("%s s of long flows" % of("seconds"))
+    else:
+        parts.append("fan-in %s" % of("fan_in"))
+        for service in scenario.get("services", [{}]):
+            whole = scenario | service
+            what = "%s bytes per query, spread %s" % (
+                _text(whole["query_bytes"]), _text(whole["response_spread"])) \
+                if "query_bytes" in whole else \
+                "%s bytes per response" % _text(whole["response_bytes"])
+            parts.append("%s%s, deadlines %s ms" % (
+                service.get("name", "") + ": " if service else "", what,
+                _text(whole["deadline_ms"])))
+        parts.append("x slack %s" % of("slack"))
+        if "arrival" in scenario:
+            parts.append("arrival %s a second" % of("arrival"))
+        if "burst_rate" in scenario:
+            parts.append("%s a second from %s to %s ms" % (
+                of("burst_rate"), of("burst_from_ms"), of("burst_to_ms")))
+        if "retries" in scenario:
+            parts.append("retries %s after %s ms" % (of("retries"),
+                                                     of("retry_after_ms")))
+        if scenario["background_flows"] != 0:
+            parts.append("%s background flows" % of("background_flows"))
+        if "dctcp-jitter" in scenario["algorithms"]:
+            parts.append("jitter %s ms" % of("jitter_ms"))
+    seeds = sorted({r["seeds"] for r in rows})
+    parts.append("%s seeds" % (seeds[0] if len(seeds) == 1 else
+                               "%d to %d" % (seeds[0], seeds[-1])))
+    parts.append("Linux %s" % rows[0]["kernel"])
+    return ", ".join(parts + scenario["params"])
