@@ -114,7 +114,8 @@ class Network:
 
         # Every namespace takes these over from the first one.
         for setting, value in (
-                # no IPv6: a thousand hosts that greet each other are a flood
+                # ports of a switch have no addresses: a thousand that greet
+                # each other are a flood
                 ("net/core/devconf_inherit_init_net", "1"),
                 ("net/ipv6/conf/all/disable_ipv6", "1"),
                 ("net/ipv6/conf/default/disable_ipv6", "1"),

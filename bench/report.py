@@ -60,8 +60,7 @@ summary { cursor: pointer; color: #0050a0; margin: .5rem 0; }
 </style></head><body>
 <h1>D2TCP: who misses deadlines</h1>
 <p>Leaves answer a query into one port of a switch that marks with ECN, at the same
-time; each answer has a deadline. Measured with the real kernel, Linux %(kernel)s, and the
-real module, in virtual time: how fast or busy the machine was changes nothing.
+time; each answer has a deadline. Measured %(measured)s.
 <b>Slack</b> is what a scenario's deadlines are multiplied with, <b>fan-in</b> how many
 leaves answer, <b>late</b> the share of responses complete after their deadline. The
 <b>fair window</b> is what each flow's window would be if all shared evenly what path and
@@ -75,7 +74,16 @@ queue hold, (BDP + K) / fan-in.</p>
 <h2>The paper's claims</h2>
 <div class="wide">%(claims)s</div>
 %(scenarios)s
-<h2>Is the emulated network what it should be?</h2>
+%(limits)s
+<h2>What does not run on Linux</h2>
+<p>These were published with figures of their own, from other networks; they are not
+measurements of ours and do not compare with the tables above.</p>
+<div class="wide">%(others)s</div>
+</body></html>
+"""
+
+# The two chapters on what to believe, for the lab and for real hosts.
+IN_LAB = """<h2>Is the emulated network what it should be?</h2>
 <p>Each link is measured before it is used, and the bench stops when one is off: rate within
 0.5 %%, base round trip within 5 %%, marking threshold within a packet.</p>
 <div class="wide">%(fidelity)s</div>
@@ -94,13 +102,17 @@ networks of another kind. Seeds are added until the interval is narrow enough, f
 what the first ones say of the spread; that makes intervals very slightly too narrow.</li>
 <li>dctcp-prio has the whole buffer and threshold in each of its queues, and
 deadlines that everyone declares truly; whoever may mark packets may also lie.</li>
-</ul>
-<h2>What does not run on Linux</h2>
-<p>These were published with figures of their own, from other networks; they are not
-measurements of ours and do not compare with the tables above.</p>
-<div class="wide">%(others)s</div>
-</body></html>
-"""
+</ul>"""
+ON_HOSTS = """<h2>What this cannot show</h2>
+<ul>
+<li>The network was taken as it is: rates, buffers and marking are not measured here, and
+no least possible share is given.</li>
+<li>Each host has a clock of its own. Deadlines reach a worker by the offset measured before
+the run, known to half a round trip; clocks.csv has offsets, round trips and drift. Lateness is
+judged by the aggregator's clock alone.</li>
+<li>Other traffic and other programs on the hosts are in the results; two runs differ.</li>
+<li>Base round trip, the shortest seen: %(fidelity)s us.</li>
+</ul>"""
 
 # What others published, and what they need that stock Linux and switches have not.
 OTHERS = [
@@ -150,9 +162,19 @@ def write_page(parts, everything, ratio, command, out):
                 " open" if len(rows) <= 12 else "", len(rows),
                 html.escape(tables.note(rows)), html_table(cells)))
     seeds = sorted({r["seeds"] for r in everything})
+    kernel = html.escape(everything[0]["kernel"])
+    if parts[0][0].get("hosts"):
+        measured = "on %d real hosts, Linux %s" % (parts[0][0]["hosts"], kernel)
+        limits = ON_HOSTS % {
+            "fidelity": everything[0]["fidelity"]["base_rtt_us"]}
+    else:
+        measured = "with the real kernel, Linux %s, and the real module, in " \
+            "virtual time: how fast or busy the machine was changes nothing" \
+            % kernel
+        limits = IN_LAB % {"fidelity": html_table(list(fidelity(parts)))}
     with open(os.path.join(out, "index.html"), "w") as f:
         f.write(PAGE % {
-            "kernel": html.escape(everything[0]["kernel"]),
+            "measured": measured, "limits": limits,
             "command": html.escape(command),
             "seeds": "Seeds per point: %d to %d; the records of every run lie beside "
                      "this page, in <code>raw/</code>." % (seeds[0], seeds[-1]),
@@ -163,7 +185,6 @@ def write_page(parts, everything, ratio, command, out):
             "claims": html_table([CLAIMS] + list(findings.claims(everything)),
                                  "words"),
             "scenarios": "\n".join(body),
-            "fidelity": html_table(list(fidelity(parts))),
             "others": html_table(OTHERS, "words"),
         })
 

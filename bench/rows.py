@@ -193,7 +193,8 @@ def _row(scenario, point, raw, link, runs, part, algorithm):
         "late_share": rounded(mean(late)),
         "late_share_ci95": rounded(interval95(late, 0, 1)),
         "certain": (half95(late) or 0) < scenario["half_width"],
-        "late_share_optimum": None, "optimum": scenarios.optimum_kind(point),
+        "late_share_optimum": None, "optimum": scenarios.optimum_kind(point) if link["rate_mbps"]
+        else "none",
         "query_late_share": rounded(mean([s[1] for s in seen])),
         "fct_ms": _spread(numpy.concatenate([s[2] for s in seen])),
         "background_mbps": rounded(mean(background), 3),
@@ -203,7 +204,9 @@ def _row(scenario, point, raw, link, runs, part, algorithm):
     }
     for key in ("marks", "drops", "uplink_marks", "uplink_drops"):
         if key in extras[0]:
-            row[key] = sum(e[key] for e in extras)
+            # real switches do not tell what they dropped
+            row[key] = None if extras[0][key] is None else \
+                sum(e[key] for e in extras)
     if point["background_flows"]:
         row["background_ci95"] = rounded(interval95(background, 0), 3)
     if point.get("retries"):
@@ -244,7 +247,8 @@ def _load_rows(scenario, raw, point, link):
             for row, late, background, _ in found
             if row["algorithm"] == "dctcp" and not row["mix"]}
     limits = None
-    if scenarios.optimum_kind(point) != "none":
+    # of real hosts the link's rate is not known
+    if scenarios.optimum_kind(point) != "none" and link["rate_mbps"]:
         # every algorithm was asked the same
         runs = found[0][3]
         limits = [rounded(mean(v)) for v in zip(*(

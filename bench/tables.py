@@ -14,6 +14,10 @@ def between(interval, factor=1, digits=1):
     return " to ".join("%.*f" % (digits, factor * x) for x in interval)
 
 
+def number(x):
+    return "-" if x is None else str(x)
+
+
 def difference(row):
     """Points more than dctcp; none where the interval holds 0."""
     found = row["late_minus_dctcp"]
@@ -76,8 +80,8 @@ LATE = (
     ("askings", lambda r: "%.2f" % r.get("askings_per_query", 1),
      "askings_per_query"),
     ("normal after ms", recovery, "recovered"),
-    ("marks", lambda r: str(r["marks"]), None),
-    ("drops", lambda r: str(r["drops"]), None),
+    ("marks", lambda r: number(r["marks"]), None),
+    ("drops", lambda r: number(r["drops"]), None),
     ("uplink marks", lambda r: str(r["uplink_marks"]), "uplink_marks"),
     ("uplink drops", lambda r: str(r["uplink_drops"]), "uplink_drops"),
 )
@@ -95,8 +99,8 @@ FLOWS = (
      "alpha"),
     ("by that alpha %", lambda r: share(r["share_by_alpha"]),
      "share_by_alpha"),
-    ("marks", lambda r: str(r["marks"]), None),
-    ("drops", lambda r: str(r["drops"]), None),
+    ("marks", lambda r: number(r["marks"]), None),
+    ("drops", lambda r: number(r["drops"]), None),
 )
 NOTE = "Late: share of responses complete after their deadline (* half of " \
     "the interval is not below the wanted width). Less dctcp: points " \
@@ -153,15 +157,19 @@ def setting(scenario, rows):
         return _text(scenario[key])
 
     parts = ["%s" % scenario["topology"]]
-    if scenario["topology"] == "tree":
+    if scenario.get("hosts"):
+        parts = ["%d real hosts" % scenario["hosts"], "RTO min %s ms"
+                 % of("rto_min_ms")]
+    elif scenario["topology"] == "tree":
         parts[0] += " of %s racks, uplinks %s Mbit/s" % (of("racks"),
                                                          of("uplink_mbps"))
     if "aggregators" in scenario:
         parts.append("%s aggregators" % of("aggregators"))
-    parts += ["%s Mbit/s" % of("rate_mbps"), "%s us per host"
-              % of("host_delay_us"), "mark at %s us" % of("mark_us"),
-              "buffer %s packets" % of("buffer_packets"),
-              "RTO min %s ms" % of("rto_min_ms")]
+    if not scenario.get("hosts"):
+        parts += ["%s Mbit/s" % of("rate_mbps"), "%s us per host"
+                  % of("host_delay_us"), "mark at %s us" % of("mark_us"),
+                  "buffer %s packets" % of("buffer_packets"),
+                  "RTO min %s ms" % of("rto_min_ms")]
     if "flows" in scenario:
         parts.append("%s s of long flows" % of("seconds"))
     else:

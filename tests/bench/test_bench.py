@@ -31,6 +31,8 @@ import rows as results  # noqa: E402
 import run  # noqa: E402
 import scenario as scenarios  # noqa: E402
 import tables  # noqa: E402
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import tap  # noqa: E402
 
 LAB = os.path.join(ROOT, "tests", "lab", "lab")
 INCAST = os.path.join(ROOT, "build", "incast")
@@ -1014,35 +1016,5 @@ class Generator(unittest.TestCase):
                 self.assertLess(abs(got - want), 4 * want ** 0.5)
 
 
-class Tap(unittest.TestResult):
-    def __init__(self):
-        super().__init__()
-        self.n = 0
-
-    def say(self, test, ok, text=""):
-        self.n += 1
-        for line in text.splitlines():
-            print("# " + line)
-        name = test.id().split(".", 1)[1].replace(".test_", ": ")
-        print("%sok %d - %s" % ("" if ok else "not ", self.n,
-                                name.replace("_", " ")), flush=True)
-
-    def addSuccess(self, test):
-        self.say(test, True)
-
-    def addFailure(self, test, err):
-        super().addFailure(test, err)
-        self.say(test, False, self._exc_info_to_string(err, test))
-
-    def addError(self, test, err):
-        super().addError(test, err)
-        self.say(test, False, self._exc_info_to_string(err, test))
-
-
 if __name__ == "__main__":
-    suite = unittest.defaultTestLoader.loadTestsFromModule(
-        sys.modules["__main__"])
-    result = Tap()
-    suite.run(result)
-    print("1..%d" % result.n)
-    sys.exit(not result.wasSuccessful())
+    tap.main(sys.modules["__main__"])

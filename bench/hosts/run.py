@@ -1,0 +1,279 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""Runs scenarios on real hosts, by Ansible: docs/hosts.md.
+
+    bench/hosts/run.py --inventory FILE --scenario NAME [--set SET] [--seeds N]
+                       [--algorithms A,B] [--out DIR]
+    bench/hosts/run.py --inventory FILE --restore
+
+The network is that of the hosts: of a scenario's topology only the fan-in counts, and the
+minimum RTO. Leaves are spread over the workers, several on one where there are fewer.
+"""
+
+import argparse
+import csv
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tarfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(ROOT, "bench"))
+import report  # noqa: E402
+import rows  # noqa: E402
+import run  # noqa: E402
+import scenario as scenarios  # noqa: E402
+import topology  # noqa: E402
+
+ECHO_PORT, PORT = 4999, 5000
+PLAYBOOK = os.path.join(HERE, "play.yml")
+
+
+def read_inventory(path):
+    """Addresses on the measured network: {host: address}, aggregator first."""
+    done = subprocess.run(["ansible-inventory", "-i", path, "--list"],
+                          stdout=subprocess.PIPE, check=False)
+    if done.returncode:
+        raise run.JobError("%s: ansible-inventory cannot read it" % path)
+    found = json.loads(done.stdout)
+    names = {group: found.get(group, {}).get("hosts", [])
+             for group in ("aggregator", "workers")}
+    if len(names["aggregator"]) != 1 or not names["workers"]:
+        raise run.JobError("%s: needs a group 'aggregator' of one host and a "
+                           "group 'workers' of one or more; it has %d and %d"
+                           % (path, len(names["aggregator"]),
+                              len(names["workers"])))
+    hostvars = found["_meta"]["hostvars"]
+    addresses = {}
+    for name in names["aggregator"] + names["workers"]:
+        mine = hostvars.get(name, {})
+        addresses[name] = mine.get("d2tcp_address",
+                                   mine.get("ansible_host", name))
+    return addresses
+
+
+def make_job(scenario, point, algorithm, addresses):
+    """What the playbook does for a point under an algorithm."""
+    aggregator, *workers = addresses
+    members = [scenarios.KINDS[name] for name in algorithm.split("+")]
+    background = scenarios.KINDS[point.get("background",
+                                           algorithm.split("+")[0])]
+    slack = point["slack"] if scenarios.depends_on_slack(algorithm, point) \
+        else 1.0
+    listens = {name: [] for name in workers}
+    if members[0].get("priorities"):
+        for mine in listens.values():
+            mine += ["--dscp-us", topology.class_limits_us(point, slack)]
+    ask = []
+    for i in range(point["fan_in"]):
+        name = workers[i % len(workers)]
+        port = PORT + 2 * (i // len(workers))
+        member = members[i % len(members)]
+        spec = "%s:%d,%s" % (addresses[name], port, member["cc"])
+        ask += ["--worker", spec]
+        listens[name] += ["--listen", spec + (
+            "+deadlines" if member.get("deadlines") else "")]
+        if point["background_flows"]:
+            # beside the first leaf of each host
+            if port == PORT:
+                listens[name] += ["--listen", "%s:%d,%s" % (
+                    addresses[name], PORT + 1, background["cc"])]
+    load = []
+    for number, service in enumerate(topology.services_of(point)):
+        line = ["--slack", repr(slack)] + ask + \
+            topology.Load.arguments(service, algorithm)
+        if number == 0:
+            line += ["--background", str(point["background_flows"]),
+                     "--background-via",
+                     "%d,%s" % (PORT + 1, background["cc"])]
+        load.append(" ".join(word.replace(" ", "") for word in line))
+    where = scenarios.label(scenario, scenarios.without_slack(point))
+    name = rows.run_name(algorithm, point)
+    return {"text": "%s %s: %s" % (scenario["name"], where, name),
+            "directory": os.path.join(scenario["name"], where, name,
+                                      "from-seed%d" % scenario["seed_list"][0]),
+            "seeds": scenario["seed_list"], "load": load,
+            "workers": {host: " ".join(args) for host, args in listens.items()
+                        if args}}
+
+
+def make_jobs(scenario, addresses):
+    jobs = {}
+    for point in scenarios.points(scenario):
+        for algorithm in scenario["algorithms"]:
+            job = make_job(scenario, point, algorithm, addresses)
+            jobs[job["directory"]] = job
+    return list(jobs.values())
+
+
+def check_scenario(scenario):
+    """Says why a scenario cannot run on hosts."""
+    if "flows" in scenario:
+        raise run.JobError("scenario %s measures long flows, which runs in the "
+                           "lab only" % scenario["name"])
+    if scenario.get("aggregators", 1) != 1:
+        raise run.JobError("scenario %s has several aggregators, which runs in "
+                           "the lab only" % scenario["name"])
+    if isinstance(scenario["rto_min_ms"], list):
+        raise run.JobError("scenario %s sweeps rto_min_ms, which runs in the "
+                           "lab only" % scenario["name"])
+
+
+def modules():
+    """The modules that make module has built: {kernel release: path}."""
+    found = {}
+    build = os.path.join(ROOT, "build")
+    for name in sorted(os.listdir(build)):
+        path = os.path.join(build, name, "tcp_d2tcp.ko")
+        if name.startswith("module-") and os.path.exists(path):
+            found[name[len("module-"):]] = path
+    return found
+
+
+def play(inventory, out, variables):
+    """Runs the playbook; what it says goes to the terminal."""
+    path = os.path.join(out, "variables.json")
+    with open(path, "w") as f:
+        json.dump(variables, f, indent=1, sort_keys=True)
+    done = subprocess.run(
+        ["ansible-playbook", "-i", inventory, PLAYBOOK, "-e", "@" + path],
+        env=os.environ | {"ANSIBLE_NOCOWS": "1",
+                          "ANSIBLE_RETRY_FILES_ENABLED": "0"}, check=False)
+    if done.returncode:
+        raise run.JobError("ansible-playbook failed (%d); what it says above "
+                           "tells the host" % done.returncode)
+
+
+def read_clocks(directory, workers):
+    """Offsets in us before and after, and the round trips they were read in."""
+    found = {}
+    for name in workers:
+        with open(os.path.join(directory, "clock-" + name)) as f:
+            before, rtt, after, rtt_after = map(int, f.read().split())
+        found[name] = {"ahead_us": -before / 1000, "rtt_us": rtt / 1000,
+                       "drift_us": (before - after) / 1000,
+                       "rtt_after_us": rtt_after / 1000}
+    return found
+
+
+def spread_out(raw, collected, chosen, clocks):
+    """The records as run.py of the lab leaves them."""
+    with tarfile.open(os.path.join(collected, "out.tar.gz")) as packed:
+        for member in packed.getmembers():
+            if member.name.startswith(("/", "..")) or "/../" in member.name:
+                raise run.JobError("%s: a strange name" % member.name)
+        packed.extractall(raw)
+    for where, _, names in os.walk(raw):
+        if "host.json" not in names:
+            continue
+        with open(os.path.join(where, "host.json")) as f:
+            host = json.load(f)
+        os.remove(os.path.join(where, "host.json"))
+        said = host["said"]
+        topology.write_json(os.path.join(where, "load.json"), {
+            "duration_ns": max(s["duration_ns"] for s in said),
+            "background_bytes": said[0]["background_bytes"],
+            "background_ns": said[0]["duration_ns"], "packets": None,
+            "marks": host["marks"], "drops": None, "kernel": host["kernel"]})
+        for name in names:
+            if name.startswith("records"):
+                run.compress(os.path.join(where, name))
+    for scenario in chosen:
+        for point in scenarios.points(scenario):
+            directory = os.path.join(raw, "links", rows.link_name(point))
+            os.makedirs(directory, exist_ok=True)
+            topology.write_json(os.path.join(directory, "link.json"), {
+                "rate_mbps": None, "mark_us": None, "base_rtt_us": round(
+                    min(c["rtt_us"] for c in clocks.values()), 1)})
+
+
+def print_clocks(clocks):
+    print("\nClocks, in us: how far a worker's was ahead of the aggregator's, known "
+          "to half of the round trip, and what it gained meanwhile")
+    for name, c in sorted(clocks.items()):
+        print("  %s: %+.1f ± %.1f, gained %+.1f" % (
+            name, c["ahead_us"], c["rtt_us"] / 2, c["drift_us"]))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--inventory", required=True, metavar="FILE")
+    parser.add_argument("--scenario", metavar="NAME")
+    parser.add_argument("--set", default="default", metavar="SET")
+    parser.add_argument("--seeds", type=int, metavar="N",
+                        help="instead of the scenario's number")
+    parser.add_argument("--queries", type=int, metavar="N",
+                        help="instead of the scenario's number")
+    parser.add_argument("--algorithms", metavar="A,B",
+                        help="instead of the scenario's")
+    parser.add_argument("--out", default=os.path.join(ROOT, "bench", "out"),
+                        metavar="DIR", help="where results go (bench/out)")
+    parser.add_argument("--restore", action="store_true",
+                        help="only put back what a broken run has left")
+    args = parser.parse_args()
+    if not shutil.which("ansible-playbook"):
+        raise run.JobError("ansible-playbook is missing: apt-get install "
+                           "ansible-core")
+    out = os.path.abspath(args.out)
+    if args.restore:
+        os.makedirs(out, exist_ok=True)
+        play(args.inventory, out, {"restore_only": True})
+        return
+    if not args.scenario:
+        parser.error("--scenario NAME is needed")
+    chosen = scenarios.chosen(args.set, args.scenario)
+    addresses = read_inventory(args.inventory)
+    for scenario in chosen:
+        check_scenario(scenario)
+        if args.algorithms:
+            scenario["algorithms"] = args.algorithms.split(",")
+            for name in scenario["algorithms"]:
+                if name not in scenarios.ALGORITHMS:
+                    parser.error("--algorithms %s: there are %s" % (
+                        name, ", ".join(scenarios.ALGORITHMS)))
+        scenario["queries"] = args.queries or scenario["queries"]
+        scenario["seed_list"] = list(range(
+            1, (args.seeds or scenario["seeds"]) + 1))
+        scenario |= {"params": [], "set": args.set, "trace": False,
+                     "hosts": len(addresses)}
+    incast = os.path.join(ROOT, "build", "incast")
+    if not os.path.exists(incast):
+        raise run.JobError("build/incast is missing: make incast")
+    jobs = [job for s in chosen for job in make_jobs(s, addresses)]
+    raw = report.make_room(out)
+    collected = os.path.join(out, "collected")
+    os.makedirs(collected)
+    aggregator, *workers = addresses
+    play(args.inventory, out, {
+        "restore_only": False, "jobs": jobs, "files": [
+            incast, os.path.join(HERE, "host.sh")],
+        "modules": modules(), "collected": collected,
+        "rto_min_ms": chosen[0]["rto_min_ms"],
+        "echo_address": "%s:%d" % (addresses[aggregator], ECHO_PORT),
+        "peers": {name: [addresses[w] for w in workers] if name == aggregator
+                  else [addresses[aggregator]] for name in addresses}})
+    clocks = read_clocks(collected, workers)
+    spread_out(raw, collected, chosen, clocks)
+    shutil.rmtree(collected)
+    with open(os.path.join(out, "clocks.csv"), "w") as f:
+        writer = csv.DictWriter(f, ["host"] + list(next(iter(
+            clocks.values()))))
+        writer.writeheader()
+        writer.writerows({"host": n} | c for n, c in sorted(clocks.items()))
+    report.write(chosen, raw, out, " ".join(["bench/hosts/run.py"]
+                                            + sys.argv[1:]))
+    print_clocks(clocks)
+    print("\nreport: %s, driven from %s" % (
+        os.path.relpath(os.path.join(out, "index.html")), platform.node()))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (run.JobError, scenarios.ScenarioError, OSError) as error:
+        print("hosts: %s" % error, file=sys.stderr)
+        sys.exit(1)

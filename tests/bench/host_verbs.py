@@ -1,0 +1,91 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""What bench/hosts/host.sh does to a host, tried on one of the lab; for test_hosts.py.
+
+host_verbs.py OUT MODULE, inside the lab. Leaves OUT/verbs.json.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "bench"))
+import network  # noqa: E402
+import topology  # noqa: E402
+
+SCRIPT = os.path.join(ROOT, "bench", "hosts", "host.sh")
+POINT = {"topology": "star", "rate_mbps": 1000, "host_delay_us": 75,
+         "buffer_packets": 400, "mark_us": 240, "rto_min_ms": 7, "fan_in": 2}
+DIR = "/var/tmp/verbs"
+
+
+def look(host):
+    """What a run may change, by our own look at it."""
+    done = subprocess.run(host.command([
+        "sh", "-c", "ip -4 route show table all; cat "
+        "/proc/sys/net/ipv4/tcp_no_metrics_save; sed 's/ .*//' /proc/modules; "
+        "ls /var/tmp"]), stdout=subprocess.PIPE, check=True)
+    return done.stdout.decode()
+
+
+def verb(host, *args):
+    done = subprocess.run(host.command(["bash", SCRIPT] + list(args)),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          check=False)
+    return done.returncode, done.stdout.decode()
+
+
+def settled(net, offset_ns):
+    """The module's counters after 20 deadlines of a worker whose clock is off."""
+    agg, worker = net.aggregators[0], net.workers[0]
+    code, said = verb(worker, "start", DIR, "worker", "worker", "--listen",
+                      worker.ip + ":6000,d2tcp+deadlines",
+                      "--clock-offset-ns", str(offset_ns))
+    if code:
+        raise SystemExit(said)
+    net.run(agg, [topology.INCAST, "aggregate", "--worker",
+                  worker.ip + ":6000,d2tcp", "--queries", "20",
+                  "--query-bytes", "5000", "--deadline-ms", "50", "--out",
+                  "/dev/null"])
+    verb(worker, "stop", DIR)
+    # settled when acknowledged: the last ACK may be delayed
+    subprocess.run(["sleep", "1"], check=True)
+    with worker, open("/proc/net/d2tcp") as f:
+        return {k: int(v) for k, v in (line.split() for line in f)}
+
+
+def main():
+    out, module = sys.argv[1:]
+    net = network.Network(POINT)
+    agg, worker = net.aggregators[0], net.workers[0]
+    worker.write("net/ipv4/tcp_no_metrics_save", 0)
+    found = {"before": look(worker)}
+    os.makedirs(DIR)
+    shutil.copy(topology.INCAST, DIR)
+    shutil.copy(module, DIR)
+    found["busy"] = verb(worker, "free", DIR)
+    found["prepare"] = verb(worker, "prepare", DIR, "10", agg.ip)
+    found["prepared"] = look(worker)
+    found["nonsense"] = verb(worker, "start", DIR, "w", "worker", "--listen",
+                             "nowhere")
+    found["settled"] = [settled(net, 0)]
+    found["settled"].append(settled(net, -10**9))
+    verb(worker, "start", DIR, "worker", "worker", "--listen",
+         worker.ip + ":6000")
+    found["restore"] = verb(worker, "restore", DIR)
+    found["after"] = look(worker)
+    found["left"] = subprocess.run(["pgrep", "-c", "incast"], check=False,
+                                   stdout=subprocess.PIPE).stdout.decode()
+    found["free"] = verb(worker, "free", DIR)
+    found["again"] = verb(worker, "restore", DIR)
+    with open(os.path.join(out, "verbs.json"), "w") as f:
+        json.dump(found, f)
+    net.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,254 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""Scenarios on hosts, by Ansible: namespaces with an sshd each act as the hosts.
+
+The verbs that change a host are tried in the lab too, with the module. Prints TAP.
+"""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "bench"))
+import run  # noqa: E402
+import tap  # noqa: E402
+
+HOSTS = os.path.join(ROOT, "bench", "hosts")
+INCAST = os.path.join(ROOT, "build", "incast")
+LAB = os.path.join(ROOT, "tests", "lab", "lab")
+SSHD = """ListenAddress %s
+HostKey %s/key
+AuthorizedKeysFile %s/key.pub
+StrictModes no
+UsePAM no
+PermitRootLogin yes
+PidFile none
+Subsystem sftp internal-sftp
+"""
+
+
+def namespaces_work():
+    name = "d2tcp-probe-%d" % os.getpid()
+    if os.geteuid() or subprocess.run(
+            ["ip", "netns", "add", name], stderr=subprocess.DEVNULL,
+            check=False).returncode:
+        return False
+    subprocess.run(["ip", "netns", "del", name], check=True)
+    return True
+
+
+@unittest.skipUnless(namespaces_work(), "network namespaces need root")
+class Ansible(unittest.TestCase):
+    """Three hosts in namespaces, and a fourth that drives them."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.tmp = tempfile.mkdtemp()
+        cls.addClassCleanup(shutil.rmtree, cls.tmp)
+        cls.ns = {n: "d2tcp-%d-%s" % (os.getpid(), n)
+                  for n in ("drive", "agg", "w0", "w1")}
+        cls.ip = {"drive": "10.99.0.1", "agg": "10.99.0.2",
+                  "w0": "10.99.0.3", "w1": "10.99.0.4"}
+        for name in cls.ns.values():
+            subprocess.run(["ip", "netns", "add", name], check=True)
+            cls.addClassCleanup(subprocess.run, ["ip", "netns", "del", name])
+        lines = ["link add s1 type bridge", "link set s1 up",
+                 "addr add 10.99.0.1/24 dev s1", "link set lo up"]
+        for n in ("agg", "w0", "w1"):
+            lines += ["link add p-%s type veth peer name eth0 netns %s"
+                      % (n, cls.ns[n]), "link set p-%s master s1 up" % n]
+        cls.ip_batch("drive", lines)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
+                        cls.tmp + "/key"], check=True)
+        os.makedirs("/run/sshd", exist_ok=True)
+        for n in ("agg", "w0", "w1"):
+            cls.ip_batch(n, ["link set lo up", "link set eth0 up",
+                             "addr add %s/24 dev eth0" % cls.ip[n]])
+            config = "%s/sshd-%s" % (cls.tmp, n)
+            with open(config, "w") as f:
+                f.write(SSHD % (cls.ip[n], cls.tmp, cls.tmp))
+            sshd = subprocess.Popen(
+                cls.inside(n, ["/usr/sbin/sshd", "-D", "-f", config]),
+                stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            cls.addClassCleanup(sshd.wait)
+            cls.addClassCleanup(sshd.kill)
+        cls.inventory = cls.tmp + "/hosts.json"
+        with open(cls.inventory, "w") as f:
+            json.dump({"aggregator": {"hosts": {"agg": cls.host("agg")}},
+                       "workers": {"hosts": {n: cls.host(n)
+                                             for n in ("w0", "w1")}}}, f)
+
+    @classmethod
+    def host(cls, n):
+        return {"ansible_host": cls.ip[n], "ansible_user": "root",
+                "d2tcp_become": False,
+                "ansible_python_interpreter": "/usr/bin/python3",
+                "ansible_ssh_private_key_file": cls.tmp + "/key",
+                "ansible_ssh_extra_args": "-o StrictHostKeyChecking=no -o "
+                "UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
+                # they share a file system
+                "d2tcp_directory": "%s/on-%s" % (cls.tmp, n)}
+
+    @classmethod
+    def inside(cls, n, args):
+        return ["nsenter", "--net=/run/netns/" + cls.ns[n]] + args
+
+    @classmethod
+    def ip_batch(cls, n, lines):
+        subprocess.run(["ip", "-n", cls.ns[n], "-batch", "-"], check=True,
+                       input="\n".join(lines) + "\n", text=True)
+
+    def look(self):
+        """What a run may change, by our own look at it."""
+        return {n: subprocess.run(self.inside(n, [
+            "sh", "-c", "ip -4 route show table all; cat /proc/sys/net/ipv4/"
+            "tcp_no_metrics_save; ls %s/on-%s 2>&1; pgrep -fc %s/on-%s/incast"
+            % (self.tmp, n, self.tmp, n)]), stdout=subprocess.PIPE,
+            check=False).stdout.decode() for n in ("agg", "w0", "w1")}
+
+    def play(self, *args):
+        out = os.path.join(self.tmp, "out")
+        done = subprocess.run(
+            self.inside("drive", [
+                os.path.join(HOSTS, "run.py"), "--inventory", self.inventory,
+                "--out", out] + list(args)), stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, check=False,
+            env=os.environ | {"HOME": self.tmp, "LC_ALL": "C.UTF-8"})
+        return done.returncode, done.stdout.decode(), out
+
+    small = ("--scenario", "exponential", "--queries", "5", "--seeds", "2",
+             "--algorithms", "reno,cubic")
+
+    def test_a_scenario_runs_and_the_hosts_are_as_they_were(self):
+        before = self.look()
+        code, said, out = self.play(*self.small)
+        self.assertEqual(code, 0, said)
+        self.assertEqual(self.look(), before)
+        with open(os.path.join(out, "summary.json")) as f:
+            rows = json.load(f)["rows"]
+        self.assertEqual([(r["algorithm"], r["seeds"], r["responses"],
+                           r["late_share_optimum"]) for r in rows],
+                         [("reno", 2, 2 * 5 * 40, None),
+                          ("cubic", 2, 2 * 5 * 40, None)])
+        with open(os.path.join(out, "clocks.csv")) as f:
+            clocks = {r["host"]: r for r in csv.DictReader(f)}
+        self.assertEqual(sorted(clocks), ["w0", "w1"])
+        for clock in clocks.values():
+            # they have one clock; what is seen is off by half of the way at most
+            self.assertLessEqual(abs(float(clock["ahead_us"])),
+                                 float(clock["rtt_us"]) / 2 + 0.01)
+        with open(os.path.join(out, "index.html")) as f:
+            page = f.read()
+        self.assertIn("3 real hosts", page)
+        self.assertNotIn("virtual time", page)
+
+    def test_when_it_fails_it_says_why_and_puts_the_hosts_back(self):
+        # somebody else listens where the second worker should
+        other = subprocess.Popen(self.inside("w1", [
+            INCAST, "worker", "--listen", self.ip["w1"] + ":5000"]),
+            stdout=subprocess.PIPE)
+        other.stdout.readline()
+        before = self.look()
+        try:
+            code, said, _ = self.play(*self.small)
+        finally:
+            other.kill()
+            other.wait()
+            other.stdout.close()
+        self.assertEqual(code, 1)
+        self.assertIn("Address already in use", said)
+        self.assertEqual(self.look(), before)
+
+    def test_what_a_broken_run_left_is_put_back_on_request(self):
+        before = self.look()
+        left = "%s/on-w0" % self.tmp
+        os.makedirs(left)
+        subprocess.run(self.inside("w0", [
+            "bash", os.path.join(HOSTS, "host.sh"), "prepare", left, "10",
+            self.ip["agg"]]), check=True)
+        self.assertNotEqual(self.look(), before)
+        code, said, _ = self.play(*self.small)
+        self.assertEqual(code, 1)
+        self.assertIn("--restore puts it back", said)
+        code, said, _ = self.play("--restore")
+        self.assertEqual(code, 0, said)
+        self.assertEqual(self.look(), before)
+
+    def test_mistakes_are_named(self):
+        with open(os.path.join(self.tmp, "empty.yml"), "w") as f:
+            f.write("workers:\n  hosts:\n    a:\n")
+        for args, said in (
+                (("--scenario", "nosuch"), "there is no scenario 'nosuch'"),
+                (("--scenario", "coexistence"), "runs in the lab only"),
+                (("--scenario", "tree"), "several aggregators"),
+                (("--scenario", "exponential", "--algorithms", "x"),
+                 "--algorithms x: there are cubic"),
+                (("--scenario", "exponential", "--inventory",
+                  self.tmp + "/empty.yml"), "a group 'aggregator' of one host")):
+            code, text, _ = self.play(*args)
+            self.assertNotEqual(code, 0)
+            self.assertIn(said, text)
+
+
+class Verbs(unittest.TestCase):
+    """host.sh in the lab, with the module."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.tmp = tempfile.mkdtemp()
+        cls.addClassCleanup(shutil.rmtree, cls.tmp)
+        done = subprocess.run(
+            [LAB, "run", "--out", cls.tmp, "--", "/usr/bin/python3",
+             os.path.join(ROOT, "tests", "bench", "host_verbs.py"), cls.tmp,
+             run.module_path()], stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, check=False)
+        if done.returncode:
+            raise AssertionError(done.stdout.decode())
+        with open(os.path.join(cls.tmp, "verbs.json")) as f:
+            cls.found = json.load(f)
+
+    def test_a_directory_in_use_is_refused(self):
+        code, said = self.found["busy"]
+        self.assertEqual(code, 1)
+        self.assertIn("/var/tmp/verbs is there", said)
+        self.assertEqual(self.found["free"], [0, ""])
+
+    def test_prepare_adds_routes_and_the_module(self):
+        self.assertEqual(self.found["prepare"], [0, ""])
+        new = set(self.found["prepared"].splitlines()) - \
+            set(self.found["before"].splitlines())
+        self.assertTrue([line for line in new if line.startswith(
+            "10.0.0.1 dev eth0") and "rto_min lock 10ms" in line], new)
+        self.assertIn("tcp_d2tcp", new)
+        # the route of the host itself is not touched
+        self.assertIn("10.0.0.0/16 dev eth0 scope link rto_min lock 7ms",
+                      self.found["prepared"])
+
+    def test_a_program_that_does_not_start_is_an_error(self):
+        code, said = self.found["nonsense"]
+        self.assertEqual(code, 1)
+        self.assertIn("ADDRESS:PORT", said)
+
+    def test_restore_puts_everything_back_and_can_be_repeated(self):
+        self.assertEqual(self.found["restore"], [0, ""])
+        self.assertEqual(self.found["after"], self.found["before"])
+        self.assertEqual(self.found["left"].strip(), "0")
+        self.assertEqual(self.found["again"], [0, ""])
+
+    def test_deadlines_follow_the_offset_of_the_clock(self):
+        right, off = self.found["settled"]
+        self.assertEqual((right["D2tcpArmed"], right["D2tcpArmedLate"]), (20, 0))
+        # a second behind, all have passed
+        self.assertEqual((off["D2tcpArmed"], off["D2tcpArmedLate"]), (40, 20))
+
+
+if __name__ == "__main__":
+    tap.main(sys.modules["__main__"])
