@@ -153,4 +153,4 @@ lint:
 	@tests/lint
 
 clean:
-	rm -rf $(B) bench/out
+	rm -rf $(B) bench/out bench/out-hosts

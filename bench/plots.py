@@ -268,17 +268,17 @@ def plot_recovery(scenario, rows, raw, out):
     for n, point in enumerate(points, 1):
         figure, axis = plt.subplots(figsize=SIZE)
         for algorithm in scenario["algorithms"]:
-            late, count = 0, 0
+            late, count = numpy.zeros(0), numpy.zeros(0)
             for directory in results.seed_directories(
                     raw, scenario, point, algorithm).values():
                 records = results.select(results.read_run(directory)[0][0],
                                          None, "")
                 bins = records["sent_ns"] // (results.BIN_MS * 10**6)
-                length = 2 + int(max(r["queries"] for r in points)
-                                 / 10 * 1000 / results.BIN_MS)
-                late = late + numpy.bincount(
-                    bins, results.is_late(records, point["slack"]), length)
-                count = count + numpy.bincount(bins, minlength=length)
+                length = 2 + int(point["until_ms"] / results.BIN_MS) \
+                    if "until_ms" in point else 2 + int(max(bins))
+                late = added(late, numpy.bincount(
+                    bins, results.is_late(records, point["slack"]), length))
+                count = added(count, numpy.bincount(bins, minlength=length))
             seen = count > 0
             axis.plot(numpy.nonzero(seen)[0] * results.BIN_MS / 1000,
                       100 * late[seen] / count[seen],
@@ -295,6 +295,15 @@ def plot_recovery(scenario, rows, raw, out):
         names.append(save(figure, out, "%s-time-%d.png" % (
             scenario["name"], n), setting(scenario, rows)))
     return names
+
+
+def added(a, b):
+    """Sum of two arrays, the shorter one filled with zeros."""
+    if len(a) < len(b):
+        a, b = b, a
+    a = a.astype(float)
+    a[:len(b)] += b
+    return a
 
 
 TRACE = re.compile(

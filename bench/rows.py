@@ -20,9 +20,9 @@ from intervals import (difference95, half95, interval95, mean, percentile,
 import optimum
 import scenario as scenarios
 
-# Back to normal: this much of what is asked in a bin is late at most, in so many bins
-# in a row.
-NORMAL, BIN_MS, BINS = 0.05, 50, 4
+# Back to normal: of what is asked in so many bins in a row, no more is late than before
+# the burst, and this much.
+NORMAL, BIN_MS, BINS = 0.05, 100, 5
 
 
 def run_name(algorithm, point):
@@ -152,23 +152,26 @@ def bounds(directory, slack, rate_mbps, base_rtt_us):
             fluid.late_required(length, due))
 
 
-def recovery_ms(directory, slack, burst_to_ms):
+def recovery_ms(directory, slack, burst_from_ms, burst_to_ms):
     """From the end of the burst until queries are answered in time again.
 
-    Looks at what was first asked in each bin of BIN_MS: normal is where at most
-    NORMAL of the responses are late, and so in the next BINS - 1 bins; an empty bin
-    is normal. None if it does not happen while queries are sent.
+    Looks at what is first asked in BINS bins of BIN_MS: it is normal when its late
+    share is at most NORMAL above that of what was asked before the burst. None if
+    that does not happen while queries are sent; then also how long it was looked
+    for.
     """
     records = select(read_run(directory)[0][0], None, "")
     late = is_late(records, slack)
-    bins = (records["sent_ns"] // (BIN_MS * 10**6)).astype(int)
-    count = numpy.bincount(bins)
-    share = numpy.bincount(bins, weights=late) / numpy.maximum(count, 1)
-    start = int(burst_to_ms // BIN_MS)
-    for first in range(start, len(share) - BINS + 1):
-        if (share[first:first + BINS] <= NORMAL).all():
-            return max(0.0, first * BIN_MS - burst_to_ms)
-    return None
+    sent_ms = records["sent_ns"] / 1e6
+    before = late[sent_ms < burst_from_ms]
+    most = NORMAL + (before.mean() if len(before) else 0)
+    start = burst_to_ms
+    while start + BINS * BIN_MS <= sent_ms.max():
+        now = late[(sent_ms >= start) & (sent_ms < start + BINS * BIN_MS)]
+        if not len(now) or now.mean() <= most:
+            return start - burst_to_ms, None
+        start += BIN_MS
+    return None, start - burst_to_ms
 
 
 def _spread(took):
@@ -192,7 +195,8 @@ def _row(scenario, point, raw, link, runs, part, algorithm):
         "seeds": len(late), "responses": sum(len(s[2]) for s in seen),
         "late_share": rounded(mean(late)),
         "late_share_ci95": rounded(interval95(late, 0, 1)),
-        "certain": (half95(late) or 0) < scenario["half_width"],
+        "certain": (half95(late) or 1) < scenario["half_width"]
+        if len(set(late)) > 1 else len(late) > 1,
         "late_share_optimum": None, "optimum": scenarios.optimum_kind(point) if link["rate_mbps"]
         else "none",
         "query_late_share": rounded(mean([s[1] for s in seen])),
@@ -215,14 +219,16 @@ def _row(scenario, point, raw, link, runs, part, algorithm):
                 int((r["attempt"] == 0).sum()) for r in read_run(d)[0])
             for d in runs.values()]), 3)
     if "burst_to_ms" in point:
-        times = [recovery_ms(d, point["slack"], point["burst_to_ms"])
-                 for d in runs.values()]
-        known = [t for t in times if t is not None]
+        times = [recovery_ms(d, point["slack"], point["burst_from_ms"],
+                             point["burst_to_ms"]) for d in runs.values()]
+        known = [t for t, _ in times if t is not None]
+        all_known = len(known) == len(times)
         row["recovered"] = len(known)
-        row["recovery_ms"] = rounded(mean(known), 1) \
-            if len(known) == len(times) else None
+        row["watched_ms"] = rounded(min([w for _, w in times if w is not None],
+                                        default=None), 1)
+        row["recovery_ms"] = rounded(mean(known), 1) if all_known else None
         row["recovery_ci95"] = rounded(interval95(known, 0), 1) \
-            if len(known) == len(times) else None
+            if all_known else None
     return row, late, background
 
 
@@ -257,11 +263,18 @@ def _load_rows(scenario, raw, point, link):
     # what a fluid does with long flows beside is another question
     apart = limits and not point["background_flows"]
     window = rounded(fluid.fair_window(point), 2)
+    plain = seed_directories(raw, scenario, point, "dctcp")
     for row, late, background, _ in found:
         row["late_minus_dctcp"] = row["late_over_dctcp"] = None
         if (row["algorithm"] != "dctcp" or row["mix"]) and \
                 row["service"] in base:
-            _compare(row, late, base[row["service"]][0], "dctcp")
+            mine = base[row["service"]][0]
+            if row["mix"]:
+                # the same leaves, when all are under dctcp
+                member = row["mix"].split("+").index(row["algorithm"])
+                mine = [_run_shares(d, point["slack"], (0,), member,
+                                    row["mix"])[0] for d in plain.values()]
+            _compare(row, late, mine, "dctcp")
             if point["background_flows"]:
                 ratio, interval = ratio95(background, base[row["service"]][1])
                 row["background_over_dctcp"] = {"ratio": rounded(ratio, 4),

@@ -311,6 +311,9 @@ def main():
     parser.add_argument("--param", action="append", default=[],
                         metavar="NAME=VALUE",
                         help="load the module with this parameter")
+    parser.add_argument("--report", action="store_true",
+                        help="run nothing; make the report of the last run of "
+                        "the set anew from its records")
     parser.add_argument("--publish", action="store_true",
                         help="run nothing; put the results of the last run "
                         "into docs/results.md and README.md")
@@ -346,6 +349,14 @@ def main():
         scenario["params"] = args.param
         scenario["set"] = args.set
 
+    command = "make bench SET=%s%s" % (
+        args.set, " SCENARIO=" + args.scenario if args.scenario else "")
+    if args.seeds or args.algorithms or args.param:
+        command = " ".join(["bench/run.py"] + [
+            a for a in sys.argv[1:] if a != "--report"])
+    if args.report:
+        report.write(chosen, os.path.join(out, "raw"), out, command)
+        return
     module = module_path()
     for path, verb in ((module, "module KDIR=$(tests/lab/lab kdir)"),
                        (os.path.join(ROOT, "build", "incast"), "incast")):
@@ -361,10 +372,6 @@ def main():
         with open(os.path.join(job["directory"], "link.json")) as f:
             check_fidelity(scenario, job["point"], json.load(f))
     runs = run_scenarios(chosen, raw, module, workers, progress)
-    command = "make bench SET=%s%s" % (
-        args.set, " SCENARIO=" + args.scenario if args.scenario else "")
-    if args.seeds or args.algorithms or args.param:
-        command = " ".join(["bench/run.py"] + sys.argv[1:])
     report.write(chosen, raw, out, command)
     print("\n%d runs in %.0f s; report: %s" % (
         runs, time.monotonic() - started,

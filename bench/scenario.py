@@ -70,6 +70,7 @@ SWEPT = {
     "burst_rate": ("real", 0.001, 1000000),
     "burst_from_ms": ("real", 0, 10000000),
     "burst_to_ms": ("real", 0, 10000000),
+    "until_ms": ("real", 1, 10000000),
     "retries": ("whole", 0, 100),
     "retry_after_ms": (DISTRIBUTION, None, None),
     "think_ms": (DISTRIBUTION, None, None),
@@ -202,9 +203,10 @@ def _check(where, raw):
             raise ScenarioError("%s: arrival (open loop) and min_gap_ms "
                                 "(closed loop) exclude each other" % where)
         if "arrival" not in whole and ("burst_rate" in raw or
-                                       "retries" in raw):
-            raise ScenarioError("%s: bursts and retries need arrival (open "
-                                "loop)" % where)
+                                       "retries" in raw or
+                                       "until_ms" in raw):
+            raise ScenarioError("%s: bursts, retries and until_ms need arrival "
+                                "(open loop)" % where)
     burst = [k for k in ("burst_rate", "burst_from_ms", "burst_to_ms")
              if k in raw]
     if burst and len(burst) < 3:
@@ -276,6 +278,12 @@ def points(scenario):
         point = dict(zip(keys, combination), topology=scenario["topology"])
         if "flows" in point:
             point["fan_in"] = max(2, point["flows"].count("+") + 1)
+        if point.get("retries") == 0 and isinstance(
+                scenario["retry_after_ms"], list):
+            # what is not asked again is not asked again later either
+            if point["retry_after_ms"] != scenario["retry_after_ms"][0]:
+                continue
+            point["retry_after_ms"] = "-"
         if "services" in scenario:
             point["services"] = scenario["services"]
         yield point

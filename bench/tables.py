@@ -50,7 +50,8 @@ def fluids(row):
 
 def recovery(row):
     if row["recovery_ms"] is None:
-        return "%d of %d" % (row["recovered"], row["seeds"])
+        return "%d of %d in %.0f" % (row["recovered"], row["seeds"],
+                                     row["watched_ms"])
     return "%.0f" % row["recovery_ms"]
 
 

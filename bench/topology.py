@@ -193,6 +193,8 @@ class Load:
             args += ["--burst", "%r,%r,%r" % (
                 service["burst_rate"], service["burst_from_ms"],
                 service["burst_to_ms"])]
+        if "until_ms" in service:
+            args += ["--until-ms", str(service["until_ms"])]
         if service.get("retries"):
             args += ["--retries", str(service["retries"]),
                      "--retry-after-ms", str(service["retry_after_ms"])]
@@ -257,13 +259,15 @@ def run_flows(net, flows, seconds, seed):
     """
     agg = net.aggregators[0]
     sinks, counts = {}, {}
+    # all count at the same time, when the flows have settled
+    at = uptime_ns() // 10**9 * 10**9 + 3 * 10**9
     for cc in sorted({scenarios.KINDS[a]["cc"] for a, _ in flows}):
         # a listener for each: it decides whether ECN is used
         address = "%s:%d" % (agg.ip, PORT + len(sinks))
         sinks[cc] = address, net.start(agg, [
             INCAST, "sink", "--listen", address, "--cc", cc, "--flows",
             str(sum(scenarios.KINDS[a]["cc"] == cc for a, _ in flows)),
-            "--seconds", str(seconds)], "ready")
+            "--seconds", str(seconds), "--at-ns", str(at)], "ready")
     draw = random.Random(seed)
     senders = []
     for host, (algorithm, claim) in zip(net.workers, flows):

@@ -3,23 +3,30 @@
 #
 # host.sh VERB DIR [ARGUMENT]... - what bench/hosts/play.yml does on each host, as root.
 # DIR holds incast, tcp_d2tcp.ko if it is to be loaded, and all that is left on the host
-# until restore takes it away.
+# until restore takes it away. It belongs to who runs this, and nobody else may write
+# there or where it is.
 #
 #	free DIR                      fail if another run uses DIR, or has left it
-#	snapshot DIR                  print what a run may change
-#	prepare DIR RTO_MIN_MS PEER...  change it; how to put it back is in DIR/undo
+#	prepare DIR RTO_MIN_MS PEER...  change the host; how to put it back is in DIR/undo
+#	clock DIR ADDRESS:PORT        read the clock of an echo; adds to DIR/clocks
 #	start DIR NAME ARGUMENT...    start incast in the background, until it is ready
 #	stop DIR                      end what was started
 #	load DIR OUT SEED             run the commands in DIR/load, one a line and one
 #	                              for each service, all at once
-#	restore DIR                   stop, put everything back, remove DIR
+#	restore DIR                   stop, put everything back, look whether it is, and
+#	                              remove DIR; if something is left, DIR stays
 set -eu
 
 verb=$1
-dir=$2
+dir=$(realpath -m "$2")
 shift 2
 
 die() { echo "host.sh: $*" >&2; exit 1; }
+
+ours() {
+	[ "$(stat -c %u:%a "$dir")" = "$(id -u):700" ] ||
+		die "$dir belongs to somebody else, or others may write there"
+}
 
 # Modules of congestion controls; what programs choose is loaded on the way.
 modules() {
@@ -27,47 +34,151 @@ modules() {
 		sed -n 's/^\(tcp_[a-z0-9]*\) .*/\1/p' /proc/modules | sort
 }
 
-undo() { printf '%s\n' "$*" >>"$dir/undo"; }
+no_metrics=/proc/sys/net/ipv4/tcp_no_metrics_save
+
+# All that a run may change.
+snapshot() {
+	ip -4 route show table main | grep -v -e linkdown | sort
+	echo "tcp_no_metrics_save $(cat $no_metrics)"
+	modules
+}
+
+# Ours, and not another program that has the number now.
+is_incast() { [ "$(readlink "/proc/$1/exe")" = "$dir/incast" ]; }
+
+stop() {
+	local pid left=0
+	[ -e "$dir/pids" ] || return 0
+	while read -r pid; do
+		is_incast "$pid" || continue
+		kill "$pid" || :
+		for _ in $(seq 100); do
+			is_incast "$pid" || break
+			sleep 0.05
+		done
+		! is_incast "$pid" || { kill -KILL "$pid"; sleep 0.2; }
+		! is_incast "$pid" || left=1
+	done <"$dir/pids"
+	[ $left = 0 ] || die "a process of $dir/incast does not end"
+	rm "$dir/pids"
+}
+
+# one record of DIR/undo
+undo() {
+	case $1 in
+	route) ip route del "$2/32" table main ;;
+	no_metrics) echo "$2" >$no_metrics ;;
+	*) die "$dir/undo: unknown record $1" ;;
+	esac
+}
+
+prepare() {
+	local rto=$1 peer way now dev via
+	shift
+	snapshot >"$dir/before"
+	modules >"$dir/modules"
+	: >"$dir/undo"
+	# A route of its own for each peer: those of the host stay as they are.
+	for peer in "$@"; do
+		way=$(ip -o -4 route get "$peer") || die "no route to $peer"
+		case $way in local*) continue ;; esac
+		dev=$(sed -n 's/.* dev \([^ ]*\).*/\1/p' <<<"$way")
+		via=$(sed -n 's/.* via \([^ ]*\).*/\1/p' <<<"$way")
+		ip -4 route show table main "$peer/32" | grep -q . &&
+			die "there is a route to $peer/32 already"
+		echo "route $peer" >>"$dir/undo"
+		# shellcheck disable=SC2086 # two words or none
+		ip route add "$peer/32" ${via:+via $via} dev "$dev" \
+			rto_min "${rto}ms" || {
+			sed -i '$d' "$dir/undo"
+			die "cannot add a route to $peer like '$way'"
+		}
+		# rules and other tables may lead elsewhere
+		now=$(ip -o -4 route get "$peer")
+		[ "${now%% cache*}" = "${way%% cache*}" ] ||
+			die "a route to $peer/32 changes the way to it"
+	done
+	# metrics of one run must not reach the next
+	echo "no_metrics $(cat $no_metrics)" >>"$dir/undo"
+	echo 1 >$no_metrics
+	if [ -e "$dir/tcp_d2tcp.ko" ] && ! modules | grep -qx tcp_d2tcp; then
+		# hosts that share a kernel share its modules
+		insmod "$dir/tcp_d2tcp.ko" 2>"$dir/insmod" ||
+			modules | grep -qx tcp_d2tcp || die "$(cat "$dir/insmod")"
+	fi
+}
+
+restore() {
+	local module failed=0 record
+	stop
+	if [ -e "$dir/undo" ]; then
+		while read -r record; do
+			# shellcheck disable=SC2086 # two words
+			if undo $record; then sed -i '$d' "$dir/undo"; else failed=1; fi
+		done < <(tac "$dir/undo")
+		for module in $(modules | comm -23 - "$dir/modules"); do
+			# connections that have just ended hold their module for
+			# a moment
+			for _ in $(seq 100); do
+				rmmod "$module" 2>"$dir/rmmod" && break
+				modules | grep -qx "$module" || break
+				sleep 0.1
+			done
+		done
+		[ $failed = 0 ] || die "something of $dir/undo is left"
+		snapshot | diff "$dir/before" - >&2 ||
+			die "the host is not as it was: see above"
+	fi
+	rm -rf "$dir"
+}
+
+load() {
+	local out=$1 seed=$2 n=0 i before line pids=()
+	mkdir -p "$out"
+	before=$(marks)
+	while read -r line; do
+		# shellcheck disable=SC2086 # a list of arguments without blanks
+		"$dir/incast" aggregate $line --start-in-ms 3000 \
+			--seed $((seed + (n << 32))) --out "$out/records-$n.csv" \
+			>"$out/said-$n" 2>"$out/err-$n" </dev/null &
+		pids+=($!)
+		echo $! >>"$dir/pids"
+		n=$((n + 1))
+	done <"$dir/load"
+	for i in "${!pids[@]}"; do
+		wait "${pids[i]}" || die "$(cat "$out/err-$i")"
+	done
+	{
+		printf '{"marks": %d, "kernel": "%s", "said": [' \
+			$(($(marks) - before)) "$(uname -r)"
+		for i in "${!pids[@]}"; do
+			[ "$i" = 0 ] || printf ', '
+			cat "$out/said-$i"
+		done
+		echo ']}'
+	} >"$out/host.json"
+	rm "$out"/said-* "$out"/err-*
+}
+
+# Packets that arrived with CE, of the network namespace.
+marks() {
+	awk '/^IpExt:/ { if (!n) n = split($0, name); else for (i = 1; i <= n; i++)
+		if (name[i] == "InCEPkts") print $i }' /proc/net/netstat
+}
 
 case $verb in
 free)
 	[ ! -e "$dir" ] || die "$dir is there: another run is on its way, or was" \
 		"not put back. run.py --restore puts it back"
-	;;
-snapshot)
-	ip route show table main | grep -v -e linkdown | sort
-	echo "tcp_no_metrics_save $(cat /proc/sys/net/ipv4/tcp_no_metrics_save)"
-	modules
-	;;
-prepare)
-	: >"$dir/undo"
-	rto=$1
-	shift
-	modules >"$dir/modules"
-	# A route of its own for each peer: those of the host stay as they are.
-	for peer in "$@"; do
-		way=$(ip -o route get "$peer") || die "no route to $peer"
-		case $way in local*) continue ;; esac
-		dev=$(sed -n 's/.* dev \([^ ]*\).*/\1/p' <<<"$way")
-		via=$(sed -n 's/.* via \([^ ]*\).*/\1/p' <<<"$way")
-		ip route show table main "$peer/32" | grep -q . &&
-			die "there is a route to $peer/32 already"
-		undo ip route del "$peer/32" table main
-		# shellcheck disable=SC2086 # two words or none
-		ip route add "$peer/32" ${via:+via $via} dev "$dev" \
-			rto_min "${rto}ms"
-	done
-	# metrics of one run must not reach the next
-	file=/proc/sys/net/ipv4/tcp_no_metrics_save
-	undo "echo $(cat $file) >$file"
-	echo 1 >$file
-	if [ -e "$dir/tcp_d2tcp.ko" ] && ! grep -q '^tcp_d2tcp ' /proc/modules; then
-		# hosts that share a kernel share its modules
-		insmod "$dir/tcp_d2tcp.ko" 2>"$dir/insmod" ||
-			grep -q '^tcp_d2tcp ' /proc/modules ||
-			die "$(cat "$dir/insmod")"
-	fi
-	;;
+	exit ;;
+restore)
+	[ -e "$dir" ] || exit 0 ;;
+esac
+ours
+case $verb in
+prepare) prepare "$@" ;;
+clock)
+	"$dir/incast" clock --to "$1" --count 100 | tee -a "$dir/clocks" ;;
 start)
 	name=$1
 	shift
@@ -78,65 +189,9 @@ start)
 	while ! grep -q ready "$dir/$name.out"; do
 		kill -0 $! 2>/dev/null || die "$name: $(cat "$dir/$name.err")"
 		sleep 0.05
-	done
-	;;
-stop)
-	[ -e "$dir/pids" ] || exit 0
-	while read -r pid; do
-		# a number that now belongs to another program is not ours
-		[ "$(readlink "/proc/$pid/exe")" = "$dir/incast" ] || continue
-		kill "$pid"
-		while [ -e "/proc/$pid" ]; do sleep 0.05; done
-	done <"$dir/pids"
-	rm "$dir/pids"
-	;;
-load)
-	out=$1
-	seed=$2
-	mkdir -p "$out"
-	marks() { awk '/^IpExt:/ { if (!n) n = split($0, name); else for (i = 1; i <= n;
-		i++) if (name[i] == "InCEPkts") print $i }' /proc/net/netstat; }
-	before=$(marks)
-	# seconds of CLOCK_MONOTONIC, which does not count sleep, and uptime does; but
-	# nobody sleeps here
-	at=$(awk '{ printf "%.0f", ($1 + 3) * 1e9 }' /proc/uptime)
-	n=0
-	pids=()
-	while read -r line; do
-		# shellcheck disable=SC2086 # a list of arguments without blanks
-		"$dir/incast" aggregate $line --start-at-ns "$at" \
-			--seed $((seed + (n << 32))) --out "$out/records-$n.csv" \
-			>"$out/said-$n" 2>"$out/err-$n" </dev/null &
-		pids+=($!)
-		n=$((n + 1))
-	done <"$dir/load"
-	for i in "${!pids[@]}"; do
-		wait "${pids[i]}" || die "$(cat "$out/err-$i")"
-	done
-	printf '{"marks": %d, "kernel": "%s", "said": [%s]}\n' \
-		$(($(marks) - before)) "$(uname -r)" \
-		"$(paste -sd, "$out"/said-*)" >"$out/host.json"
-	rm "$out"/said-* "$out"/err-*
-	;;
-restore)
-	[ -d "$dir" ] || exit 0
-	bash "$0" stop "$dir"
-	if [ -e "$dir/undo" ]; then
-		tac "$dir/undo" | while read -r line; do
-			bash -c "$line" || echo "host.sh: '$line' failed" >&2
-		done
-		# connections that have just ended hold their module for a moment
-		for module in $(modules | comm -23 - "$dir/modules"); do
-			for _ in $(seq 100); do
-				rmmod "$module" 2>/dev/null && break
-				grep -q "^$module " /proc/modules || break
-				sleep 0.1
-			done
-		done
-	fi
-	rm -rf "$dir"
-	;;
-*)
-	die "unknown verb $verb"
-	;;
+	done ;;
+stop) stop ;;
+load) load "$@" ;;
+restore) restore ;;
+*) die "unknown verb $verb" ;;
 esac

@@ -12,13 +12,15 @@ minimum RTO. Leaves are spread over the workers, several on one where there are 
 
 import argparse
 import csv
+import ipaddress
 import json
 import os
-import platform
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -51,8 +53,13 @@ def read_inventory(path):
     addresses = {}
     for name in names["aggregator"] + names["workers"]:
         mine = hostvars.get(name, {})
-        addresses[name] = mine.get("d2tcp_address",
-                                   mine.get("ansible_host", name))
+        address = mine.get("d2tcp_address", mine.get("ansible_host", name))
+        try:
+            addresses[name] = str(ipaddress.IPv4Address(address))
+        except ValueError:
+            raise run.JobError("%s: the address of %s is '%s'; d2tcp_address = "
+                               "an IPv4 address is needed"
+                               % (path, name, address)) from None
     return addresses
 
 
@@ -64,10 +71,7 @@ def make_job(scenario, point, algorithm, addresses):
                                            algorithm.split("+")[0])]
     slack = point["slack"] if scenarios.depends_on_slack(algorithm, point) \
         else 1.0
-    listens = {name: [] for name in workers}
-    if members[0].get("priorities"):
-        for mine in listens.values():
-            mine += ["--dscp-us", topology.class_limits_us(point, slack)]
+    listens = {}
     ask = []
     for i in range(point["fan_in"]):
         name = workers[i % len(workers)]
@@ -75,6 +79,9 @@ def make_job(scenario, point, algorithm, addresses):
         member = members[i % len(members)]
         spec = "%s:%d,%s" % (addresses[name], port, member["cc"])
         ask += ["--worker", spec]
+        if name not in listens:
+            listens[name] = ["--dscp-us", topology.class_limits_us(
+                point, slack)] if members[0].get("priorities") else []
         listens[name] += ["--listen", spec + (
             "+deadlines" if member.get("deadlines") else "")]
         if point["background_flows"]:
@@ -97,8 +104,8 @@ def make_job(scenario, point, algorithm, addresses):
             "directory": os.path.join(scenario["name"], where, name,
                                       "from-seed%d" % scenario["seed_list"][0]),
             "seeds": scenario["seed_list"], "load": load,
-            "workers": {host: " ".join(args) for host, args in listens.items()
-                        if args}}
+            "workers": {host: " ".join(args)
+                        for host, args in listens.items()}}
 
 
 def make_jobs(scenario, addresses):
@@ -149,14 +156,20 @@ def play(inventory, out, variables):
 
 
 def read_clocks(directory, workers):
-    """Offsets in us before and after, and the round trips they were read in."""
+    """What the readings of each clock said, in us, and the most it gained between
+    two: a job's deadlines may be off by that.
+    """
     found = {}
     for name in workers:
-        with open(os.path.join(directory, "clock-" + name)) as f:
-            before, rtt, after, rtt_after = map(int, f.read().split())
-        found[name] = {"ahead_us": -before / 1000, "rtt_us": rtt / 1000,
-                       "drift_us": (before - after) / 1000,
-                       "rtt_after_us": rtt_after / 1000}
+        path = os.path.join(directory, "clock-" + name)
+        with open(path) as f:
+            ahead, rtts = zip(*(map(int, line.split()) for line in f))
+        steps = [abs(b - a) for a, b in zip(ahead, ahead[1:])]
+        found[name] = {"readings": len(ahead), "ahead_us": -ahead[0] / 1000,
+                       "rtt_us": max(rtts) / 1000,
+                       "least_rtt_us": min(rtts) / 1000,
+                       "gained_us": (ahead[0] - ahead[-1]) / 1000,
+                       "most_in_a_job_us": max(steps, default=0) / 1000}
     return found
 
 
@@ -164,9 +177,17 @@ def spread_out(raw, collected, chosen, clocks):
     """The records as run.py of the lab leaves them."""
     with tarfile.open(os.path.join(collected, "out.tar.gz")) as packed:
         for member in packed.getmembers():
-            if member.name.startswith(("/", "..")) or "/../" in member.name:
-                raise run.JobError("%s: a strange name" % member.name)
-        packed.extractall(raw)
+            if not member.isfile():
+                continue
+            if ".." in member.name.split("/") or not re.fullmatch(
+                    r"\./[A-Za-z0-9_./=+-]*/(records-\d+\.csv|host\.json)",
+                    member.name):
+                raise run.JobError("the aggregator sent a file '%s'"
+                                   % member.name)
+            path = os.path.join(raw, member.name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as f:
+                shutil.copyfileobj(packed.extractfile(member), f)
     for where, _, names in os.walk(raw):
         if "host.json" not in names:
             continue
@@ -188,15 +209,20 @@ def spread_out(raw, collected, chosen, clocks):
             os.makedirs(directory, exist_ok=True)
             topology.write_json(os.path.join(directory, "link.json"), {
                 "rate_mbps": None, "mark_us": None, "base_rtt_us": round(
-                    min(c["rtt_us"] for c in clocks.values()), 1)})
+                    min(c["least_rtt_us"] for c in clocks.values()), 1)})
 
 
 def print_clocks(clocks):
     print("\nClocks, in us: how far a worker's was ahead of the aggregator's, known "
-          "to half of the round trip, and what it gained meanwhile")
+          "to half of the round trip, what it gained over the run, and the most "
+          "within a job")
     for name, c in sorted(clocks.items()):
-        print("  %s: %+.1f ± %.1f, gained %+.1f" % (
-            name, c["ahead_us"], c["rtt_us"] / 2, c["drift_us"]))
+        print("  %s: %+.1f ± %.1f, gained %+.1f, at most %.1f" % (
+            name, c["ahead_us"], c["rtt_us"] / 2, c["gained_us"],
+            c["most_in_a_job_us"]))
+        if c["most_in_a_job_us"] > 500 + c["rtt_us"]:
+            print("  %s: its clock moves too much for deadlines of "
+                  "milliseconds; let both follow the same time" % name)
 
 
 def main():
@@ -210,8 +236,10 @@ def main():
                         help="instead of the scenario's number")
     parser.add_argument("--algorithms", metavar="A,B",
                         help="instead of the scenario's")
-    parser.add_argument("--out", default=os.path.join(ROOT, "bench", "out"),
-                        metavar="DIR", help="where results go (bench/out)")
+    parser.add_argument("--out", default=os.path.join(ROOT, "bench",
+                                                          "out-hosts"),
+                        metavar="DIR",
+                        help="where results go (bench/out-hosts)")
     parser.add_argument("--restore", action="store_true",
                         help="only put back what a broken run has left")
     args = parser.parse_args()
@@ -220,8 +248,8 @@ def main():
                            "ansible-core")
     out = os.path.abspath(args.out)
     if args.restore:
-        os.makedirs(out, exist_ok=True)
-        play(args.inventory, out, {"restore_only": True})
+        with tempfile.TemporaryDirectory() as tmp:
+            play(args.inventory, tmp, {"restore_only": True})
         return
     if not args.scenario:
         parser.error("--scenario NAME is needed")
@@ -267,8 +295,7 @@ def main():
     report.write(chosen, raw, out, " ".join(["bench/hosts/run.py"]
                                             + sys.argv[1:]))
     print_clocks(clocks)
-    print("\nreport: %s, driven from %s" % (
-        os.path.relpath(os.path.join(out, "index.html")), platform.node()))
+    print("\nreport: %s" % os.path.relpath(os.path.join(out, "index.html")))
 
 
 if __name__ == "__main__":

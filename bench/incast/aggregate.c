@@ -68,8 +68,8 @@ static struct {
 	struct dist bytes, deadline_ms, think_ms, jitter_ms, retry_ms;
 	bool has_bytes, has_deadline, dry_run;
 	double slack, min_gap_ms, poisson, align_ms;
-	double burst, burst_from_ms, burst_to_ms;
-	uint64_t start_at_ns;
+	double burst, burst_from_ms, burst_to_ms, until_ms;
+	uint64_t start_at_ns, start_in_ms;
 	unsigned int background;
 	in_port_t background_port;	/* network order; 0: the worker's */
 	const char *background_cc;
@@ -175,6 +175,11 @@ static void draw_all(void)
 	for (q = 0; q < opt.queries; q++) {
 		if (opt.poisson) {
 			queries[q].at_ns = arrival_s(steps) * NSEC;
+			if (opt.until_ms &&
+			    queries[q].at_ns > opt.until_ms * 1e6) {
+				opt.queries = q;
+				break;
+			}
 			steps += draw(&one, draw_unit(opt.seed, DRAW_ARRIVAL,
 						      q, 0));
 		}
@@ -430,7 +435,9 @@ static void start(void)
 			die("pthread_create: %s", strerror(err));
 	}
 	start_ns = now_ns();
-	if (opt.start_at_ns) {
+	if (opt.start_in_ms) {
+		start_ns += opt.start_in_ms * 1000000;
+	} else if (opt.start_at_ns) {
 		if (start_ns > opt.start_at_ns)
 			die("--start-at-ns has passed before all were connected");
 		start_ns = opt.start_at_ns;
@@ -543,7 +550,7 @@ static void options(int argc, char **argv)
 		WORKER = 1, QUERIES, QUERY_BYTES, SPREAD, BYTES, DEADLINE,
 		SLACK, THINK, GAP, POISSON, BACKGROUND, CC, SEED, OUT, ALIGN,
 		DRY_RUN, JITTER, BURST, RETRIES, RETRY, START_AT,
-		BACKGROUND_VIA,
+		BACKGROUND_VIA, START_IN, UNTIL,
 	};
 	static const struct option longs[] = {
 		{ "worker", required_argument, NULL, WORKER },
@@ -561,6 +568,8 @@ static void options(int argc, char **argv)
 		{ "seed", required_argument, NULL, SEED },
 		{ "out", required_argument, NULL, OUT },
 		{ "start-align-ms", required_argument, NULL, ALIGN },
+		{ "start-in-ms", required_argument, NULL, START_IN },
+		{ "until-ms", required_argument, NULL, UNTIL },
 		{ "background-via", required_argument, NULL, BACKGROUND_VIA },
 		{ "jitter-ms", required_argument, NULL, JITTER },
 		{ "burst", required_argument, NULL, BURST },
@@ -629,6 +638,12 @@ static void options(int argc, char **argv)
 		case BACKGROUND_VIA:
 			parse_background(name, optarg);
 			break;
+		case START_IN:
+			opt.start_in_ms = parse_u64(name, optarg, 0, 3600000);
+			break;
+		case UNTIL:
+			opt.until_ms = parse_real(name, optarg, 0, 1e9);
+			break;
 		case JITTER:
 			opt.jitter_ms = parse_dist(name, optarg);
 			break;
@@ -659,8 +674,8 @@ static void options(int argc, char **argv)
 		bad("aggregate: one of --query-bytes and --response-bytes is needed");
 	if (opt.poisson && opt.min_gap_ms)
 		bad("aggregate: --poisson and --min-gap-ms exclude each other");
-	if (!opt.poisson && (opt.burst || opt.retries))
-		bad("aggregate: --burst and --retries need --poisson");
+	if (!opt.poisson && (opt.burst || opt.retries || opt.until_ms))
+		bad("aggregate: --burst, --retries and --until-ms need --poisson");
 	if (opt.retries && !opt.has_deadline)
 		bad("aggregate: --retries needs --deadline-ms");
 }
@@ -680,6 +695,8 @@ int aggregate_main(int argc, char **argv)
 	heap = zalloc(opt.queries, sizeof(*heap));
 	conns = zalloc(opt.workers + opt.background, sizeof(*conns));
 	draw_all();
+	if (!opt.queries)
+		bad("aggregate: no query comes before --until-ms");
 	if (opt.dry_run) {
 		pretend();
 		write_records();

@@ -26,12 +26,13 @@
 static struct {
 	struct sockaddr_in addr;
 	const char *cc;
-	uint64_t bytes, due_us, claim, wait_us, sndbuf, flows, seconds;
+	uint64_t bytes, due_us, claim, wait_us, sndbuf, flows, seconds, at_ns;
 } opt;
 
 static void options(int argc, char **argv, const char *address)
 {
-	enum { ADDRESS = 1, CC, BYTES, DUE, CLAIM, WAIT, SNDBUF, FLOWS, SECONDS };
+	enum { ADDRESS = 1, CC, BYTES, DUE, CLAIM, WAIT, SNDBUF, FLOWS, SECONDS,
+	       AT };
 	const struct option longs[] = {
 		{ address, required_argument, NULL, ADDRESS },
 		{ "cc", required_argument, NULL, CC },
@@ -41,6 +42,7 @@ static void options(int argc, char **argv, const char *address)
 		{ "wait-us", required_argument, NULL, WAIT },
 		{ "sndbuf", required_argument, NULL, SNDBUF },
 		{ "flows", required_argument, NULL, FLOWS },
+		{ "at-ns", required_argument, NULL, AT },
 		{ "seconds", required_argument, NULL, SECONDS },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -74,6 +76,9 @@ static void options(int argc, char **argv, const char *address)
 			break;
 		case FLOWS:
 			opt.flows = parse_u64("--flows", optarg, 1, MOST);
+			break;
+		case AT:
+			opt.at_ns = parse_u64("--at-ns", optarg, 1, INT64_MAX);
 			break;
 		case SECONDS:
 			opt.seconds = parse_u64("--seconds", optarg, 1, 86400);
@@ -196,6 +201,10 @@ int sink_main(int argc, char **argv)
 			die("pthread_create: %s", strerror(err));
 	}
 	from = now_ns() + NSEC;
+	if (opt.at_ns && now_ns() > opt.at_ns)
+		die("--at-ns has passed before all flows were there");
+	if (opt.at_ns)
+		from = opt.at_ns;
 	sleep_until(from);
 	for (i = 0; i < opt.flows; i++)
 		before[i] = bytes_received(fd[i]);
@@ -205,5 +214,7 @@ int sink_main(int argc, char **argv)
 	for (i = 0; i < opt.flows; i++)
 		printf("%s %llu\n", inet_ntoa(peer[i].sin_addr),
 		       (unsigned long long)before[i]);
+	fflush(stdout);
+	sleep_until(now_ns() + NSEC);
 	return 0;
 }

@@ -197,6 +197,7 @@ static uint64_t shortest_rtt(int argc, char **argv, int64_t *ahead)
 	struct datagram d = { .echo = 1 };
 	uint64_t rtt, least = UINT64_MAX;
 	unsigned int i;
+	ssize_t len_in;
 	int fd;
 
 	options(argc, argv, "to");
@@ -210,17 +211,22 @@ static uint64_t shortest_rtt(int argc, char **argv, int64_t *ahead)
 		if (sendto(fd, &d, len, 0, (struct sockaddr *)&opt.addr,
 			   sizeof(opt.addr)) < 0)
 			die("sendto: %s", strerror(errno));
+		/* what is late, of an earlier one, is passed over */
 		do {
-			if (recv(fd, &d, sizeof(d), 0) < 0)
-				die("no answer to ping %u: %s", i,
-				    strerror(errno));
-		} while (d.seq != i);
+			len_in = recv(fd, &d, sizeof(d), 0);
+		} while (len_in > 0 && d.seq != i);
+		if (len_in < 0 && errno == EAGAIN)
+			continue;	/* lost */
+		if (len_in < 0)
+			die("no answer to ping %u: %s", i, strerror(errno));
 		rtt = now_ns() - d.sent_ns;
 		if (rtt >= least)
 			continue;
 		least = rtt;
 		*ahead = d.echoed_ns - (d.sent_ns + rtt / 2);
 	}
+	if (least == UINT64_MAX)
+		die("no answer to any of %u pings", opt.count);
 	return least;
 }
 

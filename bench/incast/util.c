@@ -36,6 +36,15 @@ void die(const char *fmt, ...)
 	exit(1);
 }
 
+void warn(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(fmt, ap);
+	va_end(ap);
+}
+
 /* The call was wrong: exit status 2. */
 void bad(const char *fmt, ...)
 {

@@ -13,6 +13,7 @@
 #define NSEC	1000000000ull
 
 __attribute__((format(printf, 1, 2), noreturn)) void die(const char *fmt, ...);
+__attribute__((format(printf, 1, 2))) void warn(const char *fmt, ...);
 __attribute__((format(printf, 1, 2), noreturn)) void bad(const char *fmt, ...);
 
 uint64_t now_ns(void);			/* CLOCK_MONOTONIC */

@@ -179,13 +179,17 @@ static bool answer(struct conn *c)
 	return true;
 }
 
-static void take(struct conn *c)
+/* False for what is no request: the connection is dropped. */
+static bool take(struct conn *c)
 {
 	const struct request *in = &c->in.req;
 	struct pending *p;
 
-	if (le32toh(in->magic) != WIRE_MAGIC)
-		die("a request that is none: is the other side incast aggregate?");
+	if (le32toh(in->magic) != WIRE_MAGIC ||
+	    le32toh(in->size) < WIRE_LEAST_SIZE) {
+		warn("a request that is none: is the other side incast aggregate?");
+		return false;
+	}
 	if (c->count == PENDING)
 		die("more than %d requests wait on one connection", PENDING);
 	p = &c->fifo[(c->first + c->count++) % PENDING];
@@ -197,9 +201,7 @@ static void take(struct conn *c)
 	p->req.size = le32toh(in->size);
 	p->req.think_us = le32toh(in->think_us);
 	thinks |= p->req.think_us;
-	if (p->req.size < WIRE_LEAST_SIZE)
-		die("a request for %u bytes: %u at least", p->req.size,
-		    WIRE_LEAST_SIZE);
+	return true;
 }
 
 static bool hear(struct conn *c)
@@ -215,8 +217,9 @@ static bool hear(struct conn *c)
 			return false;
 		c->got += n;
 		if (c->got == sizeof(c->in.bytes)) {
-			take(c);
 			c->got = 0;
+			if (!take(c))
+				return false;
 		}
 	}
 }
@@ -228,7 +231,9 @@ static void welcome(const struct leaf *leaf)
 	int fd;
 
 	fd = accept4(leaf->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+		die("accept: %s", strerror(errno));
+	if (fd < 0)	/* gone again */
 		return;
 	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY");
 	c = calloc(1, sizeof(*c));

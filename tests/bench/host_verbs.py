@@ -20,7 +20,7 @@ import topology  # noqa: E402
 SCRIPT = os.path.join(ROOT, "bench", "hosts", "host.sh")
 POINT = {"topology": "star", "rate_mbps": 1000, "host_delay_us": 75,
          "buffer_packets": 400, "mark_us": 240, "rto_min_ms": 7, "fan_in": 2}
-DIR = "/var/tmp/verbs"
+DIR = "/var/tmp/verbs"  # the lab's: nobody else is there
 
 
 def look(host):
@@ -65,6 +65,9 @@ def main():
     worker.write("net/ipv4/tcp_no_metrics_save", 0)
     found = {"before": look(worker)}
     os.makedirs(DIR)
+    os.chmod(DIR, 0o755)
+    found["open"] = verb(worker, "restore", DIR)
+    os.chmod(DIR, 0o700)
     shutil.copy(topology.INCAST, DIR)
     shutil.copy(module, DIR)
     found["busy"] = verb(worker, "free", DIR)
@@ -76,6 +79,22 @@ def main():
     found["settled"].append(settled(net, -10**9))
     verb(worker, "start", DIR, "worker", "worker", "--listen",
          worker.ip + ":6000")
+    # two services, from this very host
+    with open(DIR + "/load", "w") as f:
+        for size in ("5000", "6000"):
+            f.write("--worker %s:6000 --queries 3 --response-bytes %s "
+                    "--deadline-ms uniform(10,20)\n" % (worker.ip, size))
+    found["load"] = verb(worker, "load", DIR, DIR + "/out", "7")
+    with open(DIR + "/out/host.json") as f:
+        found["host"] = f.read()
+    found["files"] = sorted(os.listdir(DIR + "/out"))
+    # what cannot be put back is said, and stays known
+    subprocess.run(worker.command(["ip", "route", "add", "10.9.0.0/16", "dev",
+                                   "eth0"]), check=True)
+    found["unlike"] = verb(worker, "restore", DIR)
+    found["kept"] = os.path.exists(DIR)
+    subprocess.run(worker.command(["ip", "route", "del", "10.9.0.0/16"]),
+                   check=True)
     found["restore"] = verb(worker, "restore", DIR)
     found["after"] = look(worker)
     found["left"] = subprocess.run(["pgrep", "-c", "incast"], check=False,

@@ -68,6 +68,7 @@ class Ansible(unittest.TestCase):
         cls.ip_batch("drive", lines)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
                         cls.tmp + "/key"], check=True)
+        os.chmod(cls.tmp, 0o700)
         os.makedirs("/run/sshd", exist_ok=True)
         for n in ("agg", "w0", "w1"):
             cls.ip_batch(n, ["link set lo up", "link set eth0 up",
@@ -170,7 +171,7 @@ class Ansible(unittest.TestCase):
     def test_what_a_broken_run_left_is_put_back_on_request(self):
         before = self.look()
         left = "%s/on-w0" % self.tmp
-        os.makedirs(left)
+        os.makedirs(left, 0o700)
         subprocess.run(self.inside("w0", [
             "bash", os.path.join(HOSTS, "host.sh"), "prepare", left, "10",
             self.ip["agg"]]), check=True)
@@ -220,6 +221,24 @@ class Verbs(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("/var/tmp/verbs is there", said)
         self.assertEqual(self.found["free"], [0, ""])
+
+    def test_a_directory_that_others_may_write_is_not_believed(self):
+        code, said = self.found["open"]
+        self.assertEqual(code, 1)
+        self.assertIn("others may write there", said)
+
+    def test_services_are_asked_side_by_side(self):
+        self.assertEqual(self.found["load"], [0, ""])
+        self.assertEqual(self.found["files"], ["host.json", "records-0.csv",
+                                               "records-1.csv"])
+        self.assertEqual(len(json.loads(self.found["host"])["said"]), 2)
+
+    def test_a_host_that_is_not_as_it_was_is_said_to_be(self):
+        code, said = self.found["unlike"]
+        self.assertEqual(code, 1)
+        self.assertIn("> 10.9.0.0/16 dev eth0", said)
+        self.assertIn("the host is not as it was", said)
+        self.assertTrue(self.found["kept"])
 
     def test_prepare_adds_routes_and_the_module(self):
         self.assertEqual(self.found["prepare"], [0, ""])
