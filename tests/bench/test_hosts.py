@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Scenarios on hosts, by Ansible: namespaces with an sshd each act as the hosts.
+"""Scenarios on hosts, by Ansible: network namespaces act as the hosts.
 
 The verbs that change a host are tried in the lab too, with the module. Prints TAP.
 """
@@ -24,15 +24,6 @@ import tap  # noqa: E402
 HOSTS = os.path.join(ROOT, "bench", "hosts")
 INCAST = os.path.join(ROOT, "build", "incast")
 LAB = os.path.join(ROOT, "tests", "lab", "lab")
-SSHD = """ListenAddress %s
-HostKey %s/key
-AuthorizedKeysFile %s/key.pub
-StrictModes no
-UsePAM no
-PermitRootLogin yes
-PidFile none
-Subsystem sftp internal-sftp
-"""
 
 
 def namespaces_work():
@@ -66,21 +57,10 @@ class Ansible(unittest.TestCase):
             lines += ["link add p-%s type veth peer name eth0 netns %s"
                       % (n, cls.ns[n]), "link set p-%s master s1 up" % n]
         cls.ip_batch("drive", lines)
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
-                        cls.tmp + "/key"], check=True)
         os.chmod(cls.tmp, 0o700)
-        os.makedirs("/run/sshd", exist_ok=True)
         for n in ("agg", "w0", "w1"):
             cls.ip_batch(n, ["link set lo up", "link set eth0 up",
                              "addr add %s/24 dev eth0" % cls.ip[n]])
-            config = "%s/sshd-%s" % (cls.tmp, n)
-            with open(config, "w") as f:
-                f.write(SSHD % (cls.ip[n], cls.tmp, cls.tmp))
-            sshd = subprocess.Popen(
-                cls.inside(n, ["/usr/sbin/sshd", "-D", "-f", config]),
-                stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            cls.addClassCleanup(sshd.wait)
-            cls.addClassCleanup(sshd.kill)
         cls.inventory = cls.tmp + "/hosts.json"
         with open(cls.inventory, "w") as f:
             json.dump({"aggregator": {"hosts": {"agg": cls.host("agg")}},
@@ -89,12 +69,12 @@ class Ansible(unittest.TestCase):
 
     @classmethod
     def host(cls, n):
-        return {"ansible_host": cls.ip[n], "ansible_user": "root",
-                "d2tcp_become": False,
+        return {"ansible_host": cls.ns[n], "d2tcp_address": cls.ip[n],
+                "ansible_connection": "ssh", "d2tcp_become": False,
+                "ansible_ssh_executable": os.path.join(
+                    ROOT, "tests", "bench", "into-namespace"),
+                "ansible_ssh_transfer_method": "piped",
                 "ansible_python_interpreter": "/usr/bin/python3",
-                "ansible_ssh_private_key_file": cls.tmp + "/key",
-                "ansible_ssh_extra_args": "-o StrictHostKeyChecking=no -o "
-                "UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
                 # they share a file system
                 "d2tcp_directory": "%s/on-%s" % (cls.tmp, n)}
 
