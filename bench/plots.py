@@ -47,12 +47,10 @@ def save(figure, out, name, below):
 
 
 def x_key(scenario):
-    """What stands on the horizontal axis, if anything is swept."""
-    swept = scenarios.swept(scenario)
-    for key in ("slack", "fan_in", "background_flows", "deadline_ms"):
-        if key in swept:
-            return key
-    return None
+    """What stands on the horizontal axis: of what is swept, what has most values."""
+    keys = [k for k in ("slack", "fan_in", "background_flows", "deadline_ms")
+            if k in scenarios.swept(scenario)]
+    return max(keys, key=lambda k: len(scenario[k]), default=None)
 
 
 def panels(scenario, rows):

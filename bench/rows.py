@@ -156,7 +156,8 @@ def recovery_ms(directory, slack, burst_from_ms, burst_to_ms):
     """From the end of the burst until queries are answered in time again.
 
     Looks at what is first asked in BINS bins of BIN_MS: it is normal when its late
-    share is at most NORMAL above that of what was asked before the burst. None if
+    share is at most NORMAL above that of what was asked before the burst, which
+    counts up to NORMAL too: what was bad before does not make bad normal. None if
     that does not happen while queries are sent; then also how long it was looked
     for.
     """
@@ -164,11 +165,11 @@ def recovery_ms(directory, slack, burst_from_ms, burst_to_ms):
     late = is_late(records, slack)
     sent_ms = records["sent_ns"] / 1e6
     before = late[sent_ms < burst_from_ms]
-    most = NORMAL + (before.mean() if len(before) else 0)
+    most = NORMAL + min(NORMAL, before.mean() if len(before) else 0)
     start = burst_to_ms
     while start + BINS * BIN_MS <= sent_ms.max():
         now = late[(sent_ms >= start) & (sent_ms < start + BINS * BIN_MS)]
-        if not len(now) or now.mean() <= most:
+        if len(now) and now.mean() <= most:
             return start - burst_to_ms, None
         start += BIN_MS
     return None, start - burst_to_ms
