@@ -50,12 +50,16 @@ def verdict(row):
         "no difference"
 
 
-def some_of(rows, most=5):
-    """The points of rows, with their differences."""
-    text = "; ".join("%s (%+.1f points)" % (
-        where(r), 100 * r["late_minus_dctcp"]["mean"]) for r in rows[:most])
-    return text + ("; and %d more" % (len(rows) - most)
-                   if len(rows) > most else "")
+def some_of(rows):
+    """Where rows are and by how much: the tables have each."""
+    if len(rows) == 1:
+        return "%s, by %+.1f points" % (
+            where(rows[0]), 100 * rows[0]["late_minus_dctcp"]["mean"])
+    slacks = [r["slack"] for r in rows]
+    means = [100 * r["late_minus_dctcp"]["mean"] for r in rows]
+    return "at slack %s%s, by %+.1f to %+.1f points" % (
+        min(slacks), " to %s" % max(slacks) if max(slacks) > min(slacks)
+        else "", min(means), max(means))
 
 
 def points(x):
@@ -135,7 +139,7 @@ def about_all(rows):
             "fewer deadlines at %d and more at %d%s; else the difference is inside " \
             "its 95 %% interval." % (
                 count(len(every), "point"), sum(map(better, every)), len(late),
-                ": " + some_of(late) if late else "")
+                " (%s)" % some_of(late) if late else "")
 
 
 def about_region(rows):
@@ -147,7 +151,11 @@ def about_region(rows):
         "at most half of what equal sharing misses, and the fair window is 4 " \
         "packets or more (%s) - it misses fewer at %d and more at %d%s." % (
             count(len(mine), "point"), sum(map(better, mine)), len(late),
-            ": " + some_of(late) if late else "")
+            " (%s)" % some_of(late) if late else "")
+
+
+def about_slack(rows):
+    mine = acting(rows)
     for (rate, fan_in, _), some in series(mine).items():
         some = sorted(filter(known, some), key=lambda r: r["slack"])
         if not some:
@@ -415,9 +423,25 @@ def about_recovery(rows):
                 in_time(jitter), in_time(plain), *asked)
 
 
+def headlines(rows):
+    """The few findings that someone reads first."""
+    for about in (about_all, about_region, about_slack_in_short, about_outside,
+                  about_prio, about_background):
+        yield from about(rows)
+
+
+def about_slack_in_short(rows):
+    done = {k: quarter_slack(v) for k, v in series(acting(rows)).items()}
+    if done:
+        yield "Its late share is at most a quarter of DCTCP's %s." % "; ".join(
+            "%s at %g Gbit/s and fan-in %d" % (
+                "from slack %s on" % v if v else "at no slack that was run",
+                rate / 1000, fan_in) for (rate, fan_in, _), v in done.items())
+
+
 def findings(rows):
     """Sentences, the most important first."""
-    for about in (about_all, about_region, about_prio, about_outside, about_thousand,
+    for about in (about_all, about_region, about_slack, about_prio, about_outside, about_thousand,
                   about_peers, about_exponential, about_services,
                   about_background, about_coexistence, about_differentiation,
                   about_tree, about_recovery):

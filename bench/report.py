@@ -68,9 +68,14 @@ queue hold, (BDP + K) / fan-in.</p>
 <p class="note">Command: <code>%(command)s</code>. %(seeds)s</p>
 <h2>Findings</h2>
 <ul>
-%(findings)s
+%(headlines)s
 </ul>
 <div class="pictures">%(ratio)s</div>
+<details><summary>All findings</summary>
+<ul>
+%(findings)s
+</ul>
+</details>
 <h2>The paper's claims</h2>
 <div class="wide">%(claims)s</div>
 %(scenarios)s
@@ -179,6 +184,8 @@ def write_page(parts, everything, ratio, command, out):
             "command": html.escape(command),
             "seeds": "Seeds per point: %d to %d; the records of every run lie beside "
                      "this page, in <code>raw/</code>." % (seeds[0], seeds[-1]),
+            "headlines": "\n".join("<li>%s</li>" % html.escape(text) for text
+                                   in findings.headlines(everything)),
             "findings": "\n".join("<li>%s</li>" % html.escape(text)
                                   for text in findings.findings(everything)),
             "ratio": html_pictures([(name, "late share of d2tcp by that of dctcp, "
@@ -314,7 +321,7 @@ def publish(out, root):
     with open(readme) as f:
         front = f.read()
     front = between_marks(front, "findings", [
-        "- " + line for line in headlines(everything)] + [
+        "- " + line for line in findings.headlines(everything)] + [
             "", "By `%s`." % settings["command"]], readme)
     for name in os.listdir(docs):
         if name.endswith(".png"):
@@ -324,11 +331,3 @@ def publish(out, root):
     for where, what in ((path, text), (readme, front)):
         with open(where, "w") as f:
             f.write(what)
-
-
-def headlines(everything):
-    """The few findings that a README has room for."""
-    for about in (findings.about_all, findings.about_region,
-                  findings.about_prio, findings.about_outside,
-                  findings.about_background):
-        yield from about(everything)

@@ -391,8 +391,11 @@ class Findings(unittest.TestCase):
 
     def test_a_point_that_is_worse_is_named(self):
         rows = self.rows((1.0, 0.2, 0.3), (1.2, 0.2, 0.1), (1.4, 0.1, 0.02))
-        self.assertIn("fewer at 2 and more at 1: s: 1 Gbit/s, fan-in 8, slack "
-                      "1.0 (+10.0 points)", self.text(rows))
+        self.assertIn("fewer at 2 and more at 1 (s: 1 Gbit/s, fan-in 8, slack "
+                      "1.0, by +10.0 points)", self.text(rows))
+        self.assertIn("more at 2 (at slack 1.0 to 1.2, by +5.0 to +10.0 "
+                      "points)", self.text(self.rows((1.0, 0.2, 0.3),
+                                                     (1.2, 0.2, 0.25))))
 
     def test_what_lies_outside_is_told_apart(self):
         def outside(**fluid):
