@@ -138,7 +138,7 @@ def about_all(rows):
         yield "Of all %s where d2tcp and DCTCP were asked the same, d2tcp misses " \
             "fewer deadlines at %d and more at %d%s; else the difference is inside " \
             "its 95 %% interval." % (
-                count(len(every), "point"), sum(map(better, every)), len(late),
+                count(len(every), "setting"), sum(map(better, every)), len(late),
                 " (%s)" % some_of(late) if late else "")
 
 
@@ -150,7 +150,7 @@ def about_region(rows):
     yield "Where the paper's law should act - sharing by required rate would miss " \
         "at most half of what equal sharing misses, and the fair window is 4 " \
         "packets or more (%s) - it misses fewer at %d and more at %d%s." % (
-            count(len(mine), "point"), sum(map(better, mine)), len(late),
+            count(len(mine), "setting"), sum(map(better, mine)), len(late),
             " (%s)" % some_of(late) if late else "")
 
 
@@ -169,15 +169,20 @@ def about_slack(rows):
                 if found else "at no slack of these", ", ".join(
                     "%s: %.2f" % (r["slack"], r["late_over_dctcp"]["ratio"])
                     for r in some))
-    ones = [r for r in mine if known(r)]
+
+
+def about_reasons(rows):
+    ones = [r for r in loads(rows, algorithm="d2tcp")
+            if "fluid" in r and compared(r) and known(r)]
     if len(ones) > 5:
         ratios = [r["late_over_dctcp"]["ratio"] for r in ones]
         fluids = correlation(ratios, [
             r["fluid"]["required"] / r["fluid"]["equal"] for r in ones])
         window = correlation(ratios, [r["fluid"]["fair_window"] for r in ones])
-        yield "What decides it: over these %d points the ratio of the two " \
-            "correlates by %+.2f with the ratio of the fluids (how much sharing " \
-            "by required rate would help) and by %+.2f with the fair window." % (
+        yield "What decides it: over all %d settings where the fluids are known and " \
+            "DCTCP is late now and then, the ratio of the two late shares " \
+            "correlates by %+.2f with that of the fluids (how much sharing by " \
+            "required rate would help) and by %+.2f with the fair window." % (
                 len(ones), fluids, window)
 
 
@@ -210,7 +215,7 @@ def about_outside(rows):
         late = [r for r in some if worse(r)]
         yield "%s%s%s) it is better at %d, worse at %d%s." % (
             words, "" if words.endswith("(") else "; ",
-            count(len(some), "point"), sum(map(better, some)), len(late),
+            count(len(some), "setting"), sum(map(better, some)), len(late),
             ": " + some_of(late) if late else "")
 
 
@@ -223,9 +228,9 @@ def about_prio(rows):
                - pair[1]["late_share"])
     yield "DCTCP with four strict priorities by time left, for who may configure " \
         "the queues of every switch (and trusts whoever marks), misses fewer " \
-        "deadlines than d2tcp at %d of %s; at most at %s, %s %% against %s %%. Each of " \
-        "its queues has a buffer and a threshold of its own." % (
-            fewer, count(len(pairs), "point"), where(d),
+        "deadlines than d2tcp at %d of %s; the largest difference is at %s, %s %% " \
+        "against %s %%. Each of its queues has a buffer and a threshold of its own." % (
+            fewer, count(len(pairs), "setting"), where(d),
             share(p["late_share"]), share(d["late_share"]))
 
 
@@ -236,7 +241,7 @@ def about_peers(rows):
             drops = [r["drops"] for r in mine]
             yield "%s against DCTCP: fewer late at %d of %s, more at %d, between " \
                 "%+.1f and %+.1f points%s%s." % (
-                    name, sum(map(better, mine)), count(len(mine), "point"),
+                    name, sum(map(better, mine)), count(len(mine), "setting"),
                     sum(map(worse, mine)),
                     100 * min(r["late_minus_dctcp"]["mean"] for r in mine),
                     100 * max(r["late_minus_dctcp"]["mean"] for r in mine),
@@ -254,7 +259,7 @@ def about_thousand(rows):
         yield "With 400 leaves and more (%s) d2tcp differs from DCTCP by %+.1f to " \
             "%+.1f points, beyond the interval at %d; at %s %s %% are late under " \
             "d2tcp and %s %% under DCTCP." % (
-                count(len(pairs), "point"), *[100 * f(
+                count(len(pairs), "setting"), *[100 * f(
                     r["late_minus_dctcp"]["mean"] for r, _ in pairs)
                     for f in (min, max)],
                 sum(worse(r) or better(r) for r, _ in pairs), where(most),
@@ -283,7 +288,7 @@ def about_background(rows):
         "deadlines beside them d2tcp meets more at %d of %s and fewer at %d." % (
             least["background_over_dctcp"]["ratio"],
             least["background_over_dctcp"]["ci95"][0], where(least),
-            sum(map(better, mine)), count(len(mine), "point"),
+            sum(map(better, mine)), count(len(mine), "setting"),
             sum(map(worse, mine)))
 
 
@@ -374,7 +379,7 @@ def about_services(rows):
                       for f in (better, worse)]
         yield "Services that share a rack: of %s d2tcp is better at %d%s and " \
             "worse at %d%s." % (
-                count(len(mine), "point"), len(gain),
+                count(len(mine), "setting"), len(gain),
                 " (%s)" % ", ".join(sorted(set(gain))) if gain else "",
                 len(loss), " (%s)" % ", ".join(sorted(set(loss)))
                 if loss else "")
@@ -426,7 +431,8 @@ def about_recovery(rows):
 def headlines(rows):
     """The few findings that someone reads first."""
     for about in (about_all, about_region, about_slack_in_short, about_outside,
-                  about_prio, about_background):
+                  about_prio, about_background, about_services,
+                  about_coexistence):
         yield from about(rows)
 
 
@@ -441,7 +447,8 @@ def about_slack_in_short(rows):
 
 def findings(rows):
     """Sentences, the most important first."""
-    for about in (about_all, about_region, about_slack, about_prio, about_outside, about_thousand,
+    for about in (about_all, about_region, about_slack, about_reasons,
+                  about_prio, about_outside, about_thousand,
                   about_peers, about_exponential, about_services,
                   about_background, about_coexistence, about_differentiation,
                   about_tree, about_recovery):
@@ -472,7 +479,7 @@ def claims(rows):
                "most half of what equal sharing misses, and the fair window is 4 "
                "packets or more",
                "holds with enough slack" if len(holds) == len(done)
-               else "holds at some points" if holds else "not seen")
+               else "holds at some settings" if holds else "not seen")
     small = [r for r in loads(rows, algorithm="d2tcp") if "fluid" in r and
              r["fluid"]["fair_window"] < 4 and r["fan_in"] >= 20
              and compared(r)]
@@ -480,7 +487,7 @@ def claims(rows):
         same = sum(not better(r) for r in small)
         yield ("Fewer misses at the fan-in of online services (its axis reaches 40; "
                "evaluation)", "fewer at every fan-in",
-               "no fewer at %d of %d points with fan-in 20 or more and a fair "
+               "no fewer at %d of %d settings with fan-in 20 or more and a fair "
                "window below 4 packets" % (same, len(small)),
                "windows near their floor of 2 packets",
                "does not hold there" if same > len(small) / 2 else
@@ -508,9 +515,10 @@ def claims(rows):
     if errors:
         yield ("Flows with nearer deadlines get more bandwidth, by p = alpha^d "
                "(testbed)", "nearer ones get more",
-               "shares as the law has them within %s points, given alpha"
-               % points(errors[1]), "two to four long flows, d held at 0.5, 1, 2",
-               "holds" if errors[1] <= 0.05 else "holds in part")
+               "shares as the law has them within %s points given each flow's "
+               "alpha, within %s from the link alone"
+               % (points(errors[1]), points(errors[0])), "two to four long flows, d held at 0.5, 1, 2",
+               "holds, given alpha" if errors[1] <= 0.05 else "holds in part")
     yield ("Misses fewer deadlines than D3 (abstract)", "50 % fewer",
            "not measured: D3 needs switches that grant rates", "-", "open")
     yield ("Deadlines 35 to 55 % tighter than D3's at 5 % missed (sec. 1)",

@@ -139,18 +139,21 @@ def _lines(axis, some, key):
 
 
 def plot_ratio(everything, out):
-    """Late share of d2tcp by that of dctcp against slack, where the law can act."""
+    """Late share of d2tcp by that of dctcp against slack, wherever both fluids are
+    known; hollow where the law should not act.
+    """
     lines = {}
     for row in everything:
-        if row.get("law_can_act") and row["algorithm"] == "d2tcp" and \
+        if "fluid" in row and row["algorithm"] == "d2tcp" and \
                 not row["mix"] and row["late_over_dctcp"] and \
-                row["late_over_dctcp"]["ci95"]:
+                row["late_over_dctcp"]["ci95"] and row["fan_in"] < 100 and \
+                row["scenario"] != "exponential":
             lines.setdefault((row["rate_mbps"], row["fan_in"],
                               row["scenario"]), []).append(row)
     lines = {k: v for k, v in lines.items() if len(v) > 1}
     if not lines:
         return []
-    figure, axis = plt.subplots(figsize=(6.2, 4.4))
+    figure, axis = plt.subplots(figsize=(6.6, 4.8))
     for n, (key, some) in enumerate(sorted(lines.items())):
         colour = plt.get_cmap("tab10")(n)
         some = sorted(some, key=lambda r: r["slack"])
@@ -160,18 +163,22 @@ def plot_ratio(everything, out):
             [v - max(0, r["late_over_dctcp"]["ci95"][0])
              for v, r in zip(y, some)],
             [r["late_over_dctcp"]["ci95"][1] - v for v, r in zip(y, some)]],
-            color=colour, marker="o", markersize=4, capsize=2,
+            color=colour, marker="o", markersize=4, capsize=2, linewidth=1,
             label="%g Gbit/s, fan-in %d (window %.1f)" % (
                 key[0] / 1000, key[1], some[0]["fluid"]["fair_window"]))
-        axis.plot(x, [r["fluid"]["required"] / r["fluid"]["equal"]
-                      for r in some], color=colour, linestyle=":")
+        outside = [(v, w) for v, w, r in zip(x, y, some)
+                   if not r["law_can_act"]]
+        if outside:
+            axis.plot(*zip(*outside), "o", color=colour, zorder=5,
+                      markerfacecolor="white", markersize=5)
     axis.axhline(1, color="#888888", linewidth=0.8)
     axis.axhline(0.25, color="#888888", linewidth=0.8, linestyle="--")
-    axis.set_ylim(0, 1.3)
+    axis.set_ylim(0, 1.4)
     axis.set_xlabel(WORDS["slack"])
-    axis.set_ylabel("late share of d2tcp / of dctcp")
-    axis.set_title("Where the law can act\n(dotted: fluid by required rate / "
-                   "fluid shared equally; dashed: a quarter)", fontsize=10)
+    axis.set_ylabel("late share of d2tcp, divided by that of DCTCP")
+    axis.set_title("Below 1 d2tcp misses fewer deadlines than DCTCP\n(hollow: "
+                   "where the law should not act; dashed: a quarter)",
+                   fontsize=10)
     axis.legend(fontsize=7)
     axis.grid(alpha=0.3)
     return [save(figure, out, "ratio.png",

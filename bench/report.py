@@ -158,7 +158,7 @@ def write_page(parts, everything, ratio, command, out):
     for scenario, rows, pictures in parts:
         cells = list(tables.table(scenario, rows))
         body.append(
-            "<h2>%s</h2>\n<p>%s</p>\n<div class=\"pictures\">%s</div>\n"
+            "<h2>%s</h2>\n<p>Tested: %s</p>\n<div class=\"pictures\">%s</div>\n"
             "<p class=\"note\">%s.</p>\n<details%s><summary>The table (%d rows)"
             "</summary>\n<p class=\"note\">%s</p>\n<div class=\"wide\">%s</div>"
             "</details>\n" % (
@@ -301,7 +301,7 @@ def publish(out, root):
         [CLAIMS] + list(findings.claims(everything))) + [""], path)
     text = between_marks(text, "findings", said + [
         "- " + line for line in findings.findings(everything)] + [""], path)
-    lines = list(said)
+    lines = said + [tables.NOTE, "", tables.FLOW_NOTE, ""]
     wanted = list(settings["ratio"])
     if wanted:
         lines += ["![late share of d2tcp by that of dctcp](ratio.png)", ""]
@@ -310,7 +310,8 @@ def publish(out, root):
         # the page has the rest
         shown = [p for p in scenario["pictures"] if "-times-" not in p]
         wanted += shown
-        lines += ["## %s" % scenario["name"], "", scenario["claim"], "",
+        lines += ["### %s" % scenario["name"], "",
+                  "Tested: " + scenario["claim"], "",
                   tables.setting(scenario, rows) + ".", ""]
         lines += ["![%s](%s)" % (p[:-4], p) for p in shown]
         lines += ["", "<details><summary>%d rows</summary>" % len(rows), ""]

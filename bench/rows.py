@@ -236,7 +236,9 @@ def _row(scenario, point, raw, link, runs, part, algorithm):
 def _compare(row, late, base, what):
     """Difference and ratio of two lists of shares, paired by seed."""
     middle, half = difference95(late, base)
-    ratio, interval = ratio95(late, base)
+    # a ratio to one in a thousand says little about either
+    ratio, interval = ratio95(late, base) if mean(base) >= 0.001 \
+        else (None, None)
     row["late_minus_" + what] = {"mean": rounded(middle),
                                  "half95": rounded(half)}
     row["late_over_" + what] = {"ratio": rounded(ratio),

@@ -404,9 +404,9 @@ class Findings(unittest.TestCase):
                         "fluid": rows[1]["fluid"] | fluid}
             return self.text(rows)
 
-        self.assertIn("below 4 packets; 1 point)", outside(fair_window=3.9))
+        self.assertIn("below 4 packets; 1 setting)", outside(fair_window=3.9))
         self.assertIn("so tight", outside(required=0.15))
-        self.assertIn("Where nobody would be late anyway (1 point)",
+        self.assertIn("Where nobody would be late anyway (1 setting)",
                       outside(equal=0.0, required=0.0))
 
     def test_verdicts_follow_the_numbers(self):
