@@ -30,6 +30,7 @@ HONEST = ["--bytes", "200000", "--due-us", "26000"]
 LONGEST = 2 ** 31 - 1 - 2 ** 24
 # a large buffer holds much that is said to be due as soon
 NEAR = ["--bytes", "10000", "--due-us", "5000", "--sndbuf", "200000"]
+SMALL = ["--bytes", "10000", "--due-us", "5000"]
 LONG = ["--bytes", "200000", "--due-us", "1000000", "--claim-bytes",
         str(LONGEST)]
 NONE = ["--bytes", "200000"]
@@ -38,6 +39,7 @@ LATE = ["--bytes", "10000", "--due-us", "1"]
 CASES = [
     ("honest deadlines", HONEST, HONEST, 0),
     ("always 5 ms, in pieces of 10 KB", HONEST, NEAR, 0),
+    ("the same, with the default send buffer", HONEST, SMALL, 0),
     ("always 5 ms, in pieces of 10 KB", HONEST, NEAR, 26000),
     ("always 5 ms, in pieces of 10 KB", HONEST, NEAR, 100000),
     ("1 s for 2 GB", HONEST, LONG, 0),
