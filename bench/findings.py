@@ -173,7 +173,8 @@ def about_slack(rows):
 
 def about_reasons(rows):
     ones = [r for r in loads(rows, algorithm="d2tcp")
-            if "fluid" in r and compared(r) and known(r)]
+            if "fluid" in r and compared(r) and known(r) and
+            r["fluid"]["equal"]]
     if len(ones) > 5:
         ratios = [r["late_over_dctcp"]["ratio"] for r in ones]
         fluids = correlation(ratios, [
