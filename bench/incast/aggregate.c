@@ -67,7 +67,7 @@ static struct {
 	double spread;
 	struct dist bytes, deadline_ms, think_ms, jitter_ms, retry_ms;
 	bool has_bytes, has_deadline, dry_run;
-	double slack, min_gap_ms, poisson, align_ms;
+	double slack, min_gap_ms, poisson;
 	double burst, burst_from_ms, burst_to_ms, until_ms;
 	uint64_t start_at_ns, start_in_ms;
 	unsigned int background;
@@ -414,7 +414,6 @@ static int connect_to(unsigned int worker, bool background)
 
 static void start(void)
 {
-	uint64_t step = opt.align_ms * 1e6;
 	unsigned int i, all = opt.workers + opt.background;
 	pthread_attr_t attr;
 	int err;
@@ -441,8 +440,6 @@ static void start(void)
 		if (start_ns > opt.start_at_ns)
 			die("--start-at-ns has passed before all were connected");
 		start_ns = opt.start_at_ns;
-	} else if (step) {
-		start_ns = (start_ns / step + 1) * step;
 	}
 	sleep_until(start_ns);
 	for (i = opt.workers; i < all; i++) {
@@ -548,7 +545,7 @@ static void options(int argc, char **argv)
 {
 	enum {
 		WORKER = 1, QUERIES, QUERY_BYTES, SPREAD, BYTES, DEADLINE,
-		SLACK, THINK, GAP, POISSON, BACKGROUND, CC, SEED, OUT, ALIGN,
+		SLACK, THINK, GAP, POISSON, BACKGROUND, CC, SEED, OUT,
 		DRY_RUN, JITTER, BURST, RETRIES, RETRY, START_AT,
 		BACKGROUND_VIA, START_IN, UNTIL,
 	};
@@ -567,7 +564,6 @@ static void options(int argc, char **argv)
 		{ "cc", required_argument, NULL, CC },
 		{ "seed", required_argument, NULL, SEED },
 		{ "out", required_argument, NULL, OUT },
-		{ "start-align-ms", required_argument, NULL, ALIGN },
 		{ "start-in-ms", required_argument, NULL, START_IN },
 		{ "until-ms", required_argument, NULL, UNTIL },
 		{ "background-via", required_argument, NULL, BACKGROUND_VIA },
@@ -631,9 +627,6 @@ static void options(int argc, char **argv)
 			break;
 		case OUT:
 			opt.out = optarg;
-			break;
-		case ALIGN:
-			opt.align_ms = parse_real(name, optarg, 0, 1e6);
 			break;
 		case BACKGROUND_VIA:
 			parse_background(name, optarg);
