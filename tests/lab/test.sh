@@ -208,6 +208,14 @@ smp() {
 	says "there are uml, debug, 6.1, 6.12" "$tmp/e"
 }
 
+# What a kernel in QEMU may rely on of its CPU.
+flags() {
+	gcc -O2 -Wall -Wextra -static -o "$tmp/flags" tests/lab/flags.c || return
+	"$tmp/flags"
+	$lab run --kernel 6.1 -- "$tmp/flags"
+	$lab run --kernel 6.1 --real-time -- "$tmp/flags"
+}
+
 # Loads the broken module; the kernel must say so, in these words.
 reported() {
 	$lab run --kernel debug --console "$tmp/console" -- \
@@ -235,6 +243,7 @@ if [ "${KERNEL-}" != uml ]; then
 	t "Debian's 6.1 runs a command, in virtual time" stock 6.1 1
 	t "Debian's 6.12 runs a command, in virtual time, on two CPUs" stock 6.12 2
 	t "several CPUs" smp
+	t "the flags of the CPU that QEMU emulates are right" flags
 	t "the debug kernel reports what a module does wrong" debugging
 fi
 
