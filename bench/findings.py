@@ -334,13 +334,15 @@ def about_coexistence(rows):
 
 
 def law_errors(rows):
-    """Largest error of the two predictions over all long flows, as shares."""
+    """Largest error of the two predictions over all long flows, as shares; the
+    first is None where the link is not known.
+    """
     mine = [r for some in flow_groups(rows, "differentiation").values()
-            for r in some if r["share_predicted"] is not None
-            and r["share_by_alpha"] is not None]
+            for r in some if r["share_by_alpha"] is not None]
     if not mine:
         return None
-    return (max(abs(r["share"] - r["share_predicted"]) for r in mine),
+    return (max((abs(r["share"] - r["share_predicted"]) for r in mine
+                 if r["share_predicted"] is not None), default=None),
             max(abs(r["share"] - r["share_by_alpha"]) for r in mine))
 
 
@@ -351,9 +353,10 @@ def about_differentiation(rows):
         return
     yield "A flow whose d is held at 2 gets %s %% of a link that it shares with " \
         "one at 0.5. From the alpha that each flow had, the law predicts all " \
-        "shares within %s points; from the link alone, with synchronised " \
-        "sawtooths, within %s." % (share(pair[0]["share"]), points(errors[1]),
-                                   points(errors[0]))
+        "shares within %s points%s." % (
+            share(pair[0]["share"]), points(errors[1]),
+            "; from the link alone, with synchronised sawtooths, within %s"
+            % points(errors[0]) if errors[0] is not None else "")
 
 
 def listed(rows, scenario, words):
@@ -517,8 +520,9 @@ def claims(rows):
         yield ("Flows with nearer deadlines get more bandwidth, by p = alpha^d "
                "(testbed)", "nearer ones get more",
                "shares as the law has them within %s points given each flow's "
-               "alpha, within %s from the link alone"
-               % (points(errors[1]), points(errors[0])), "two to four long flows, d held at 0.5, 1, 2",
+               "alpha%s" % (points(errors[1]), ", within %s from the link alone"
+                            % points(errors[0]) if errors[0] is not None else ""),
+               "two to four long flows, d held at 0.5, 1, 2",
                "holds, given alpha" if errors[1] <= 0.05 else "holds in part")
     yield ("Misses fewer deadlines than D3 (abstract)", "50 % fewer",
            "not measured: D3 needs switches that grant rates", "-", "open")

@@ -305,7 +305,9 @@ def _flow_rows(scenario, raw, point, link):
             runs.append(json.load(f))
     flows = [(f + ":").split(":")[:2] for f in point["flows"].split("+")]
     shares = None
-    if all(a in ("dctcp", "d2tcp", "d2tcp-nodeadline") for a, _ in flows):
+    # of real hosts the link's rate is not known
+    if link["rate_mbps"] and all(a in ("dctcp", "d2tcp", "d2tcp-nodeadline")
+                                 for a, _ in flows):
         shares = fluid.sawtooth_shares([CLAIMED_D[c] for _, c in flows], point)
     alphas = [[r["alpha"][i] for r in runs] for i in range(len(flows))]
     by_alpha = None
@@ -329,7 +331,8 @@ def _flow_rows(scenario, raw, point, link):
             "alpha": rounded(alphas[i], 4),
             "share_by_alpha": rounded(by_alpha and by_alpha[i], 4),
             "marks": sum(r["marks"] for r in runs),
-            "drops": sum(r["drops"] for r in runs),
+            "drops": sum(r["drops"] for r in runs)
+                     if runs[0]["drops"] is not None else None,
             "kernel": runs[0]["kernel"].split("-")[0],
             "fidelity": {k: link[k] for k in ("rate_mbps", "base_rtt_us",
                                               "mark_us")},

@@ -251,6 +251,12 @@ def run_loads(job):
     load.net.stop()
 
 
+def flow_arguments(claim):
+    """A name of CLAIMS, or arguments of incast flow, to which a size is added."""
+    args = CLAIMS[claim] if isinstance(claim, str) else claim
+    return args if "--bytes" in args else args + ["--bytes", "200000"]
+
+
 def run_flows(net, flows, seconds, seed):
     """Bytes that each of the flows brought through in so many seconds, and alpha.
 
@@ -272,12 +278,9 @@ def run_flows(net, flows, seconds, seed):
     senders = []
     for host, (algorithm, claim) in zip(net.workers, flows):
         cc = scenarios.KINDS[algorithm]["cc"]
-        args = CLAIMS[claim] if isinstance(claim, str) else claim
-        if "--bytes" not in args:
-            args = args + ["--bytes", "200000"]
         senders.append(net.start(host, [
             INCAST, "flow", "--to", sinks[cc][0], "--cc", cc, "--wait-us",
-            str(draw.randrange(20000))] + args))
+            str(draw.randrange(20000))] + flow_arguments(claim)))
     for _, sink in sinks.values():
         for line in net.finish(sink).splitlines():
             address, count = line.split()

@@ -13,6 +13,10 @@
 #	stop DIR                      end what was started
 #	load DIR OUT SEED             run the commands in DIR/load, one a line and one
 #	                              for each service, all at once
+#	sink DIR ARGUMENT...          start a sink of long flows
+#	flows DIR OUT FLOW...         start long flows, each 'NUMBER ARGUMENT...'
+#	flowed DIR OUT                wait for them; what each says is in OUT/flow-NUMBER
+#	sunk DIR OUT SECONDS          wait so long for the sink; leaves OUT/host.json
 #	restore DIR                   stop, put everything back, look whether it is, and
 #	                              remove DIR; if something is left, DIR stays
 set -eu
@@ -75,6 +79,7 @@ undo() {
 prepare() {
 	local rto=$1 peer way now dev via
 	shift
+	mkdir "$dir/out"
 	snapshot >"$dir/before"
 	modules >"$dir/modules"
 	: >"$dir/undo"
@@ -160,6 +165,78 @@ load() {
 	rm "$out"/said-* "$out"/err-*
 }
 
+# Runs incast in the background, until it is ready.
+start() {
+	local name=$1
+	shift
+	# in a session of its own, for it outlives the terminal
+	setsid "$dir/incast" "$@" >"$dir/$name.out" 2>"$dir/$name.err" \
+		</dev/null &
+	echo $! >>"$dir/pids"
+	while ! grep -q ready "$dir/$name.out"; do
+		kill -0 $! 2>/dev/null || die "$name: $(cat "$dir/$name.err")"
+		sleep 0.05
+	done
+}
+
+sink() {
+	marks >"$dir/marks"
+	start sink sink "$@"
+	echo $! >"$dir/sink"
+}
+
+flows() {
+	local out=$1 flow number
+	shift
+	mkdir -p "$out"
+	: >"$dir/flows"
+	for flow in "$@"; do
+		number=${flow%% *}
+		# shellcheck disable=SC2086 # a list of arguments without blanks
+		setsid "$dir/incast" flow ${flow#* } >"$out/flow-$number" \
+			2>"$dir/flow-$number.err" </dev/null &
+		echo $! >>"$dir/pids"
+		echo "$! $number" >>"$dir/flows"
+	done
+	# what cannot connect says so at once, and the sink would wait for ever
+	sleep 1
+	while read -r _ number; do
+		[ ! -s "$dir/flow-$number.err" ] ||
+			die "flow $number: $(cat "$dir/flow-$number.err")"
+	done <"$dir/flows"
+}
+
+# until PID SECONDS: wait for the end of a program of ours
+until_end() {
+	local _
+	for _ in $(seq $(($2 * 10))); do
+		is_incast "$1" || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+flowed() {
+	local pid number
+	while read -r pid number; do
+		until_end "$pid" 10 || die "flow $number does not end"
+		[ ! -s "$dir/flow-$number.err" ] ||
+			die "flow $number: $(cat "$dir/flow-$number.err")"
+	done <"$dir/flows"
+}
+
+sunk() {
+	local out=$1
+	mkdir -p "$out"
+	until_end "$(cat "$dir/sink")" "$2" ||
+		die "after $2 s not all flows have come, or the sink does not end"
+	[ ! -s "$dir/sink.err" ] || die "sink: $(cat "$dir/sink.err")"
+	printf '{"bytes": [%s], "marks": %d, "kernel": "%s"}\n' \
+		"$(sed -n 's/^[0-9.]* //p' "$dir/sink.out" | paste -sd,)" \
+		$(($(marks) - $(cat "$dir/marks"))) "$(uname -r)" \
+		>"$out/host.json"
+}
+
 # Packets that arrived with CE, of the network namespace.
 marks() {
 	awk '/^IpExt:/ { if (!n) n = split($0, name); else for (i = 1; i <= n; i++)
@@ -179,19 +256,13 @@ case $verb in
 prepare) prepare "$@" ;;
 clock)
 	"$dir/incast" clock --to "$1" --count 100 | tee -a "$dir/clocks" ;;
-start)
-	name=$1
-	shift
-	# in a session of its own, for it outlives the terminal
-	setsid "$dir/incast" "$@" >"$dir/$name.out" 2>"$dir/$name.err" \
-		</dev/null &
-	echo $! >>"$dir/pids"
-	while ! grep -q ready "$dir/$name.out"; do
-		kill -0 $! 2>/dev/null || die "$name: $(cat "$dir/$name.err")"
-		sleep 0.05
-	done ;;
+start) start "$@" ;;
 stop) stop ;;
 load) load "$@" ;;
+sink) sink "$@" ;;
+flows) flows "$@" ;;
+flowed) flowed ;;
+sunk) sunk "$@" ;;
 restore) restore ;;
 *) die "unknown verb $verb" ;;
 esac

@@ -3,7 +3,7 @@
 """Runs scenarios on real hosts, by Ansible: docs/hosts.md.
 
     bench/hosts/run.py --inventory FILE --scenario NAME [--set SET] [--seeds N]
-                       [--algorithms A,B] [--out DIR]
+                       [--algorithms A,B] [--flows A+B,C+D] [--out DIR]
     bench/hosts/run.py --inventory FILE --restore
 
 The network is that of the hosts: of a scenario's topology only the fan-in counts, and the
@@ -108,20 +108,44 @@ def make_job(scenario, point, algorithm, addresses):
                         for host, args in listens.items()}}
 
 
+def make_flows_jobs(scenario, point, addresses):
+    """The same for a point of long flows, each to a port of its own: a job for
+    each seed.
+    """
+    aggregator, *workers = addresses
+    sink = ["--seconds", str(point["seconds"]), "--settle-ms", "2000"]
+    senders = {name: [] for name in workers}
+    for i, flow in enumerate(point["flows"].split("+")):
+        algorithm, _, claim = flow.partition(":")
+        end = "%s:%d,%s" % (addresses[aggregator], PORT + i,
+                            scenarios.KINDS[algorithm]["cc"])
+        sink += ["--listen", end]
+        senders[workers[i % len(workers)]].append(" ".join(
+            [str(i), "--to", end] + topology.flow_arguments(claim)))
+    where = scenarios.label(scenario, point)
+    for seed in scenario["seed_list"]:
+        yield {"text": "%s %s, seed %d" % (scenario["name"], where, seed),
+               "directory": os.path.join(
+                   scenario["name"], where, rows.run_name("flows", point),
+                   "from-seed%d" % seed, "seed%d" % seed),
+               "seconds": point["seconds"], "sink": " ".join(sink),
+               "senders": {host: flows for host, flows in senders.items()
+                           if flows}}
+
+
 def make_jobs(scenario, addresses):
     jobs = {}
     for point in scenarios.points(scenario):
         for algorithm in scenario["algorithms"]:
-            job = make_job(scenario, point, algorithm, addresses)
-            jobs[job["directory"]] = job
+            for job in make_flows_jobs(scenario, point, addresses) \
+                    if "flows" in point else \
+                    [make_job(scenario, point, algorithm, addresses)]:
+                jobs[job["directory"]] = job
     return list(jobs.values())
 
 
 def check_scenario(scenario):
     """Says why a scenario cannot run on hosts."""
-    if "flows" in scenario:
-        raise run.JobError("scenario %s measures long flows, which runs in the "
-                           "lab only" % scenario["name"])
     if scenario.get("aggregators", 1) != 1:
         raise run.JobError("scenario %s has several aggregators, which runs in "
                            "the lab only" % scenario["name"])
@@ -173,36 +197,64 @@ def read_clocks(directory, workers):
     return found
 
 
-def spread_out(raw, collected, chosen, clocks):
-    """The records as run.py of the lab leaves them."""
-    with tarfile.open(os.path.join(collected, "out.tar.gz")) as packed:
+def unpack(path, raw):
+    """What a host has sent, and nothing else."""
+    with tarfile.open(path) as packed:
         for member in packed.getmembers():
             if not member.isfile():
                 continue
             if ".." in member.name.split("/") or not re.fullmatch(
-                    r"\./[A-Za-z0-9_./=+-]*/(records-\d+\.csv|host\.json)",
-                    member.name):
-                raise run.JobError("the aggregator sent a file '%s'"
-                                   % member.name)
-            path = os.path.join(raw, member.name)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb") as f:
+                    r"\./[A-Za-z0-9_./=+-]*/"
+                    r"(records-\d+\.csv|host\.json|flow-\d+)", member.name):
+                raise run.JobError("%s holds a file '%s'" % (path, member.name))
+            path_of = os.path.join(raw, member.name)
+            os.makedirs(os.path.dirname(path_of), exist_ok=True)
+            with open(path_of, "wb") as f:
                 shutil.copyfileobj(packed.extractfile(member), f)
+
+
+def finish_flows(where, host):
+    """flows.json as run.py of the lab leaves it."""
+    alphas = []
+    for i in range(len(host["bytes"])):
+        path = os.path.join(where, "flow-%d" % i)
+        with open(path) as f:
+            alpha = f.read().strip()
+        alphas.append(float(alpha) if alpha else None)
+        os.remove(path)
+    topology.write_json(os.path.join(where, "flows.json"), {
+        "bytes": host["bytes"], "alpha": alphas, "packets": None,
+        "marks": host["marks"], "drops": None, "kernel": host["kernel"]})
+
+
+def finish_load(where, names, host):
+    """load.json, and the records compressed, as run.py of the lab leaves them."""
+    said = host["said"]
+    topology.write_json(os.path.join(where, "load.json"), {
+        "duration_ns": max(s["duration_ns"] for s in said),
+        "background_bytes": said[0]["background_bytes"],
+        "background_ns": said[0]["duration_ns"], "packets": None,
+        "marks": host["marks"], "drops": None, "kernel": host["kernel"]})
+    for name in names:
+        if name.startswith("records"):
+            run.compress(os.path.join(where, name))
+
+
+def spread_out(raw, collected, chosen, clocks):
+    """The records as run.py of the lab leaves them."""
+    for name in sorted(os.listdir(collected)):
+        if name.startswith("out-"):
+            unpack(os.path.join(collected, name), raw)
     for where, _, names in os.walk(raw):
         if "host.json" not in names:
             continue
         with open(os.path.join(where, "host.json")) as f:
             host = json.load(f)
         os.remove(os.path.join(where, "host.json"))
-        said = host["said"]
-        topology.write_json(os.path.join(where, "load.json"), {
-            "duration_ns": max(s["duration_ns"] for s in said),
-            "background_bytes": said[0]["background_bytes"],
-            "background_ns": said[0]["duration_ns"], "packets": None,
-            "marks": host["marks"], "drops": None, "kernel": host["kernel"]})
-        for name in names:
-            if name.startswith("records"):
-                run.compress(os.path.join(where, name))
+        if "bytes" in host:
+            finish_flows(where, host)
+        else:
+            finish_load(where, names, host)
     for scenario in chosen:
         for point in scenarios.points(scenario):
             directory = os.path.join(raw, "links", rows.link_name(point))
@@ -236,6 +288,8 @@ def main():
                         help="instead of the scenario's number")
     parser.add_argument("--algorithms", metavar="A,B",
                         help="instead of the scenario's")
+    parser.add_argument("--flows", metavar="A+B,C+D",
+                        help="long flows, instead of the scenario's")
     parser.add_argument("--out", default=os.path.join(ROOT, "bench",
                                                           "out-hosts"),
                         metavar="DIR",
@@ -257,13 +311,26 @@ def main():
     addresses = read_inventory(args.inventory)
     for scenario in chosen:
         check_scenario(scenario)
+        if "flows" in scenario and (args.algorithms or args.queries):
+            parser.error("scenario %s is of long flows: it takes --flows, not "
+                         "--algorithms or --queries" % scenario["name"])
+        if args.flows and "flows" not in scenario:
+            parser.error("--flows is for scenarios of long flows, and %s is "
+                         "none" % scenario["name"])
+        if args.flows:
+            scenario["flows"] = args.flows.split(",")
+            for flows in scenario["flows"]:
+                if not scenarios.FLOWS.fullmatch(flows):
+                    parser.error("--flows %s: allowed is %s" % (
+                        flows, scenarios.ALLOWED[scenarios.FLOWS]))
         if args.algorithms:
             scenario["algorithms"] = args.algorithms.split(",")
             for name in scenario["algorithms"]:
                 if name not in scenarios.ALGORITHMS:
                     parser.error("--algorithms %s: there are %s" % (
                         name, ", ".join(scenarios.ALGORITHMS)))
-        scenario["queries"] = args.queries or scenario["queries"]
+        if args.queries:
+            scenario["queries"] = args.queries
         scenario["seed_list"] = list(range(
             1, (args.seeds or scenario["seeds"]) + 1))
         scenario |= {"params": [], "set": args.set, "trace": False,

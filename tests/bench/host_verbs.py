@@ -58,6 +58,36 @@ def settled(net, offset_ns):
         return {k: int(v) for k, v in (line.split() for line in f)}
 
 
+def long_flows(net, found):
+    """Two flows to the aggregator, each from a worker with a directory of its own."""
+    agg, *workers = net.aggregators + net.workers
+    dirs = [DIR, DIR + "-too"]
+    os.makedirs(dirs[1], 0o700)
+    shutil.copy(topology.INCAST, dirs[1])
+    out = DIR + "/out/flows"
+    ends = [agg.ip + ":6100,d2tcp", agg.ip + ":6101,reno"]
+    found["refused"] = verb(workers[0], "flows", DIR, out, "3 --bytes 1 --to "
+                            + ends[0])
+    sink = ["sink", DIR, "--seconds", "1", "--listen", ends[0], "--listen",
+            ends[1]]
+    verb(agg, *sink)
+    found["alone"] = verb(agg, "sunk", DIR, out, "1")
+    verb(agg, "stop", DIR)
+    said = [verb(agg, *sink)]
+    said += [verb(workers[i], "flows", dirs[i], out,
+                  "%d --bytes 200000 --to %s" % (i, ends[i])) for i in (0, 1)]
+    said.append(verb(agg, "sunk", DIR, out, "30"))
+    said += [verb(workers[i], "flowed", dirs[i]) for i in (0, 1)]
+    found["flows"] = said
+    found["alphas"] = []
+    for i in (0, 1):
+        with open("%s/flow-%d" % (out, i)) as f:
+            found["alphas"].append(f.read().strip())
+    with open(out + "/host.json") as f:
+        found["flows-host"] = f.read()
+    shutil.rmtree(dirs[1])
+
+
 def main():
     out, module = sys.argv[1:]
     net = network.Network(POINT)
@@ -84,10 +114,11 @@ def main():
         for size in ("5000", "6000"):
             f.write("--worker %s:6000 --queries 3 --response-bytes %s "
                     "--deadline-ms uniform(10,20)\n" % (worker.ip, size))
-    found["load"] = verb(worker, "load", DIR, DIR + "/out", "7")
-    with open(DIR + "/out/host.json") as f:
+    found["load"] = verb(worker, "load", DIR, DIR + "/out/load", "7")
+    with open(DIR + "/out/load/host.json") as f:
         found["host"] = f.read()
-    found["files"] = sorted(os.listdir(DIR + "/out"))
+    found["files"] = sorted(os.listdir(DIR + "/out/load"))
+    long_flows(net, found)
     # what cannot be put back is said, and stays known
     subprocess.run(worker.command(["ip", "route", "add", "10.9.0.0/16", "dev",
                                    "eth0"]), check=True)

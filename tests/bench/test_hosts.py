@@ -131,6 +131,28 @@ class Ansible(unittest.TestCase):
         self.assertIn("3 real hosts", page)
         self.assertNotIn("virtual time", page)
 
+    def test_long_flows_run_too(self):
+        before = self.look()
+        # both of the first pair's, and one of the second's, share a host
+        code, said, out = self.play(
+            "--scenario", "coexistence", "--seeds", "2", "--flows",
+            "reno+cubic,cubic+cubic+reno")
+        self.assertEqual(code, 0, said)
+        self.assertEqual(self.look(), before)
+        with open(os.path.join(out, "summary.json")) as f:
+            rows = json.load(f)["rows"]
+        self.assertEqual([(r["flows"], r["algorithm"], r["seeds"], r["drops"],
+                           r["share_predicted"]) for r in rows],
+                         [("reno+cubic", a, 2, None, None)
+                          for a in ("reno", "cubic")] +
+                         [("cubic+cubic+reno", a, 2, None, None)
+                          for a in ("cubic", "cubic", "reno")])
+        for row in rows:
+            self.assertGreater(row["mbps"], 0)
+        for some in (rows[:2], rows[2:]):
+            self.assertAlmostEqual(sum(r["share"] for r in some), 1, delta=1e-3)
+        self.assertTrue(os.path.exists(out + "/coexistence-shares.png"))
+
     def test_when_it_fails_it_says_why_and_puts_the_hosts_back(self):
         # somebody else listens where the second worker should
         other = subprocess.Popen(self.inside("w1", [
@@ -168,7 +190,12 @@ class Ansible(unittest.TestCase):
             f.write("workers:\n  hosts:\n    a:\n")
         for args, said in (
                 (("--scenario", "nosuch"), "there is no scenario 'nosuch'"),
-                (("--scenario", "coexistence"), "runs in the lab only"),
+                (("--scenario", "coexistence", "--flows", "reno+x"),
+                 "--flows reno+x: allowed is"),
+                (("--scenario", "coexistence", "--algorithms", "reno"),
+                 "it takes --flows, not --algorithms"),
+                (("--scenario", "exponential", "--flows", "reno"),
+                 "--flows is for scenarios of long flows"),
                 (("--scenario", "tree"), "several aggregators"),
                 (("--scenario", "exponential", "--algorithms", "x"),
                  "--algorithms x: there are cubic"),
@@ -212,6 +239,29 @@ class Verbs(unittest.TestCase):
         self.assertEqual(self.found["files"], ["host.json", "records-0.csv",
                                                "records-1.csv"])
         self.assertEqual(len(json.loads(self.found["host"])["said"]), 2)
+
+    def test_a_flow_that_cannot_connect_is_an_error(self):
+        code, said = self.found["refused"]
+        self.assertEqual(code, 1)
+        self.assertIn("flow 3: ", said)
+        self.assertIn("Connection refused", said)
+
+    def test_a_sink_that_waits_for_a_flow_is_ended(self):
+        code, said = self.found["alone"]
+        self.assertEqual(code, 1)
+        self.assertIn("after 1 s not all flows have come", said)
+
+    def test_flows_leave_their_bytes_and_alpha(self):
+        self.assertEqual(self.found["flows"], [[0, ""]] * 6)
+        host = json.loads(self.found["flows-host"])
+        self.assertEqual(len(host["bytes"]), 2)
+        # reno leaves d2tcp little of the link of 1 Gbit/s
+        self.assertGreater(min(host["bytes"]), 10**5)
+        self.assertLessEqual(sum(host["bytes"]), 125 * 10**6)
+        self.assertGreater(host["marks"], 0)
+        alphas = self.found["alphas"]
+        self.assertTrue(0 < float(alphas[0]) <= 1, alphas)
+        self.assertEqual(alphas[1], "")
 
     def test_a_host_that_is_not_as_it_was_is_said_to_be(self):
         code, said = self.found["unlike"]
