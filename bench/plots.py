@@ -7,6 +7,7 @@ Panels stand side by side in a wide window and below each other in a narrow one.
 import json
 import os
 import re
+import textwrap
 
 import matplotlib
 matplotlib.use("Agg")
@@ -38,9 +39,14 @@ def style(algorithm):
 
 
 def save(figure, out, name, below):
-    figure.tight_layout(rect=(0, 0.07, 1, 1))
-    figure.text(0.5, 0.005, below, ha="center", va="bottom", fontsize=5.5,
-                color="#444444", wrap=True)
+    size = 7.5
+    width, height = figure.get_size_inches()
+    # a character is about half as wide as high
+    lines = textwrap.wrap(below, int(72 * width / (0.54 * size)))
+    figure.tight_layout(rect=(
+        0, (1.3 * size * len(lines) / 72 + 0.08) / height, 1, 1))
+    figure.text(0.5, 0.03 / height, "\n".join(lines), ha="center",
+                va="bottom", fontsize=size, color="#444444")
     figure.savefig(os.path.join(out, name), dpi=140)
     plt.close(figure)
     return name
