@@ -317,8 +317,8 @@ def about_coexistence(rows):
         yield "In one queue with a cubic flow, a d2tcp flow has %s %% of the link " \
             "and a DCTCP flow %s %%%s." % (
                 share(found["d2tcp"]), share(found["dctcp"]),
-                ": cubic hears no marks and fills the buffer, and they need a "
-                "queue of their own" if max(found.values()) < 0.1 else "")
+                ": cubic hears no marks and fills the queue, and they need one of "
+                "their own" if max(found.values()) < 0.1 else "")
     both = flow_groups(rows, "coexistence").get("dctcp+d2tcp")
     if both and len(both) == 2:
         yield "Without deadlines d2tcp and DCTCP share a link %s to %s." % (
@@ -511,8 +511,9 @@ def claims(rows):
         yield ("Coexists with TCP without degrading it (sec. 1)", "no harm to TCP",
                "cubic keeps %s %% beside one d2tcp flow; d2tcp is left %s %%"
                % (share(1 - cubic["d2tcp"]), share(cubic["d2tcp"])),
-               "one queue with step marking and a buffer of 400 packets; cubic "
-               "without ECN", "holds for TCP, and d2tcp starves, as DCTCP does"
+               "one queue%s; cubic without ECN" % (
+                   "" if any(r["fidelity"]["rate_mbps"] is None for r in rows)
+                   else " with step marking and a buffer of 400 packets"), "holds for TCP, and d2tcp starves, as DCTCP does"
                if max(cubic.values()) < 0.1 else
                "holds" if min(cubic.values()) <= 0.5 else "does not hold")
     errors = law_errors(rows)

@@ -313,8 +313,10 @@ def _flow_rows(scenario, raw, point, link):
     by_alpha = None
     if all(None not in mine for mine in alphas):
         alphas = [mean(mine) for mine in alphas]
-        by_alpha = fluid.shares_by_alpha(alphas, [CLAIMED_D[c]
-                                                  for _, c in flows])
+        # without a mark the law says nothing
+        if min(alphas) > 0:
+            by_alpha = fluid.shares_by_alpha(alphas, [CLAIMED_D[c]
+                                                      for _, c in flows])
     else:
         alphas = [None if None in mine else mean(mine) for mine in alphas]
     for i, (algorithm, claim) in enumerate(flows):

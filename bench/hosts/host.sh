@@ -15,10 +15,13 @@
 #	                              for each service, all at once
 #	sink DIR ARGUMENT...          start a sink of long flows
 #	flows DIR OUT FLOW...         start long flows, each 'NUMBER ARGUMENT...'
-#	flowed DIR OUT                wait for them; what each says is in OUT/flow-NUMBER
-#	sunk DIR OUT SECONDS          wait so long for the sink; leaves OUT/host.json
-#	restore DIR                   stop, put everything back, look whether it is, and
-#	                              remove DIR; if something is left, DIR stays
+#	flowed DIR                    wait for them; what each says is in OUT/flow-NUMBER
+#	sunk DIR OUT SECONDS ADDRESS...  wait so long for the sink, which must have
+#	                              had a flow from each; leaves OUT/host.json
+#	name DIR RUN                  DIR is of this run
+#	restore DIR [RUN]             stop, put everything back, look whether it is, and
+#	                              remove DIR; if something is left, DIR stays. What
+#	                              is not of RUN, if it is given, is left alone
 set -eu
 
 verb=$1
@@ -169,6 +172,8 @@ load() {
 start() {
 	local name=$1
 	shift
+	# what an earlier one of this name said is not an answer
+	: >"$dir/$name.out"
 	# in a session of its own, for it outlives the terminal
 	setsid "$dir/incast" "$@" >"$dir/$name.out" 2>"$dir/$name.err" \
 		</dev/null &
@@ -226,11 +231,14 @@ flowed() {
 }
 
 sunk() {
-	local out=$1
+	local out=$1 seconds=$2 came
+	shift 2
 	mkdir -p "$out"
-	until_end "$(cat "$dir/sink")" "$2" ||
-		die "after $2 s not all flows have come, or the sink does not end"
+	until_end "$(cat "$dir/sink")" "$seconds" ||
+		die "the sink does not end within $seconds s"
 	[ ! -s "$dir/sink.err" ] || die "sink: $(cat "$dir/sink.err")"
+	came=$(grep -v ready "$dir/sink.out" | cut -d' ' -f1 | xargs)
+	[ "$came" = "$*" ] || die "flows came from '$came', not from '$*'"
 	printf '{"bytes": [%s], "marks": %d, "kernel": "%s"}\n' \
 		"$(sed -n 's/^[0-9.]* //p' "$dir/sink.out" | paste -sd,)" \
 		$(($(marks) - $(cat "$dir/marks"))) "$(uname -r)" \
@@ -249,10 +257,13 @@ free)
 		"not put back. run.py --restore puts it back"
 	exit ;;
 restore)
-	[ -e "$dir" ] || exit 0 ;;
+	[ -e "$dir" ] || exit 0
+	# of somebody else's run, or of an earlier one
+	[ $# = 0 ] || [ "$1" = "$(cat "$dir/run" 2>/dev/null)" ] || exit 0 ;;
 esac
 ours
 case $verb in
+name) echo "$1" >"$dir/run" ;;
 prepare) prepare "$@" ;;
 clock)
 	"$dir/incast" clock --to "$1" --count 100 | tee -a "$dir/clocks" ;;

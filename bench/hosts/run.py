@@ -14,8 +14,10 @@ import argparse
 import csv
 import ipaddress
 import json
+import math
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -32,6 +34,7 @@ import scenario as scenarios  # noqa: E402
 import topology  # noqa: E402
 
 ECHO_PORT, PORT = 4999, 5000
+ACCEPT_S = 60  # for Ansible to reach all hosts
 PLAYBOOK = os.path.join(HERE, "play.yml")
 
 
@@ -113,24 +116,28 @@ def make_flows_jobs(scenario, point, addresses):
     each seed.
     """
     aggregator, *workers = addresses
-    sink = ["--seconds", str(point["seconds"]), "--settle-ms", "2000"]
-    senders = {name: [] for name in workers}
-    for i, flow in enumerate(point["flows"].split("+")):
+    flows = point["flows"].split("+")
+    # none waits for ever, whatever happens to the others
+    sink = ["--seconds", str(point["seconds"]), "--settle-ms", "2000",
+            "--accept-s", str(ACCEPT_S), "--tell"]
+    within = ACCEPT_S + math.ceil(point["seconds"]) + 30
+    senders = {}
+    for i, (flow, worker) in enumerate(zip(flows, workers)):
         algorithm, _, claim = flow.partition(":")
         end = "%s:%d,%s" % (addresses[aggregator], PORT + i,
                             scenarios.KINDS[algorithm]["cc"])
         sink += ["--listen", end]
-        senders[workers[i % len(workers)]].append(" ".join(
-            [str(i), "--to", end] + topology.flow_arguments(claim)))
+        senders[worker] = [" ".join(
+            [str(i), "--to", end, "--from", addresses[worker], "--life-s",
+             str(within), "--tell"] + topology.flow_arguments(claim))]
     where = scenarios.label(scenario, point)
     for seed in scenario["seed_list"]:
         yield {"text": "%s %s, seed %d" % (scenario["name"], where, seed),
                "directory": os.path.join(
                    scenario["name"], where, rows.run_name("flows", point),
                    "from-seed%d" % seed, "seed%d" % seed),
-               "seconds": point["seconds"], "sink": " ".join(sink),
-               "senders": {host: flows for host, flows in senders.items()
-                           if flows}}
+               "within_s": within, "sink": " ".join(sink), "senders": senders,
+               "sources": [addresses[worker] for worker in senders]}
 
 
 def make_jobs(scenario, addresses):
@@ -144,8 +151,16 @@ def make_jobs(scenario, addresses):
     return list(jobs.values())
 
 
-def check_scenario(scenario):
+def check_scenario(scenario, workers):
     """Says why a scenario cannot run on hosts."""
+    for point in scenarios.points(scenario):
+        count = point.get("flows", "").count("+") + 1
+        if count > workers:
+            # on one host they would share its link, not the switch's port
+            raise run.JobError("%s: %d flows need a worker each, and there "
+                               "%s %d; --flows chooses others"
+                               % (point["flows"], count,
+                                  "is" if workers == 1 else "are", workers))
     if scenario.get("aggregators", 1) != 1:
         raise run.JobError("scenario %s has several aggregators, which runs in "
                            "the lab only" % scenario["name"])
@@ -197,20 +212,24 @@ def read_clocks(directory, workers):
     return found
 
 
-def unpack(path, raw):
-    """What a host has sent, and nothing else."""
-    with tarfile.open(path) as packed:
-        for member in packed.getmembers():
-            if not member.isfile():
-                continue
-            if ".." in member.name.split("/") or not re.fullmatch(
-                    r"\./[A-Za-z0-9_./=+-]*/"
-                    r"(records-\d+\.csv|host\.json|flow-\d+)", member.name):
-                raise run.JobError("%s holds a file '%s'" % (path, member.name))
-            path_of = os.path.join(raw, member.name)
-            os.makedirs(os.path.dirname(path_of), exist_ok=True)
-            with open(path_of, "wb") as f:
-                shutil.copyfileobj(packed.extractfile(member), f)
+def unpack(path, raw, names):
+    """What a host has sent, as far as its name is such a one, and nothing else."""
+    try:
+        with tarfile.open(path) as packed:
+            for member in packed.getmembers():
+                if not member.isfile():
+                    continue
+                if ".." in member.name.split("/") or not re.fullmatch(
+                        r"\./[A-Za-z0-9_./=+-]*/(%s)" % names, member.name):
+                    raise run.JobError("%s holds a file '%s'"
+                                       % (path, member.name))
+                to = os.path.join(raw, member.name)
+                os.makedirs(os.path.dirname(to), exist_ok=True)
+                # "x": another host's is not replaced
+                with open(to, "xb") as f:
+                    shutil.copyfileobj(packed.extractfile(member), f)
+    except tarfile.TarError as error:
+        raise run.JobError("%s: %s" % (path, error)) from None
 
 
 def finish_flows(where, host):
@@ -220,6 +239,8 @@ def finish_flows(where, host):
         path = os.path.join(where, "flow-%d" % i)
         with open(path) as f:
             alpha = f.read().strip()
+        if not re.fullmatch(r"([01]\.\d+)?", alpha):
+            raise run.JobError("%s: alpha is '%s'" % (path, alpha))
         alphas.append(float(alpha) if alpha else None)
         os.remove(path)
     topology.write_json(os.path.join(where, "flows.json"), {
@@ -240,11 +261,11 @@ def finish_load(where, names, host):
             run.compress(os.path.join(where, name))
 
 
-def spread_out(raw, collected, chosen, clocks):
+def spread_out(raw, collected, chosen, addresses, clocks):
     """The records as run.py of the lab leaves them."""
-    for name in sorted(os.listdir(collected)):
-        if name.startswith("out-"):
-            unpack(os.path.join(collected, name), raw)
+    for i, name in enumerate(addresses):
+        unpack(os.path.join(collected, "out-%s.tar.gz" % name), raw,
+               r"flow-\d+" if i else r"records-\d+\.csv|host\.json")
     for where, _, names in os.walk(raw):
         if "host.json" not in names:
             continue
@@ -277,14 +298,38 @@ def print_clocks(clocks):
                   "milliseconds; let both follow the same time" % name)
 
 
+def positive(text):
+    if not re.fullmatch(r"[1-9]\d*", text):
+        raise argparse.ArgumentTypeError("a whole number from 1, not '%s'" % text)
+    return int(text)
+
+
+def run_on(inventory, out, variables):
+    """The playbook, and what a failure leaves on the hosts put back."""
+    name = secrets.token_hex(8)
+    try:
+        play(inventory, out, variables | {"restore_only": False,
+                                          "run_name": name})
+    except (run.JobError, KeyboardInterrupt):
+        # when a host cannot be reached, Ansible leaves the others as they are
+        print("\nhosts: that failed; now what is left is put back")
+        try:
+            play(inventory, out, {"restore_only": True, "run_name": name})
+        except run.JobError:
+            raise run.JobError("not every host could be put back: see above; "
+                               "--restore does it when they can be reached"
+                               ) from None
+        raise
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--inventory", required=True, metavar="FILE")
     parser.add_argument("--scenario", metavar="NAME")
     parser.add_argument("--set", default="default", metavar="SET")
-    parser.add_argument("--seeds", type=int, metavar="N",
+    parser.add_argument("--seeds", type=positive, metavar="N",
                         help="instead of the scenario's number")
-    parser.add_argument("--queries", type=int, metavar="N",
+    parser.add_argument("--queries", type=positive, metavar="N",
                         help="instead of the scenario's number")
     parser.add_argument("--algorithms", metavar="A,B",
                         help="instead of the scenario's")
@@ -310,19 +355,20 @@ def main():
     chosen = scenarios.chosen(args.set, args.scenario)
     addresses = read_inventory(args.inventory)
     for scenario in chosen:
-        check_scenario(scenario)
         if "flows" in scenario and (args.algorithms or args.queries):
             parser.error("scenario %s is of long flows: it takes --flows, not "
                          "--algorithms or --queries" % scenario["name"])
-        if args.flows and "flows" not in scenario:
+        if args.flows is not None and "flows" not in scenario:
             parser.error("--flows is for scenarios of long flows, and %s is "
                          "none" % scenario["name"])
-        if args.flows:
-            scenario["flows"] = args.flows.split(",")
+        if args.flows is not None:
+            # each once: a second row of the same is nothing new
+            scenario["flows"] = list(dict.fromkeys(args.flows.split(",")))
             for flows in scenario["flows"]:
                 if not scenarios.FLOWS.fullmatch(flows):
                     parser.error("--flows %s: allowed is %s" % (
                         flows, scenarios.ALLOWED[scenarios.FLOWS]))
+        check_scenario(scenario, len(addresses) - 1)
         if args.algorithms:
             scenario["algorithms"] = args.algorithms.split(",")
             for name in scenario["algorithms"]:
@@ -343,16 +389,15 @@ def main():
     collected = os.path.join(out, "collected")
     os.makedirs(collected)
     aggregator, *workers = addresses
-    play(args.inventory, out, {
-        "restore_only": False, "jobs": jobs, "files": [
-            incast, os.path.join(HERE, "host.sh")],
+    run_on(args.inventory, out, {
+        "jobs": jobs, "files": [incast, os.path.join(HERE, "host.sh")],
         "modules": modules(), "collected": collected,
         "rto_min_ms": chosen[0]["rto_min_ms"],
         "echo_address": "%s:%d" % (addresses[aggregator], ECHO_PORT),
         "peers": {name: [addresses[w] for w in workers] if name == aggregator
                   else [addresses[aggregator]] for name in addresses}})
     clocks = read_clocks(collected, workers)
-    spread_out(raw, collected, chosen, clocks)
+    spread_out(raw, collected, chosen, addresses, clocks)
     shutil.rmtree(collected)
     with open(os.path.join(out, "clocks.csv"), "w") as f:
         writer = csv.DictWriter(f, ["host"] + list(next(iter(

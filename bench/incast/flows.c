@@ -10,11 +10,14 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <libd2tcp.h>
 
@@ -30,9 +33,21 @@ static struct {
 	} *end;
 	unsigned int ends;
 	const char *cc;
+	struct sockaddr_in from;
 	uint64_t bytes, due_us, claim, wait_us, sndbuf, flows, seconds, at_ns,
-		 settle_ms;
+		 settle_ms, accept_s, life_s;
+	bool told;
 } opt = { .flows = 1, .settle_ms = 1000 };
+
+/* ADDRESS:PORT; each call overwrites what the last one gave */
+static const char *name_of(const struct sockaddr_in *sa)
+{
+	static char name[32];
+
+	snprintf(name, sizeof(name), "%s:%d", inet_ntoa(sa->sin_addr),
+		 ntohs(sa->sin_port));
+	return name;
+}
 
 /* ADDRESS:PORT[,CC] */
 static void add_end(const char *option, char *text)
@@ -48,17 +63,21 @@ static void add_end(const char *option, char *text)
 	if (comma) {
 		*comma = 0;
 		end->cc = comma + 1;
+		if (!*end->cc)
+			bad("%s: an algorithm is missing after the comma",
+			    option);
 	}
 	end->addr = parse_address(option, text);
 }
 
+/* --to of flow, --listen of sink */
 static void options(int argc, char **argv, const char *address)
 {
 	unsigned int i;
 	enum { ADDRESS = 1, CC, BYTES, DUE, CLAIM, WAIT, SNDBUF, FLOWS, SECONDS,
-	       AT, SETTLE };
+	       AT, SETTLE, ACCEPT, FROM, LIFE, TELL };
 	const struct option longs[] = {
-		{ address, required_argument, NULL, ADDRESS },
+		{ address + 2, required_argument, NULL, ADDRESS },
 		{ "cc", required_argument, NULL, CC },
 		{ "bytes", required_argument, NULL, BYTES },
 		{ "due-us", required_argument, NULL, DUE },
@@ -68,6 +87,10 @@ static void options(int argc, char **argv, const char *address)
 		{ "flows", required_argument, NULL, FLOWS },
 		{ "at-ns", required_argument, NULL, AT },
 		{ "settle-ms", required_argument, NULL, SETTLE },
+		{ "accept-s", required_argument, NULL, ACCEPT },
+		{ "from", required_argument, NULL, FROM },
+		{ "life-s", required_argument, NULL, LIFE },
+		{ "tell", no_argument, NULL, TELL },
 		{ "seconds", required_argument, NULL, SECONDS },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -109,6 +132,22 @@ static void options(int argc, char **argv, const char *address)
 			opt.settle_ms = parse_u64("--settle-ms", optarg, 0,
 						  86400000);
 			break;
+		case ACCEPT:
+			opt.accept_s = parse_u64("--accept-s", optarg, 1,
+						 86400);
+			break;
+		case FROM:
+			opt.from.sin_family = AF_INET;
+			if (inet_pton(AF_INET, optarg, &opt.from.sin_addr) != 1)
+				bad("--from: '%s' is not an IPv4 address",
+				    optarg);
+			break;
+		case LIFE:
+			opt.life_s = parse_u64("--life-s", optarg, 1, 86400);
+			break;
+		case TELL:
+			opt.told = true;
+			break;
 		case SECONDS:
 			opt.seconds = parse_u64("--seconds", optarg, 1, 86400);
 			break;
@@ -119,10 +158,26 @@ static void options(int argc, char **argv, const char *address)
 	if (optind < argc)
 		bad("'%s' is no option", argv[optind]);
 	if (!opt.ends)
-		bad("--%s ADDRESS:PORT is needed", address);
+		bad("%s ADDRESS:PORT is needed", address);
 	for (i = 0; i < opt.ends; i++)
 		if (!opt.end[i].cc)
 			opt.end[i].cc = opt.cc;
+}
+
+/*
+ * Does the sink count? Without --tell a second has to be enough for alpha to
+ * settle.
+ */
+static bool counted(int fd, uint64_t from)
+{
+	static bool told;
+	char c;
+
+	if (!opt.told)
+		return now_ns() >= from;
+	if (!told)
+		told = recv(fd, &c, 1, MSG_DONTWAIT) == 1;
+	return told;
 }
 
 /* The mean of alpha over the looks at it, one for each message. */
@@ -153,7 +208,7 @@ int flow_main(int argc, char **argv)
 	ssize_t n;
 	int fd;
 
-	options(argc, argv, "to");
+	options(argc, argv, "--to");
 	to = opt.end;
 	if (opt.ends > 1)
 		bad("flow: one --to");
@@ -166,16 +221,21 @@ int flow_main(int argc, char **argv)
 	buf = calloc(1, opt.bytes);
 	if (!buf)
 		die("out of memory");
+	/* whatever becomes of the sink */
+	alarm(opt.life_s);
 	if (opt.wait_us)
 		sleep_until(now_ns() + opt.wait_us * 1000);
 	fd = tcp_socket(to->cc);
 	if (opt.sndbuf)
 		set_int(fd, SOL_SOCKET, SO_SNDBUF, opt.sndbuf, "SO_SNDBUF");
+	if (opt.from.sin_family &&
+	    bind(fd, (struct sockaddr *)&opt.from, sizeof(opt.from)))
+		die("--from: %s", strerror(errno));
 	if (connect(fd, (struct sockaddr *)&to->addr, sizeof(to->addr)))
-		die("connect: %s", strerror(errno));
-	from = now_ns() + NSEC;		/* alpha has settled */
+		die("connect to %s: %s", name_of(&to->addr), strerror(errno));
+	from = now_ns() + NSEC;
 	for (;;) {
-		if (now_ns() >= from && !d2tcp_get_info(fd, &info)) {
+		if (counted(fd, from) && !d2tcp_get_info(fd, &info)) {
 			sum += info.alpha;
 			looks++;
 		}
@@ -212,38 +272,67 @@ static int listen_at(const struct end *end)
 	int fd = tcp_socket(end->cc);
 
 	set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
-	if (bind(fd, (const struct sockaddr *)&end->addr, sizeof(end->addr)))
-		die("bind: %s", strerror(errno));
-	if (listen(fd, MOST))
-		die("listen: %s", strerror(errno));
+	if (bind(fd, (const struct sockaddr *)&end->addr, sizeof(end->addr)) ||
+	    listen(fd, MOST))
+		die("listen at %s: %s", name_of(&end->addr), strerror(errno));
 	return fd;
+}
+
+static int accept_one(int listener, const struct end *end, uint64_t until,
+		      struct sockaddr_in *peer)
+{
+	struct pollfd poller = { .fd = listener, .events = POLLIN };
+	socklen_t len = sizeof(*peer);
+	uint64_t now = now_ns();
+	int fd;
+
+	/* one that has come by then is taken, though others came late */
+	if (until && poll(&poller, 1, now < until ?
+			  (until - now) / 1000000 + 1 : 0) == 0)
+		die("no flow has come to %s within %llu s",
+		    name_of(&end->addr), (unsigned long long)opt.accept_s);
+	fd = accept(listener, (struct sockaddr *)peer, &len);
+	if (fd < 0)
+		die("accept at %s: %s", name_of(&end->addr), strerror(errno));
+	return fd;
+}
+
+/* A flow that has ended in between has brought less than it could. */
+static void still_there(int fd, const struct sockaddr_in *peer)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len))
+		die("TCP_INFO: %s", strerror(errno));
+	if (info.tcpi_state != TCP_ESTABLISHED)
+		die("the flow from %s ended before it was counted",
+		    name_of(peer));
 }
 
 int sink_main(int argc, char **argv)
 {
 	int listener[MOST], fd[MOST], err;
+	uint64_t before[MOST], from, until;
 	struct sockaddr_in peer[MOST];
-	uint64_t before[MOST], from;
 	unsigned int i, flows;
 	pthread_t thread;
-	socklen_t len;
 
-	options(argc, argv, "listen");
+	options(argc, argv, "--listen");
 	if (!opt.seconds)
 		bad("sink: --seconds is needed");
 	if (opt.flows * opt.ends > MOST)
 		bad("sink: at most %d flows", MOST);
 	flows = opt.flows * opt.ends;
+	raise_file_limit();
 	for (i = 0; i < opt.ends; i++)
 		listener[i] = listen_at(&opt.end[i]);
 	puts("ready");
 	fflush(stdout);
+	until = opt.accept_s ? now_ns() + opt.accept_s * NSEC : 0;
 	for (i = 0; i < flows; i++) {
-		len = sizeof(peer[i]);
-		fd[i] = accept(listener[i / opt.flows],
-			       (struct sockaddr *)&peer[i], &len);
-		if (fd[i] < 0)
-			die("accept: %s", strerror(errno));
+		fd[i] = accept_one(listener[i / opt.flows],
+				   &opt.end[i / opt.flows], until, &peer[i]);
 		err = pthread_create(&thread, NULL, drain, &fd[i]);
 		if (err)
 			die("pthread_create: %s", strerror(err));
@@ -254,11 +343,16 @@ int sink_main(int argc, char **argv)
 	if (opt.at_ns)
 		from = opt.at_ns;
 	sleep_until(from);
-	for (i = 0; i < flows; i++)
+	for (i = 0; i < flows; i++) {
 		before[i] = bytes_received(fd[i]);
+		if (opt.told)
+			send(fd[i], "", 1, MSG_NOSIGNAL);
+	}
 	sleep_until(from + opt.seconds * NSEC);
-	for (i = 0; i < flows; i++)
+	for (i = 0; i < flows; i++) {
 		before[i] = bytes_received(fd[i]) - before[i];
+		still_there(fd[i], &peer[i]);
+	}
 	for (i = 0; i < flows; i++)
 		printf("%s %llu\n", inet_ntoa(peer[i].sin_addr),
 		       (unsigned long long)before[i]);

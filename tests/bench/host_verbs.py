@@ -68,15 +68,33 @@ def long_flows(net, found):
     ends = [agg.ip + ":6100,d2tcp", agg.ip + ":6101,reno"]
     found["refused"] = verb(workers[0], "flows", DIR, out, "3 --bytes 1 --to "
                             + ends[0])
-    sink = ["sink", DIR, "--seconds", "1", "--listen", ends[0], "--listen",
-            ends[1]]
+    sink = ["sink", DIR, "--seconds", "1", "--accept-s", "5", "--tell",
+            "--listen", ends[0], "--listen", ends[1]]
+    sources = [w.ip for w in workers]
     verb(agg, *sink)
-    found["alone"] = verb(agg, "sunk", DIR, out, "1")
-    verb(agg, "stop", DIR)
+    found["alone"] = verb(agg, "sunk", DIR, out, "30", *sources)
+    # another flow than the one that is awaited
+    verb(agg, "sink", DIR, "--seconds", "1", "--listen", ends[1])
+    verb(workers[0], "flows", DIR, out, "0 --bytes 1000 --to " + ends[1])
+    found["stranger"] = verb(agg, "sunk", DIR, out, "30", workers[1].ip)
+    verb(workers[0], "flowed", DIR)
+    # one that ends while it is counted
+    verb(agg, "sink", DIR, "--seconds", "9", "--listen", ends[1])
+    verb(workers[0], "flows", DIR, out, "0 --bytes 1000 --life-s 5 --to "
+         + ends[1])
+    found["ended"] = verb(agg, "sunk", DIR, out, "30", workers[0].ip)
+    # one that is too slow, and a sink that does not end by itself
+    verb(agg, "sink", DIR, "--seconds", "1", "--listen", ends[1])
+    found["slow"] = [verb(agg, "sunk", DIR, out, "1", workers[0].ip),
+                     verb(agg, "stop", DIR)]
+    found["slow-left"] = subprocess.run(
+        ["pgrep", "-fc", "incast sink"], check=False,
+        stdout=subprocess.PIPE).stdout.decode().strip()
     said = [verb(agg, *sink)]
     said += [verb(workers[i], "flows", dirs[i], out,
-                  "%d --bytes 200000 --to %s" % (i, ends[i])) for i in (0, 1)]
-    said.append(verb(agg, "sunk", DIR, out, "30"))
+                  "%d --bytes 200000 --to %s --from %s --life-s 60 --tell"
+                  % (i, ends[i], sources[i])) for i in (0, 1)]
+    said.append(verb(agg, "sunk", DIR, out, "30", *sources))
     said += [verb(workers[i], "flowed", dirs[i]) for i in (0, 1)]
     found["flows"] = said
     found["alphas"] = []
@@ -119,6 +137,8 @@ def main():
         found["host"] = f.read()
     found["files"] = sorted(os.listdir(DIR + "/out/load"))
     long_flows(net, found)
+    verb(worker, "name", DIR, "mine")
+    found["other"] = verb(worker, "restore", DIR, "yours"), os.path.exists(DIR)
     # what cannot be put back is said, and stays known
     subprocess.run(worker.command(["ip", "route", "add", "10.9.0.0/16", "dev",
                                    "eth0"]), check=True)
@@ -126,7 +146,7 @@ def main():
     found["kept"] = os.path.exists(DIR)
     subprocess.run(worker.command(["ip", "route", "del", "10.9.0.0/16"]),
                    check=True)
-    found["restore"] = verb(worker, "restore", DIR)
+    found["restore"] = verb(worker, "restore", DIR, "mine")
     found["after"] = look(worker)
     found["left"] = subprocess.run(["pgrep", "-c", "incast"], check=False,
                                    stdout=subprocess.PIPE).stdout.decode()

@@ -261,6 +261,37 @@ class Records(unittest.TestCase):
         with open(os.path.join(self.directory, "load.json"), "w") as f:
             json.dump({"kernel": "6"}, f)
 
+    def flow_rows(self, alphas):
+        """Rows of two long flows on a link whose rate is not known."""
+        point = {"topology": "star", "flows": "d2tcp:near+d2tcp:far",
+                 "seconds": 2, "rate_mbps": 1000, "host_delay_us": 75,
+                 "buffer_packets": 400, "mark_us": 240, "rto_min_ms": 10}
+        scenario = scenarios.DEFAULTS | point | {
+            "name": "s", "algorithms": ["flows"], "seeds": 1}
+        raw = self.directory
+        for name, where, what in (
+                ("link.json", "links/" + results.link_name(point),
+                 {"rate_mbps": None, "mark_us": None, "base_rtt_us": 90.0}),
+                ("flows.json", "s/all/flows/from-seed1/seed1",
+                 {"bytes": [3000000, 1000000], "alpha": alphas, "marks": 5,
+                  "drops": None, "kernel": "6"})):
+            os.makedirs(os.path.join(raw, where), exist_ok=True)
+            with open(os.path.join(raw, where, name), "w") as f:
+                json.dump(what, f)
+        return list(results.make_rows(scenario, raw))
+
+    def test_long_flows_on_a_link_that_is_not_known(self):
+        near, far = self.flow_rows([0.25, 0.25])
+        self.assertEqual((near["share"], far["share"]), (0.75, 0.25))
+        self.assertEqual((near["mbps"], near["drops"], near["share_predicted"]),
+                         (12.0, None, None))
+        # p is 1/16 and 1/2: (1 - 1/64) * 16 = 15.75 against (1 - 1/8) * 2
+        self.assertEqual(near["share_by_alpha"], 0.9)
+        # nothing was marked: the law says nothing
+        for alphas in ([0.0, 0.0], [0.0, 0.5], [None, 0.5]):
+            self.assertEqual([r["share_by_alpha"]
+                              for r in self.flow_rows(alphas)], [None, None])
+
     def test_records_are_compressed_to_the_same_bytes(self):
         self.write([(0, 0, 0, 5, 6, 7, 8)])
         path = os.path.join(self.directory, "records-0.csv.gz")
@@ -428,9 +459,29 @@ class Findings(unittest.TestCase):
         for share, said in ((0.01, "holds for TCP, and"), (0.5, "holds"),
                             (0.7, "does not hold")):
             rows = [{"scenario": "coexistence", "flows": a + "+cubic",
-                     "share": share, "algorithm": a, "mix": ""}
+                     "share": share, "algorithm": a, "mix": "",
+                     "fidelity": {"rate_mbps": 1000}}
                     for a in ("dctcp", "d2tcp")]
             self.assertTrue(verdict(rows, "Coexists").startswith(said))
+
+    def test_what_is_said_of_hosts_is_what_is_known_of_them(self):
+        rows = [{"scenario": "coexistence", "flows": a + "+cubic",
+                 "share": 0.4, "algorithm": a, "mix": "",
+                 "fidelity": {"rate_mbps": None}} for a in ("dctcp", "d2tcp")]
+        # d held, by the alpha of each alone
+        rows += [{"scenario": "differentiation", "flows": "d2tcp:near+d2tcp:far",
+                  "algorithm": "d2tcp", "mix": "", "share": share,
+                  "share_predicted": None, "share_by_alpha": by_alpha,
+                  "fidelity": {"rate_mbps": None}}
+                 for share, by_alpha in ((0.8, 0.77), (0.2, 0.23))]
+        said = self.text(rows)
+        self.assertIn("predicts all shares within 3.0 points.", said)
+        self.assertNotIn("synchronised", said)
+        claims = {c[0][:8]: c for c in findings.claims(rows)}
+        self.assertEqual(claims["Coexists"][3], "one queue; cubic without ECN")
+        self.assertEqual(claims["Flows wi"][2], "shares as the law has them "
+                         "within 3.0 points given each flow's alpha")
+        self.assertEqual(claims["Flows wi"][4], "holds, given alpha")
 
     def test_no_subset_of_rows_breaks_the_report(self):
         with open(os.path.join(ROOT, "tests", "bench", "rows.json")) as f:
@@ -1102,6 +1153,10 @@ class Generator(unittest.TestCase):
                  "at most 1024 flows"),
                 (["flow", "--to", "127.0.0.1:9", "--to", "127.0.0.1:10"],
                  "flow: one --to"),
+                (["flow", "--to", "127.0.0.1:9,", "--bytes", "5"],
+                 "--to: an algorithm is missing after the comma"),
+                (["flow", "--to", "127.0.0.1:9", "--bytes", "5", "--from", "x"],
+                 "--from: 'x' is not an IPv4 address"),
                 (["worker", "--listen", "127.0.0.1:80", "--deadlines"],
                  "--deadlines needs --cc d2tcp"),
                 (["train", "--to", "127.0.0.1:9"], "--gap-ns is needed"),
