@@ -23,7 +23,7 @@ def late_equal(length, due):
 
 
 def late_required(length, due, steps=1000):
-    """Share late when rates are as required: length left by time left.
+    """Which are late when rates are as required: length left by time left.
 
     One that is late already gets an equal share of the link; what is left is
     divided among the others in proportion to the rate that each requires. The
@@ -53,7 +53,7 @@ def late_required(length, due, steps=1000):
         ends = active & (taken >= left)
         late |= ends & (now + left / numpy.where(rate > 0, rate, 1) > due)
         left = numpy.where(ends, 0, left - numpy.where(active, taken, 0))
-    return float(numpy.mean(late | (left > 0)))
+    return late | (left > 0)
 
 
 def fair_window(point):

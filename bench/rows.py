@@ -138,18 +138,25 @@ def by_query(records, column):
     return records[column].reshape(-1, width)
 
 
-@functools.lru_cache(None)
-def bounds(directory, slack, rate_mbps, base_rtt_us):
-    """Least possible late share of a run, and those of the two fluids."""
-    records = read_run(directory)[0][0]
-    size = by_query(records, "bytes")
-    due = numpy.floor(by_query(records, "deadline_ns").astype(float) * slack)
-    late = sum(optimum.least_late_of_query(s, d, rate_mbps, base_rtt_us)
-               for s, d in zip(size.tolist(), due.tolist()))
-    length = optimum.wire_ns(size, rate_mbps)
-    due = due - base_rtt_us * 1000
-    return (late / size.size, fluid.late_equal(length, due),
-            fluid.late_required(length, due))
+def bounds(directories, slack, rate_mbps, base_rtt_us):
+    """Of each run its least possible late share, and those of the two fluids."""
+    asked = [read_run(d)[0][0] for d in directories]
+    sizes = [by_query(records, "bytes") for records in asked]
+    dues = [numpy.floor(by_query(records, "deadline_ns").astype(float) * slack)
+            for records in asked]
+    lengths = [optimum.wire_ns(size, rate_mbps) for size in sizes]
+    in_time = [due - base_rtt_us * 1000 for due in dues]
+    # all runs in one go: it is the number of steps that takes time
+    required = numpy.split(
+        fluid.late_required(numpy.concatenate(lengths),
+                            numpy.concatenate(in_time)),
+        numpy.cumsum([len(length) for length in lengths])[:-1])
+    return [(sum(optimum.least_late_of_query(s, d, rate_mbps, base_rtt_us)
+                 for s, d in zip(size.tolist(), due.tolist())) / size.size,
+             fluid.late_equal(length, due_in_time),
+             float(numpy.mean(late)))
+            for size, due, length, due_in_time, late
+            in zip(sizes, dues, lengths, in_time, required)]
 
 
 def recovery_ms(directory, slack, burst_from_ms, burst_to_ms):
@@ -260,9 +267,9 @@ def _load_rows(scenario, raw, point, link):
     if scenarios.optimum_kind(point) != "none" and link["rate_mbps"]:
         # every algorithm was asked the same
         runs = found[0][3]
-        limits = [rounded(mean(v)) for v in zip(*(
-            bounds(d, point["slack"], link["rate_mbps"], link["base_rtt_us"])
-            for d in runs.values()))]
+        limits = [rounded(mean(v)) for v in zip(*bounds(
+            list(runs.values()), point["slack"], link["rate_mbps"],
+            link["base_rtt_us"]))]
     # what a fluid does with long flows beside is another question
     apart = limits and not point["background_flows"]
     window = rounded(fluid.fair_window(point), 2)
