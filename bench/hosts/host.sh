@@ -203,7 +203,7 @@ flows() {
 		echo $! >>"$dir/pids"
 		echo "$! $number" >>"$dir/flows"
 	done
-	# what cannot connect says so at once, and the sink would wait for ever
+	# what cannot connect says so at once, and the sink need not wait for it
 	sleep 1
 	while read -r _ number; do
 		[ ! -s "$dir/flow-$number.err" ] ||
