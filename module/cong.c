@@ -319,11 +319,60 @@ u32 d2tcp_budget_us(const struct sock *sk)
 	return d2tcp_default_budget_us(sk);
 }
 
+/* The budget of a burst that starts now; 0: it has none, or a deadline of its
+ * own.
+ */
+static u64 d2tcp_burst_ns(const struct sock *sk, const struct d2tcp *ca)
+{
+	if (!deadline_none(&ca->ring))
+		return 0;
+	return min_t(u64, (u64)d2tcp_budget_us(sk) * NSEC_PER_USEC,
+		     D2TCP_FARTHEST_NS);
+}
+
+/* A burst that starts with byte @first at @start_ns is due @budget_ns later. It
+ * cannot be refused: nothing is outstanding, and the length is open.
+ */
+static void d2tcp_arm_burst(struct sock *sk, struct d2tcp *ca, u32 first,
+			    u64 start_ns, u64 budget_ns)
+{
+	d2tcp_arm_at(sk, ca, start_ns + budget_ns, 0, first, first, start_ns,
+		     true);
+}
+
 static void d2tcp_next_window(const struct tcp_sock *tp, struct d2tcp *ca)
 {
 	ca->next_seq = tp->snd_nxt;
 	ca->old_delivered = tp->delivered;
 	ca->old_delivered_ce = tp->delivered_ce;
+}
+
+/* When the SYN left. It gave the first sample of the round trip, unless it was
+ * sent again; then the core has only kept the jiffy in which its data left.
+ */
+static u64 d2tcp_syn_ns(const struct tcp_sock *tp, u64 now_ns)
+{
+	if (tp->srtt_us)
+		return now_ns - (u64)(tp->srtt_us >> 3) * NSEC_PER_USEC;
+	return now_ns - jiffies_to_nsecs(tcp_jiffies32 - tp->lsndtime);
+}
+
+/* Data that Fast Open sent with the SYN is a burst of its own, which the core does
+ * not announce as one. Only while nothing else has left: otherwise the socket was
+ * given to d2tcp in the middle of a connection.
+ */
+static void d2tcp_syn_burst(struct sock *sk, struct d2tcp *ca, u32 first,
+			    u64 now_ns)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+	u64 budget_ns;
+
+	if (!tp->syn_data || tp->data_segs_out != 1)
+		return;
+	budget_ns = d2tcp_burst_ns(sk, ca);
+	if (budget_ns)
+		d2tcp_arm_burst(sk, ca, first, d2tcp_syn_ns(tp, now_ns),
+				budget_ns);
 }
 
 static void d2tcp_init(struct sock *sk)
@@ -333,6 +382,7 @@ static void d2tcp_init(struct sock *sk)
 	bool budget_told = ca->budget_told;
 	u32 budget_us = ca->budget_us;
 	u32 first = tp->write_seq;
+	u64 now_ns = ktime_get_ns();
 
 	/* Not for a child, which nobody has accepted yet: what its listener was
 	 * told before it listened was for the listener. A budget is inherited.
@@ -357,8 +407,10 @@ static void d2tcp_init(struct sock *sk)
 	ca->frac = 0;
 	ca->loss_cwnd = 0;
 	d2tcp_next_window(tp, ca);
+	if (tp->bytes_acked)
+		d2tcp_syn_burst(sk, ca, first, now_ns);
 	/* and the ACK of that data has come before .init */
-	d2tcp_settle(sk, ca, ktime_get_ns());
+	d2tcp_settle(sk, ca, now_ns);
 
 	/* In SYN_SENT the flag is only what we hope for, and .init will not be
 	 * called again when the answer is known.
@@ -400,26 +452,18 @@ static void d2tcp_reno_release(struct sock *sk)
 	WRITE_ONCE(inet_csk(sk)->icsk_ca_ops, &d2tcp_ops);
 }
 
-/* A burst starts. With a standing budget, and when all that was written before
- * is acknowledged, it is due that much later.
- */
+/* A burst starts, when all that was written before is acknowledged. */
 static void d2tcp_tx_start(struct sock *sk, struct d2tcp *ca)
 {
-	u32 una = tcp_sk(sk)->snd_una;
-	u64 budget_ns, now_ns;
+	u64 budget_ns;
 
 	if (!ca->idle)
 		return;
 	ca->idle = 0;
-	if (!deadline_none(&ca->ring))
-		return;
-	budget_ns = (u64)d2tcp_budget_us(sk) * NSEC_PER_USEC;
-	if (!budget_ns)
-		return;
-	now_ns = ktime_get_ns();
-	/* cannot be refused: nothing is outstanding, the length is open */
-	d2tcp_arm_at(sk, ca, now_ns + min_t(u64, budget_ns, D2TCP_FARTHEST_NS),
-		     0, una, una, now_ns, true);
+	budget_ns = d2tcp_burst_ns(sk, ca);
+	if (budget_ns)
+		d2tcp_arm_burst(sk, ca, tcp_sk(sk)->snd_una, ktime_get_ns(),
+				budget_ns);
 }
 
 /* An ACK that ends something: a message, a window, or all that was written. */

@@ -80,8 +80,11 @@ static struct d2tcp_param late_d = { &d2tcp_late_d, LAW_D_LEAST, LAW_D_MOST };
 module_param_cb(late_d, &d2tcp_param_ops, &late_d, 0644);
 MODULE_PARM_DESC(late_d, "d after a missed deadline in 2^-8: 64 to 1024 (256)");
 
-/* What uses comes after what is used: a socket can be given to d2tcp as soon as
- * it is registered, and its options and counters must be there by then.
+/* A socket can be given to d2tcp as soon as the congestion control is
+ * registered, so its counters and settings come before it. Nothing may fail after
+ * that: a failed load frees this text under a socket that has taken it. So the
+ * numbers of the options, which another module may own, are claimed before, and
+ * the options take calls only when everything else is there.
  */
 static int __init d2tcp_load(void)
 {
@@ -95,16 +98,17 @@ static int __init d2tcp_load(void)
 	err = d2tcp_sysctl_register();
 	if (err)
 		goto no_sysctl;
-	err = d2tcp_sockopt_register();
+	err = d2tcp_sockopt_claim();
 	if (err)
 		goto no_sockopt;
 	err = tcp_register_congestion_control(&d2tcp_ops);
 	if (err)
 		goto no_cong;
+	d2tcp_sockopt_open();
 	return 0;
 
 no_cong:
-	d2tcp_sockopt_unregister();
+	d2tcp_sockopt_abandon();
 no_sockopt:
 	d2tcp_sysctl_unregister();
 no_sysctl:
@@ -112,10 +116,14 @@ no_sysctl:
 	return err;
 }
 
+/* The options first: while they are listed, and this module is going, the core
+ * refuses the options of every module listed behind them. The next step waits for
+ * an RCU grace period, so they must not be listed then.
+ */
 static void __exit d2tcp_unload(void)
 {
-	tcp_unregister_congestion_control(&d2tcp_ops);
 	d2tcp_sockopt_unregister();
+	tcp_unregister_congestion_control(&d2tcp_ops);
 	d2tcp_sysctl_unregister();
 	d2tcp_stats_unregister();
 }

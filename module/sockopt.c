@@ -10,10 +10,11 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/netfilter.h>
-#include <linux/sched/signal.h>
 #include <linux/sockptr.h>
+#include <linux/time_namespace.h>
 #include <net/sock.h>
 #include <net/tcp.h>
 #include "cong.h"
@@ -24,27 +25,28 @@
 #error D2TCP needs a kernel with CONFIG_NETFILTER, for its socket options
 #endif
 
+#ifndef CONFIG_MODULE_UNLOAD
+#error D2TCP needs a kernel with CONFIG_MODULE_UNLOAD, to wait for callers of its options
+#endif
+
+static bool d2tcp_sockopt_is_open;	/* the module is loaded completely */
+
 /* Everything of a longer struct that this version does not know must be zero,
- * so that no newer program is misunderstood.
+ * so that no newer program is misunderstood. No struct is longer than a page, as
+ * in the kernel's own extensible structs (copy_struct_from_user()).
  */
 static int check_tail(sockptr_t arg, unsigned int known, unsigned int len)
 {
-	unsigned int at, n;
 	int zero;
 
-	for (at = known; at < len; at += n) {
-		n = min_t(unsigned int, len - at, PAGE_SIZE);
-		zero = check_zeroed_sockptr(arg, at, n);
-		if (zero < 0)
-			return zero;
-		if (!zero)
-			return -E2BIG;
-		/* len is the caller's to choose, up to 2 GiB */
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		cond_resched();
-	}
-	return 0;
+	if (len > PAGE_SIZE)
+		return -E2BIG;
+	if (len <= known)
+		return 0;
+	zero = check_zeroed_sockptr(arg, known, len - known);
+	if (zero < 0)
+		return zero;
+	return zero ? 0 : -E2BIG;
 }
 
 /* Brings both forms, the int and the struct, to the struct. */
@@ -77,14 +79,50 @@ static int copy_deadline(struct d2tcp_deadline *dl, sockptr_t arg,
 	return 0;
 }
 
-/* Absolute, above 0, and no farther away than D2TCP_FARTHEST_NS. */
+/* By how much the caller's CLOCK_MONOTONIC is ahead of the kernel's: the offset
+ * of its time namespace. The core keeps it within KTIME_MAX / 2, about 2^62 ns.
+ */
+static s64 caller_offset_ns(void)
+{
+	struct timespec64 ts = { 0 };
+
+	timens_add_monotonic(&ts);
+	return timespec64_to_ns(&ts);
+}
+
+/* A time of the caller's clock on the kernel's; one before the kernel's clock
+ * started is 0, one beyond 64 bits U64_MAX.
+ */
+static u64 kernel_time(u64 caller_ns)
+{
+	s64 offset_ns = caller_offset_ns();
+
+	if (offset_ns > 0)
+		return caller_ns - min_t(u64, caller_ns, offset_ns);
+	return caller_ns + min_t(u64, U64_MAX - caller_ns, -offset_ns);
+}
+
+/* A time of the kernel's clock, below 2^60, on the caller's. Above 0, because 0
+ * says that there is no deadline.
+ */
+static u64 caller_time(u64 kernel_ns)
+{
+	return max_t(s64, (s64)kernel_ns + caller_offset_ns(), 1);
+}
+
+/* When the deadline is on the kernel's clock: above 0, and no farther away than
+ * D2TCP_FARTHEST_NS.
+ */
 static u64 absolute(const struct d2tcp_deadline *dl, u64 now_ns)
 {
 	u64 farthest = now_ns + D2TCP_FARTHEST_NS;
-	u64 due = dl->deadline_ns;
+	u64 due;
 
 	if (dl->flags & D2TCP_F_RELATIVE)
-		due = due < D2TCP_FARTHEST_NS ? now_ns + due : farthest;
+		due = dl->deadline_ns < D2TCP_FARTHEST_NS ?
+			now_ns + dl->deadline_ns : farthest;
+	else
+		due = kernel_time(dl->deadline_ns);
 	return clamp_t(u64, due, 1, farthest);
 }
 
@@ -133,13 +171,22 @@ static int set_budget(struct sock *sk, u32 budget_us)
 	return 0;
 }
 
+/* Is the module loaded completely, and is this a TCP socket? */
+static bool for_us(const struct sock *sk)
+{
+	/* pairs with d2tcp_sockopt_open(): a caller that finds the options open
+	 * finds all that they use
+	 */
+	return smp_load_acquire(&d2tcp_sockopt_is_open) && sk_is_tcp(sk);
+}
+
 static int d2tcp_set(struct sock *sk, int optname, sockptr_t arg,
 		     unsigned int len)
 {
 	struct d2tcp_deadline dl;
 	int budget_us, err;
 
-	if (!sk_is_tcp(sk))
+	if (!for_us(sk))
 		return -ENOPROTOOPT;
 
 	switch (optname) {
@@ -172,7 +219,9 @@ static void get_deadline(const struct sock *sk, struct d2tcp_deadline *dl)
 
 	memset(dl, 0, sizeof(*dl));
 	d2tcp_look(sk, ktime_get_ns(), &view);
-	dl->deadline_ns = view.prefix.due_ns;
+	if (!view.prefix.due_ns)
+		return;
+	dl->deadline_ns = caller_time(view.prefix.due_ns);
 	dl->bytes = view.prefix.bytes;
 }
 
@@ -197,12 +246,16 @@ static void get_info(struct sock *sk, struct d2tcp_info *info)
 	info->budget_us = d2tcp_budget_us(sk);
 	if (info->budget_us)
 		info->flags |= D2TCP_INFO_BUDGET;
-	if (view.armed && !view.late &&
+	/* without a round trip there is no estimate */
+	if (view.armed && !view.late && tp->srtt_us &&
 	    view.finish_ns <= (u64)view.prefix.left_ns)
 		info->flags |= D2TCP_INFO_FEASIBLE;
-	info->alpha = ca->alpha;
+	/* Reno has no use for either */
+	if (!d2tcp_is_fallback(sk)) {
+		info->alpha = ca->alpha;
+		info->penalty = view.p;
+	}
 	info->imminence = view.d;
-	info->penalty = view.p;
 	info->cwnd = min_t(u64, view.window, U32_MAX);
 	info->mss = tp->mss_cache;
 	info->srtt_us = tp->srtt_us >> 3;
@@ -227,7 +280,7 @@ static int d2tcp_get(struct sock *sk, int optname, void __user *arg, int *len)
 	} val;
 	int least, size;
 
-	if (!sk_is_tcp(sk))
+	if (!for_us(sk))
 		return -ENOPROTOOPT;
 
 	switch (optname) {
@@ -281,7 +334,12 @@ static struct nf_sockopt_ops d2tcp_sockopts = {
 	.owner		= THIS_MODULE,
 };
 
-int d2tcp_sockopt_register(void)
+/**
+ * d2tcp_sockopt_claim() - own the numbers of the options, still refusing calls
+ *
+ * Return: 0, or -EBUSY when another module owns one of them.
+ */
+int d2tcp_sockopt_claim(void)
 {
 	int err = nf_register_sockopt(&d2tcp_sockopts);
 
@@ -289,6 +347,30 @@ int d2tcp_sockopt_register(void)
 		pr_err("socket options %#x to %#x are taken by another module\n",
 		       D2TCP_DEADLINE, D2TCP_EXPECT);
 	return err;
+}
+
+/**
+ * d2tcp_sockopt_open() - take calls: everything that they use is there
+ */
+void d2tcp_sockopt_open(void)
+{
+	/* pairs with for_us() */
+	smp_store_release(&d2tcp_sockopt_is_open, true);
+}
+
+/**
+ * d2tcp_sockopt_abandon() - give the numbers back, the load having failed
+ *
+ * The core frees the text of a module whose load failed without looking at its
+ * references. A caller that was refused may still be on its way out of here, so
+ * wait until only the reference of the loader is left. It cannot take long: none
+ * of them touches user memory or a lock.
+ */
+void d2tcp_sockopt_abandon(void)
+{
+	nf_unregister_sockopt(&d2tcp_sockopts);
+	while (module_refcount(THIS_MODULE) > 1)
+		usleep_range(1000, 2000);
 }
 
 void d2tcp_sockopt_unregister(void)

@@ -14,6 +14,7 @@ PATH=$PATH:/usr/sbin:/sbin
 
 die() { echo "upgrade: $*" >&2; exit 1; }
 
+[ "$(id -u)" = 0 ] || die "needs root: sudo make upgrade"
 [ -r "$ko" ] || die "cannot read $ko; make module builds it"
 built=$(modinfo -F vermagic "$ko" 2>/dev/null | cut -d' ' -f1)
 [ "$built" = "$(uname -r)" ] ||

@@ -19,7 +19,8 @@
  * Errors; nothing is changed when one is returned:
  * EINVAL      negative int; a length of 0 to 3 or 5 to 23; a flag that is not
  *             known; reserved not zero; a deadline on a listener
- * E2BIG       longer than the struct known here, and the rest is not zero
+ * E2BIG       longer than the struct known here, and the rest is not zero, or
+ *             longer than a page
  * ERANGE      the message would end 2^31 bytes or more beyond what is
  *             acknowledged
  * EOPNOTSUPP  the socket's congestion control is not d2tcp
@@ -51,7 +52,9 @@
 #define D2TCP_FARTHEST_NS	_BITULL(40)
 
 struct d2tcp_deadline {
-	__u64 deadline_ns;	/* CLOCK_MONOTONIC, or from now (RELATIVE) */
+	__u64 deadline_ns;	/* the caller's CLOCK_MONOTONIC; or, with
+				 * RELATIVE, from now
+				 */
 	__u64 bytes;		/* message length; 0: unknown */
 	__u32 flags;
 	__u32 reserved;		/* zero */
@@ -63,13 +66,17 @@ struct d2tcp_deadline {
 #define D2TCP_INFO_DEADLINE	4u	/* at least one message is armed */
 #define D2TCP_INFO_LATE		8u	/* the most urgent one is late */
 #define D2TCP_INFO_BUDGET	16u	/* a standing budget is in force */
-#define D2TCP_INFO_FEASIBLE	32u	/* finish_ns is within time_left_ns */
+#define D2TCP_INFO_FEASIBLE	32u	/* finish_ns is within time_left_ns, and a
+					 * round trip was measured
+					 */
 
 struct d2tcp_info {		/* grows at its tail only */
 	__u32 size;		/* bytes there are, of which optlen were given */
 	__u32 abi_version;	/* major << 16 | minor */
 	__u32 flags;		/* D2TCP_INFO_* */
-	__u32 alpha;		/* 2^-20: share of packets marked, smoothed */
+	__u32 alpha;		/* 2^-20: share of packets marked, smoothed;
+				 * this and penalty are 0 in the fallback
+				 */
 	__u32 imminence;	/* 2^-8: d, the urgency now */
 	__u32 penalty;		/* 2^-20: p = alpha^d */
 	__u32 cwnd;		/* 2^-8 packets */

@@ -458,6 +458,156 @@ TEST(a loss that a tail loss probe mends halves the window too)
 	peer_close(&peer);
 }
 
+/* The last of ten packets is lost, and a probe is sent for it after a while. */
+static uint32_t probed_tail(uint32_t *end)
+{
+	struct segment s = { 0 };
+	int i;
+
+	peer_open(&peer, "d2tcp", true, NULL);
+	sysctl_net("tcp_early_retrans", "3");
+	peer_write(&peer, 10 * PEER_MSS);
+	peer_drain(&peer);
+	*end = peer.nxt;
+	sleep_us(1000);
+	while (peer_data(&peer, &s) && s.seq + s.len != *end)
+		peer_ack(&peer, s.seq + s.len, false);
+	for (i = 0; i < 500; i++) {
+		sleep_us(2000);
+		if (peer_data(&peer, &s))
+			break;
+	}
+	CHECK(s.seq == *end - PEER_MSS, "no probe");
+	return s.seq;
+}
+
+TEST(a tail loss probe of new data is no loss)
+{
+	struct segment s = { 0 };
+	uint32_t first, end;
+	struct cut c;
+	int i;
+
+	trace_on("d2tcp_cut");
+	peer_open(&peer, "d2tcp", true, NULL);
+	sysctl_net("tcp_early_retrans", "3");
+	/* a round trip is known, and the window is not all that is written */
+	peer_write(&peer, 100 * PEER_MSS);
+	sleep_us(1000);
+	CHECK(peer_data(&peer, &s), "no data");
+	peer_ack(&peer, s.seq + s.len, false);
+	first = s.seq + s.len;
+	end = peer.nxt;
+	for (i = 0; i < 500 && peer.nxt == end; i++) {
+		sleep_us(2000);
+		peer_drain(&peer);
+	}
+	CHECK_EQ(peer.nxt, end + PEER_MSS);
+	CHECK(seq_before(first, end), "nothing was in flight");
+	/* a mark together with the ACK of the probe: the law cuts, not a loss */
+	peer_ack(&peer, peer.nxt, true);
+	CHECK(next_cut(&c), "no cut");
+	CHECK_EQ(c.loss, 0);
+	peer_close(&peer);
+}
+
+TEST(what a DSACK says of a probe is forgotten with the next ACK)
+{
+	uint32_t hole, end, sack[2];
+	struct cut c;
+
+	trace_on("d2tcp_cut");
+	hole = probed_tail(&end);
+	/* more is sent, so that the ACK of the probe is beyond what it probed */
+	peer_write(&peer, 40 * PEER_MSS);
+	peer_drain(&peer);
+	CHECK(seq_before(end + 4 * PEER_MSS, peer.nxt), "too little in flight");
+	/* the tail was late, not lost: it came twice */
+	sack[0] = hole;
+	sack[1] = hole + PEER_MSS;
+	peer_send(&peer, TH_ACK, 0, end + PEER_MSS, sack, 1, 0);
+	peer_drain(&peer);
+	CHECK_EQ(tcp_info(peer.sock).tcpi_ca_state, TCP_CA_Open);
+	CHECK(!next_cut(&c), "a cut");
+	/* in the middle of a window, where most ACKs pass quickly */
+	peer_ack(&peer, end + 2 * PEER_MSS, true);
+	CHECK(next_cut(&c), "no cut");
+	CHECK_EQ(c.loss, 0);
+	peer_close(&peer);
+}
+
+/* A window with a fraction, as the law leaves it behind. */
+static uint32_t cut_to_a_fraction(void)
+{
+	struct segment s;
+	struct cut c;
+
+	trace_on("d2tcp_cut");
+	peer_open(&peer, "d2tcp", true, NULL);
+	peer_write(&peer, 10 * PEER_MSS);
+	sleep_us(1000);
+	CHECK(peer_data(&peer, &s), "no data");
+	peer_ack(&peer, s.seq + s.len, true);
+	CHECK(next_cut(&c), "no cut");
+	CHECK_EQ(c.loss, 0);
+	CHECK(c.after % 256 > 10, "no fraction: %llu", c.after);
+	/* the rest of the window, in which nothing grows */
+	peer_drain(&peer);
+	while (seq_before(s.seq + s.len, peer.nxt)) {
+		CHECK(peer_data(&peer, &s), "no data");
+		peer_ack(&peer, s.seq + s.len, false);
+	}
+	/* and a packet beyond, which ends it */
+	peer_write(&peer, PEER_MSS);
+	CHECK(peer_data(&peer, &s), "no data");
+	peer_ack(&peer, s.seq + s.len, false);
+	CHECK_EQ(tcp_info(peer.sock).tcpi_ca_state, TCP_CA_Open);
+	return c.after % 256;
+}
+
+TEST(the fraction of the window does not outlive a loss)
+{
+	struct cut c;
+	uint32_t cwnd;
+
+	set_param("alpha_on_init", "600000");
+	trace_on("d2tcp_cut");
+	peer_open(&peer, "d2tcp", true, NULL);
+	peer_write(&peer, 3000000);
+	grow(2);
+	cwnd = tcp_info(peer.sock).tcpi_snd_cwnd;
+	lose_one(cwnd);
+	CHECK(next_cut(&c), "no cut was traced");
+	CHECK_EQ(c.loss, 1);
+	/* alpha was below 1, so the law's cut alone would have left one */
+	CHECK(get_info(peer.sock).alpha < 600000 &&
+	      get_info(peer.sock).alpha > 100000, "alpha %u",
+	      get_info(peer.sock).alpha);
+	CHECK_EQ(get_info(peer.sock).cwnd,
+		 256 * tcp_info(peer.sock).tcpi_snd_cwnd);
+	peer_close(&peer);
+	set_param("alpha_on_init", "1048576");
+}
+
+TEST(the fraction of the window does not outlive an idle time)
+{
+	uint32_t frac, cwnd, before;
+
+	set_param("alpha_on_init", "500000");
+	frac = cut_to_a_fraction();
+	cwnd = tcp_info(peer.sock).tcpi_snd_cwnd;
+	before = get_info(peer.sock).cwnd;
+	CHECK(before - 256 * cwnd >= frac, "no fraction left: %u", before);
+	/* longer than the RTO: the core restarts the window, below its first */
+	CHECK(cwnd <= 10, "%u", cwnd);
+	sleep_us(3000000);
+	peer_write(&peer, PEER_MSS);
+	CHECK_EQ(tcp_info(peer.sock).tcpi_snd_cwnd, cwnd);
+	CHECK_EQ(get_info(peer.sock).cwnd, before - frac);
+	peer_close(&peer);
+	set_param("alpha_on_init", "1048576");
+}
+
 TEST(a loss that was none gives the window back)
 {
 	uint32_t sack[2], hole, cwnd;
@@ -556,6 +706,133 @@ TEST(without ECN the window is that of Reno and ECE means nothing)
 	}
 	CHECK(!memcmp(cwnd[0], cwnd[1], sizeof(cwnd[0])), "they differ");
 	CHECK_EQ(cwnd[0][29], 40);
+}
+
+TEST(in the fallback alpha and penalty are 0)
+{
+	struct d2tcp_info info;
+
+	peer_open(&peer, "d2tcp", false, NULL);
+	CHECK_OK(set_deadline(peer.sock, 1000 * MS, 100000, D2TCP_F_RELATIVE));
+	peer_write(&peer, 100000);
+	grow(2);
+	info = get_info(peer.sock);
+	CHECK_EQ(info.flags & D2TCP_INFO_FALLBACK, D2TCP_INFO_FALLBACK);
+	CHECK_EQ(info.alpha, 0);
+	CHECK_EQ(info.penalty, 0);
+	/* the message is told of as ever */
+	CHECK(info.bytes_left > 0 && info.bytes_left < 100000, "%llu",
+	      (unsigned long long)info.bytes_left);
+	peer_close(&peer);
+}
+
+TEST(in the fallback a standing budget is for each burst)
+{
+	struct segment s;
+	int i;
+
+	peer_open(&peer, "d2tcp", false, NULL);
+	CHECK_EQ(get_info(peer.sock).flags, D2TCP_INFO_FALLBACK);
+	CHECK_OK(set_budget(peer.sock, 500000));
+	for (i = 0; i < 3; i++) {
+		peer_write(&peer, 3 * PEER_MSS);
+		CHECK(peer_data(&peer, &s), "no data");
+		CHECK_EQ(get_info(peer.sock).outstanding, 1);
+		CHECK_EQ(get_info(peer.sock).bytes_left, 3 * PEER_MSS);
+		/* the second one is late */
+		if (i == 1)
+			sleep_us(600000);
+		peer_drain(&peer);
+		peer_ack(&peer, peer.nxt, false);
+		CHECK_EQ(get_info(peer.sock).outstanding, 0);
+		CHECK_EQ(get_info(peer.sock).met, (i >= 0) + (i >= 2));
+		CHECK_EQ(get_info(peer.sock).missed, i >= 1);
+	}
+	peer_close(&peer);
+}
+
+TEST(srtt in INFO is that of the connection in microseconds)
+{
+	struct segment s;
+	int i;
+
+	peer_open(&peer, "d2tcp", true, NULL);
+	peer_write(&peer, 20 * PEER_MSS);
+	for (i = 0; i < 5; i++) {
+		sleep_us(20000);
+		CHECK(peer_data(&peer, &s), "no data");
+		peer_ack(&peer, s.seq + s.len, false);
+	}
+	CHECK_EQ(get_info(peer.sock).srtt_us, tcp_info(peer.sock).tcpi_rtt);
+	CHECK(get_info(peer.sock).srtt_us > 10000, "%u",
+	      get_info(peer.sock).srtt_us);
+	peer_close(&peer);
+}
+
+/* --- chosen in the middle of a connection ----------------------------------- */
+
+TEST(chosen with data in flight d2tcp gives the rest of a burst no budget)
+{
+	struct segment s;
+
+	peer_start(&peer, "cubic", ask_for_ecn);
+	peer_answer(&peer, true);
+	/* room for one packet, so each ACK empties the flight */
+	peer.window = PEER_MSS / 128 + 1;
+	peer_ack(&peer, peer.nxt, false);
+	peer_send(&peer, TH_ACK, 0, peer.nxt, NULL, 0, 10);
+	peer_drain(&peer);
+	peer_write(&peer, 4 * PEER_MSS);
+	CHECK(peer_data(&peer, &s) && s.len <= 1024, "no data");
+	CHECK_OK(set_cc(peer.sock, "d2tcp"));
+	CHECK_OK(set_budget(peer.sock, 500000));
+	peer_ack(&peer, s.seq + s.len, false);
+	CHECK(peer_data(&peer, &s), "no more data");
+	CHECK_EQ(get_info(peer.sock).outstanding, 0);
+	do {
+		peer_ack(&peer, peer.nxt, false);
+	} while (peer_data(&peer, &s));
+	CHECK_EQ(get_info(peer.sock).met, 0);
+	/* the next burst has it */
+	peer_write(&peer, PEER_MSS);
+	CHECK(peer_data(&peer, &s), "no data");
+	CHECK_EQ(get_info(peer.sock).outstanding, 1);
+	peer_close(&peer);
+}
+
+TEST(chosen in mid-connection d2tcp acknowledges what came before it as it came)
+{
+	struct segment s;
+	char buf[PEER_MSS];
+	uint32_t before;
+	int i;
+
+	peer_start(&peer, "cubic", ask_for_ecn);
+	peer_answer(&peer, true);
+	/* out of the quick ACKs at the start */
+	for (i = 0; i < 100; i++) {
+		peer_send(&peer, TH_ACK, 2, peer.nxt, NULL, 0, PEER_MSS);
+		while (recv(peer.sock, buf, sizeof(buf), 0) > 0)
+			;
+		peer_drain(&peer);
+		if (i > 50 && !peer.count)
+			break;
+		while (peer_next(&peer, &s))
+			;
+	}
+	/* one packet is not acknowledged yet: its ACK is delayed */
+	CHECK(i < 100, "ACKs are not delayed");
+	before = peer.seq;
+	CHECK_OK(set_cc(peer.sock, "d2tcp"));
+	CHECK_EQ(get_info(peer.sock).flags, D2TCP_INFO_ECN);
+	peer_send(&peer, TH_ACK, 3, peer.nxt, NULL, 0, PEER_MSS);
+	CHECK(peer_next(&peer, &s), "no ACK");
+	CHECK_EQ(s.ack, before);
+	CHECK_EQ(s.flags & TH_ECE, 0);
+	CHECK(peer_next(&peer, &s), "no second ACK");
+	CHECK_EQ(s.ack, before + PEER_MSS);
+	CHECK_EQ(s.flags & TH_ECE, TH_ECE);
+	peer_close(&peer);
 }
 
 /*
@@ -706,6 +983,38 @@ static void arm_early(int fd)
 	CHECK_OK(set_deadline(fd, 1000 * MS, 4000, D2TCP_F_RELATIVE));
 }
 
+TEST(a FIN is not counted in any state that it is sent in)
+{
+	char buf[8];
+	int closing;
+
+	for (closing = 0; closing < 2; closing++) {
+		peer_open(&peer, "d2tcp", true, NULL);
+		CHECK_OK(set_deadline_int(peer.sock, 1000000));
+		peer_write(&peer, 3000);
+		peer_drain(&peer);
+		if (closing)
+			CHECK_OK(shutdown(peer.sock, SHUT_WR));
+		/* the other side's FIN, which acknowledges nothing */
+		peer_send(&peer, TH_ACK | TH_FIN, 0, peer.iss + 1, NULL, 0, 0);
+		if (!closing) {
+			CHECK_EQ(recv(peer.sock, buf, sizeof(buf), 0), 0);
+			CHECK_OK(shutdown(peer.sock, SHUT_WR));
+		}
+		/* 11 is CLOSING, 9 LAST_ACK */
+		CHECK_EQ(tcp_info(peer.sock).tcpi_state, closing ? 11 : 9);
+		CHECK_EQ(get_info(peer.sock).bytes_left, 3000);
+		peer_drain(&peer);
+		peer_ack(&peer, peer.iss + 1 + 2000, false);
+		CHECK_EQ(get_info(peer.sock).bytes_left, 1000);
+		CHECK_EQ(get_info(peer.sock).met, 0);
+		peer_ack(&peer, peer.iss + 1 + 3000, false);
+		CHECK_EQ(get_info(peer.sock).bytes_left, 0);
+		CHECK_EQ(get_info(peer.sock).met, 1);
+		peer_close(&peer);
+	}
+}
+
 TEST(a deadline armed before connect is bound to the first byte)
 {
 	struct d2tcp_info info;
@@ -782,6 +1091,99 @@ TEST(a message armed after data went with the SYN starts behind it)
 	peer_close(&peer);
 }
 
+/* A connection whose first bytes leave with the SYN; returns that SYN. */
+static struct segment fast_open(size_t bytes, int budget_us)
+{
+	struct address a = { .len = sizeof(a.in) };
+	char *buf = calloc(1, bytes);
+	struct segment s;
+
+	memset(&peer, 0, sizeof(peer));
+	fresh_net();
+	tun_up(&peer);
+	sysctl_net("tcp_fastopen", "5");
+	peer.sock = tcp_socket(AF_INET, "d2tcp");
+	CHECK_OK(set_budget(peer.sock, budget_us));
+	fcntl(peer.sock, F_SETFL, O_NONBLOCK);
+	a.in.sin_family = AF_INET;
+	a.in.sin_port = htons(PEER_PORT);
+	a.in.sin_addr.s_addr = htonl(0x0a010002);
+	CHECK(sendto(peer.sock, buf, bytes, MSG_FASTOPEN, &a.sa, a.len) >= 0,
+	      "sendto: %s", strerror(errno));
+	free(buf);
+	CHECK(peer_next(&peer, &s) && s.flags & TH_SYN, "no SYN");
+	CHECK(s.len > 0, "no data with the SYN");
+	peer.iss = s.seq;
+	peer.nxt = s.seq + 1 + s.len;
+	peer.seq = 1000;
+	peer.window = 0xffff;
+	return s;
+}
+
+TEST(a standing budget is for data that leaves with the SYN)
+{
+	struct d2tcp_info info;
+	struct segment s;
+	int acked, late;
+
+	for (late = 0; late < 2; late++) {
+		for (acked = 0; acked < 2; acked++) {
+			fast_open(500, 300000);
+			sleep_us(late ? 400000 : 100000);
+			peer_send(&peer, TH_SYN | TH_ACK | TH_ECE, 0,
+				  acked ? peer.nxt : peer.iss + 1, NULL, 0, 0);
+			/* what is not taken with the SYN is sent again */
+			peer_drain(&peer);
+			if (!acked) {
+				info = get_info(peer.sock);
+				CHECK_EQ(info.outstanding, 1);
+				CHECK_EQ(info.bytes_left, 500);
+				CHECK(info.time_left_ns <
+				      (late ? -99 : 201) * (int64_t)MS &&
+				      info.time_left_ns >
+				      (late ? -150 : 150) * (int64_t)MS,
+				      "%lld left",
+				      (long long)info.time_left_ns);
+				peer_ack(&peer, peer.nxt, false);
+			}
+			CHECK_EQ(get_info(peer.sock).outstanding, 0);
+			CHECK_EQ(get_info(peer.sock).met, !late);
+			CHECK_EQ(get_info(peer.sock).missed, late);
+			/* the next burst is one of its own */
+			while (peer_next(&peer, &s))
+				;
+			peer_write(&peer, 1000);
+			CHECK(peer_data(&peer, &s), "no data");
+			CHECK_EQ(get_info(peer.sock).outstanding, 1);
+			peer_close(&peer);
+		}
+	}
+}
+
+TEST(with a SYN that was lost the budget counts from its first try)
+{
+	struct segment s = { 0 };
+	struct d2tcp_info info;
+	int i;
+
+	fast_open(500, 300000);
+	for (i = 0; i < 300; i++) {
+		sleep_us(10000);
+		if (peer_next(&peer, &s))
+			break;
+	}
+	CHECK(s.flags & TH_SYN && !s.len, "no second SYN");
+	peer_send(&peer, TH_SYN | TH_ACK, 0, peer.iss + 1, NULL, 0, 0);
+	peer_drain(&peer);
+	info = get_info(peer.sock);
+	CHECK_EQ(info.outstanding, 1);
+	CHECK(info.time_left_ns < -600 * (int64_t)MS, "%lld left",
+	      (long long)info.time_left_ns);
+	peer_ack(&peer, peer.nxt, false);
+	CHECK_EQ(get_info(peer.sock).missed, 1);
+	peer_close(&peer);
+}
+
 TEST(a burst that a closed window holds back has its budget)
 {
 	struct segment s;
@@ -822,6 +1224,73 @@ TEST(after the deadline d is late_d)
 	set_param("late_d", "500");
 	CHECK_EQ(get_info(peer.sock).imminence, 500);
 	set_param("late_d", "256");
+	peer_close(&peer);
+}
+
+TEST(of a late message and a far one the late one decides)
+{
+	struct d2tcp_info info;
+	struct segment s;
+	int late_first;
+
+	for (late_first = 0; late_first < 2; late_first++) {
+		peer_open(&peer, "d2tcp", true, NULL);
+		peer_write(&peer, 1000);
+		sleep_us(5000);
+		CHECK(peer_data(&peer, &s), "no data");
+		peer_ack(&peer, peer.nxt, false);
+		CHECK_OK(set_deadline(peer.sock, late_first ? 0 :
+				      1000 * 1000 * MS, 2000,
+				      D2TCP_F_RELATIVE));
+		peer_write(&peer, 2000);
+		CHECK_EQ(get_info(peer.sock).imminence, late_first ? 256 : 128);
+		CHECK_OK(set_deadline(peer.sock, late_first ?
+				      1000 * 1000 * MS : 0, 3000,
+				      D2TCP_F_RELATIVE));
+		peer_write(&peer, 3000);
+		info = get_info(peer.sock);
+		CHECK_EQ(info.imminence, 256);
+		CHECK_EQ(info.flags & D2TCP_INFO_LATE, D2TCP_INFO_LATE);
+		CHECK_EQ(info.bytes_left, late_first ? 2000 : 5000);
+		CHECK(info.time_left_ns <= 0, "%lld left",
+		      (long long)info.time_left_ns);
+		peer_close(&peer);
+		/* one that is nearer than late_d says comes before both */
+		peer_open(&peer, "d2tcp", true, NULL);
+		peer_write(&peer, 1000);
+		sleep_us(5000);
+		CHECK(peer_data(&peer, &s), "no data");
+		peer_ack(&peer, peer.nxt, false);
+		CHECK_OK(set_deadline(peer.sock, 0, 2000, D2TCP_F_RELATIVE));
+		peer_write(&peer, 2000);
+		CHECK_OK(set_deadline(peer.sock, 1000 * MS, 1 << 30,
+				      D2TCP_F_RELATIVE));
+		info = get_info(peer.sock);
+		CHECK_EQ(info.imminence, 512);
+		CHECK_EQ(info.flags & D2TCP_INFO_LATE, 0);
+		peer_close(&peer);
+	}
+}
+
+TEST(without a round trip no deadline is feasible)
+{
+	struct segment s;
+
+	peer_start(&peer, "d2tcp", NULL);
+	/* before connect, and while the SYN is out */
+	CHECK_OK(set_deadline(peer.sock, 60000 * MS, 1000, D2TCP_F_RELATIVE));
+	CHECK_EQ(get_info(peer.sock).srtt_us, 0);
+	CHECK_EQ(get_info(peer.sock).flags & (D2TCP_INFO_FEASIBLE |
+					      D2TCP_INFO_DEADLINE),
+		 D2TCP_INFO_DEADLINE);
+	sleep_us(2000);
+	peer_answer(&peer, true);
+	peer_write(&peer, 1000);
+	CHECK(peer_data(&peer, &s), "no data");
+	CHECK(get_info(peer.sock).srtt_us > 0, "no round trip");
+	CHECK_EQ(get_info(peer.sock).flags & (D2TCP_INFO_FEASIBLE |
+					      D2TCP_INFO_DEADLINE),
+		 D2TCP_INFO_FEASIBLE | D2TCP_INFO_DEADLINE);
 	peer_close(&peer);
 }
 

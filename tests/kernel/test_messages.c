@@ -250,53 +250,108 @@ TEST(with kernel TLS the length counts the records)
 
 /* --- time ------------------------------------------------------------------ */
 
-static void in_time_namespace(void)
+/* Absolute deadlines by this process's clock, as they are read back too. */
+static void absolute_times(struct pair *p)
+{
+	struct d2tcp_deadline dl;
+	struct d2tcp_info info;
+	uint64_t due;
+
+	due = clock_ns() + 5000 * MS;
+	CHECK_OK(set_deadline(p->client, due, 1000, 0));
+	info = get_info(p->client);
+	CHECK(info.time_left_ns > 0 && info.time_left_ns <=
+	      5000 * (int64_t)MS, "%lld", (long long)info.time_left_ns);
+	dl = get_deadline(p->client);
+	CHECK_EQ(dl.deadline_ns, due);
+	CHECK_EQ(dl.bytes, 1000);
+	/* what is read may be set again, and is the same deadline */
+	CHECK_OK(set_deadline(p->client, dl.deadline_ns, dl.bytes, 0));
+	CHECK_EQ(get_deadline(p->client).deadline_ns, due);
+	/* in the past, and before the clock started */
+	CHECK_OK(set_deadline(p->client, clock_ns() - MS, 1000, 0));
+	CHECK(get_info(p->client).flags & D2TCP_INFO_LATE, "not late");
+	CHECK_OK(set_deadline(p->client, 1, 1000, 0));
+	CHECK(get_info(p->client).flags & D2TCP_INFO_LATE, "not late");
+	CHECK(get_deadline(p->client).deadline_ns > 0, "no deadline");
+	/* and the farthest there is */
+	due = clock_ns() + D2TCP_FARTHEST_NS;
+	CHECK_OK(set_deadline(p->client, UINT64_MAX, 1000, 0));
+	info = get_info(p->client);
+	CHECK(info.time_left_ns <= (int64_t)D2TCP_FARTHEST_NS &&
+	      info.time_left_ns > (int64_t)D2TCP_FARTHEST_NS -
+	      1000 * (int64_t)MS, "%lld", (long long)info.time_left_ns);
+	CHECK(get_deadline(p->client).deadline_ns >= due, "too near");
+	CHECK_OK(set_deadline_int(p->client, 0));
+	CHECK_EQ(get_deadline(p->client).deadline_ns, 0);
+}
+
+/* In a time namespace whose clock is ahead of the kernel's by so many seconds. */
+static void in_time_namespace(long ahead_s)
 {
 	struct pair p = connected(AF_INET, "d2tcp", "d2tcp");
 	struct d2tcp_info info;
+	struct timespec up;
 
-	/* this clock is 1000 s ahead of the kernel's own */
-	CHECK(clock_ns() > 1000 * 1000 * MS, "no offset");
+	/* CLOCK_BOOTTIME is not offset here: how much this one is */
+	clock_gettime(CLOCK_BOOTTIME, &up);
+	CHECK((int64_t)clock_ns() / 1000000000 - up.tv_sec >= ahead_s - 1 &&
+	      (int64_t)clock_ns() / 1000000000 - up.tv_sec <= ahead_s + 1,
+	      "the clock is %lld s ahead",
+	      (long long)clock_ns() / 1000000000 - up.tv_sec);
 	CHECK_OK(set_deadline(p.client, 5000 * MS, 1000, D2TCP_F_RELATIVE));
 	info = get_info(p.client);
 	CHECK(info.time_left_ns > 0 && info.time_left_ns <=
 	      5000 * (int64_t)MS, "%lld", (long long)info.time_left_ns);
 	CHECK_OK(set_deadline_int(p.client, 0));
-	/* an absolute one is taken as the kernel's: too far by the offset */
+	absolute_times(&p);
 	CHECK_OK(set_deadline(p.client, clock_ns() + 5000 * MS, 1000, 0));
-	info = get_info(p.client);
-	CHECK(info.time_left_ns > 1000 * 1000 * (int64_t)MS &&
-	      info.time_left_ns <= 1005 * 1000 * (int64_t)MS, "%lld",
-	      (long long)info.time_left_ns);
+	transfer(p.client, p.server, 1000);
+	CHECK_EQ(get_info(p.client).met, 1);
 	close_pair(&p);
 }
 
-TEST(in a time namespace relative deadlines are right)
+TEST(deadlines are by the clock of the time namespace)
 {
-	int st = -1, fd;
+	static const char *const offset[] = {
+		"monotonic 1000 0", "monotonic -1 0", "monotonic 4000000000 0",
+	};
+	static const long ahead_s[] = { 1000, -1, 4000000000 };
+	struct pair p;
+	int st, fd, i;
 	pid_t pid;
 
 	fresh_net();
-	fflush(stdout);
-	if (unshare(CLONE_NEWTIME))
-		SKIP("this kernel has no time namespaces");
-	CHECK_EQ(write_file("/proc/self/timens_offsets", "monotonic 1000 0"),
-		 0);
-	pid = fork();
-	if (!pid) {
-		if (!setjmp(test_end)) {
-			in_time_namespace();
-			_exit(0);
-		}
+	p = connected(AF_INET, "d2tcp", "d2tcp");
+	absolute_times(&p);
+	close_pair(&p);
+	/* a past that a clock can go back to */
+	while (clock_ns() < 3000 * MS)
+		sleep_us(100000);
+	/* a time_t of 32 bits cannot hold the last of them */
+	for (i = 0; i < (sizeof(time_t) < 8 ? 2 : 3); i++) {
+		st = -1;
 		fflush(stdout);
-		_exit(1);
+		if (unshare(CLONE_NEWTIME))
+			SKIP("this kernel has no time namespaces");
+		CHECK_EQ(write_file("/proc/self/timens_offsets", offset[i]),
+			 0);
+		pid = fork();
+		if (!pid) {
+			if (!setjmp(test_end)) {
+				in_time_namespace(ahead_s[i]);
+				_exit(0);
+			}
+			fflush(stdout);
+			_exit(1);
+		}
+		CHECK_EQ(waitpid(pid, &st, 0), pid);
+		/* children of the tests that follow are to be here again */
+		fd = open("/proc/1/ns/time", O_RDONLY);
+		CHECK_OK(setns(fd, CLONE_NEWTIME));
+		close(fd);
+		CHECK_EQ(st, 0);
 	}
-	CHECK_EQ(waitpid(pid, &st, 0), pid);
-	CHECK_EQ(st, 0);
-	/* children of the tests that follow are to be here again */
-	fd = open("/proc/1/ns/time", O_RDONLY);
-	CHECK_OK(setns(fd, CLONE_NEWTIME));
-	close(fd);
 }
 
 /* --- sequence numbers that wrap -------------------------------------------- */
@@ -733,6 +788,34 @@ TEST(the counters of a namespace say what happened in it)
 	peer_close(&peer);
 	fresh_net();
 	counts(none);
+}
+
+/* Nothing of it was ever sent, so nothing was abandoned on the way. */
+TEST(what was armed on a socket that never connected is not abandoned)
+{
+	long n[COUNTERS] = { 0 };
+	int fd;
+
+	fresh_net();
+	fd = tcp_socket(AF_INET, "d2tcp");
+	CHECK_OK(set_deadline_int(fd, 1000000));
+	n[0]++;
+	close(fd);
+	counts(n);
+	/* nor where the other side refuses */
+	fd = tcp_socket(AF_INET, "d2tcp");
+	CHECK_OK(set_deadline_int(fd, 1000000));
+	n[0]++;
+	CHECK_ERRNO(connect_to(fd, AF_INET, 4999), ECONNREFUSED);
+	close(fd);
+	counts(n);
+	/* nor by a listener and what it hands on */
+	fd = tcp_socket(AF_INET, "d2tcp");
+	CHECK_OK(set_deadline_int(fd, 1000000));
+	n[0]++;
+	CHECK_OK(listen_on(fd, AF_INET, 4998));
+	close(fd);
+	counts(n);
 }
 
 TEST(the file of counters has one name and value in a line)

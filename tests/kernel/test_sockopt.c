@@ -46,7 +46,8 @@ static void each_state(void (*what)(int fd))
 
 static void lengths(int fd)
 {
-	char buf[8192] = { 0 };
+	char buf[2 * 4096] = { 0 };
+	const socklen_t page = sysconf(_SC_PAGESIZE);
 	struct d2tcp_deadline *dl = (struct d2tcp_deadline *)buf;
 	socklen_t len;
 
@@ -59,11 +60,14 @@ static void lengths(int fd)
 	}
 	for (len = 24; len < 40; len++)
 		CHECK_OK(set_raw(fd, D2TCP_DEADLINE, buf, len));
-	CHECK_OK(set_raw(fd, D2TCP_DEADLINE, buf, sizeof(buf)));
-	for (len = 24; len < sizeof(buf); len += 501) {
+	/* a page is the longest, as for the kernel's own extensible structs */
+	CHECK_OK(set_raw(fd, D2TCP_DEADLINE, buf, page));
+	CHECK_ERRNO(set_raw(fd, D2TCP_DEADLINE, buf, page + 1), E2BIG);
+	CHECK_ERRNO(set_raw(fd, D2TCP_DEADLINE, buf, INT32_MAX), E2BIG);
+	CHECK_ERRNO(set_raw(fd, D2TCP_BUDGET, buf, page + 1), E2BIG);
+	for (len = 24; len < page; len += 501) {
 		buf[len] = 1;
-		CHECK_ERRNO(set_raw(fd, D2TCP_DEADLINE, buf, sizeof(buf)),
-			    E2BIG);
+		CHECK_ERRNO(set_raw(fd, D2TCP_DEADLINE, buf, page), E2BIG);
 		CHECK_ERRNO(set_raw(fd, D2TCP_DEADLINE, buf, len + 1), E2BIG);
 		CHECK_OK(set_raw(fd, D2TCP_DEADLINE, buf, len));
 		buf[len] = 0;

@@ -140,6 +140,9 @@ guarded() {
 	t "sockets that cannot be looked into are not passed over" guarded
 
 user() {
+	status 1 setpriv --reuid 65534 sh module/upgrade.sh "$ko" build/d2tcp \
+		2>"$tmp/e"
+	says "upgrade: needs root: sudo make upgrade" "$tmp/e"
 	status 1 setpriv --reuid 65534 build/d2tcp holders 2>"$tmp/e"
 	says "needs root" "$tmp/e"
 	status 2 build/d2tcp holder 2>"$tmp/e"

@@ -72,6 +72,8 @@ TEST(calls with the module)
 	FAILS(d2tcp_set_deadline(fd, 0, 0), EINVAL);
 	FAILS(d2tcp_set_timeout(fd, 1000, 1ull << 31), ERANGE);
 	FAILS(d2tcp_set_budget(fd, 1u << 31), EINVAL);
+	FAILS(d2tcp_set_budget(fd, -1), EINVAL);
+	FAILS(d2tcp_set_budget(fd, INT64_MIN), EINVAL);
 	CHECK(d2tcp_set_timeout(fd, 5000000, 12345) == 0, "timeout");
 	CHECK(d2tcp_get_info(fd, &info) == 0, "info");
 	CHECK(info.bytes_left == 12345 && info.outstanding == 1, "%llu, %u",
@@ -93,6 +95,30 @@ TEST(calls with the module)
 	CHECK(bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0, "bind");
 	CHECK(listen(fd, 1) == 0, "listen");
 	FAILS(d2tcp_set_timeout(fd, 1000, 0), EINVAL);
+	close(fd);
+}
+
+/* What a program has that takes off what it spent from what it was given. */
+TEST(calls with the module take less than no time left for late)
+{
+	static const d2tcp_nsec left[] = { -1, -5000000, INT64_MIN };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct d2tcp_info info;
+	unsigned int i;
+
+	CHECK(d2tcp_enable(fd) == 0, "%s", strerror(errno));
+	for (i = 0; i < 3; i++) {
+		CHECK(d2tcp_set_timeout(fd, left[i], 100) == 0, "timeout");
+		CHECK(d2tcp_get_info(fd, &info) == 0, "info");
+		CHECK(info.flags & D2TCP_INFO_LATE && info.time_left_ns <= 0,
+		      "%#x, %lld left", info.flags,
+		      (long long)info.time_left_ns);
+		CHECK(d2tcp_set_deadline(fd, left[i], 0) == 0, "deadline");
+		CHECK(d2tcp_get_info(fd, &info) == 0, "info");
+		CHECK(info.flags & D2TCP_INFO_LATE, "%#x", info.flags);
+		CHECK(info.armed_late == 2 * i + 2, "%llu",
+		      (unsigned long long)info.armed_late);
+	}
 	close(fd);
 }
 

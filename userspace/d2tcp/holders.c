@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * d2tcp holders: who keeps tcp_d2tcp from being unloaded. Each socket under d2tcp
+ * d2tcp holders: what keeps tcp_d2tcp from being unloaded. Each socket under d2tcp
  * holds the module, in whatever state it is, and so does each network namespace
- * whose default it is.
+ * whose default it is, and each thread that is inside one of the socket options.
  *
  * A socket tells its congestion control only to who has it, so every process's
  * sockets are borrowed (pidfd_getfd): needs root, and changes nothing.
@@ -26,6 +26,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <d2tcp.h>
 
 #include "command.h"
 
@@ -160,6 +162,39 @@ static unsigned int sockets_of(const char *pid, struct seen *seen)
 	return found;
 }
 
+/* A thread that is inside one of the options, waiting for its memory or for the
+ * lock of the socket. The kernel tells what a thread does that sleeps.
+ */
+static unsigned int caller_at(const char *path, struct seen *seen)
+{
+	/* of 32-bit programs on a 64-bit kernel, in no other use there */
+	enum { GET_32 = 365, SET_32 = 366 };
+	long number, fd, level, option;
+	char comm[64], pid[24];
+	const char *task;
+	int fields;
+	FILE *f;
+
+	(void)seen;
+	f = fopen(path, "r");
+	if (!f)
+		return 0;
+	fields = fscanf(f, "%ld %lx %lx %lx", &number, &fd, &level, &option);
+	fclose(f);
+	if (fields != 4 || level != SOL_IP || option < D2TCP_DEADLINE ||
+	    option > D2TCP_EXPECT ||
+	    (number != SYS_setsockopt && number != SYS_getsockopt &&
+	     number != SET_32 && number != GET_32))
+		return 0;
+	/* .../task/TID/syscall */
+	task = strstr(path, "/task/") + strlen("/task/");
+	snprintf(pid, sizeof(pid), "%.*s", (int)strcspn(task, "/"), task);
+	name_of(pid, comm, sizeof(comm));
+	printf("thread %s (%s): in socket option %#lx of descriptor %ld\n", pid,
+	       comm, option, fd);
+	return 1;
+}
+
 /* Is d2tcp the default of the namespace that this file stands for? */
 static bool is_default(const char *path)
 {
@@ -220,6 +255,14 @@ static unsigned int each_entry(const char *dir, const char *suffix,
 	return n;
 }
 
+static unsigned int callers_of(const char *pid, struct seen *seen)
+{
+	char dir[64];
+
+	snprintf(dir, sizeof(dir), "/proc/%.20s/task", pid);
+	return each_entry(dir, "/syscall", true, seen, caller_at);
+}
+
 int holders(int argc, char **argv)
 {
 	struct seen sockets = { 0 }, nets = { 0 };
@@ -243,6 +286,7 @@ int holders(int argc, char **argv)
 		return 1;
 	}
 	found = each_entry("/proc", NULL, true, &sockets, sockets_of);
+	found += each_entry("/proc", NULL, true, &sockets, callers_of);
 	found += each_entry("/proc", "/ns/net", true, &nets, namespace_at);
 	found += each_entry("/run/netns", "", false, &nets, namespace_at);
 	if (refs > (long)found)

@@ -42,19 +42,21 @@ PUBLIC int d2tcp_enable(int fd)
 			  strlen(D2TCP_NAME));
 }
 
-PUBLIC int d2tcp_set_deadline(int fd, uint64_t deadline_ns, uint64_t bytes)
+PUBLIC int d2tcp_set_deadline(int fd, d2tcp_nsec deadline, d2tcp_bytes bytes)
 {
-	/* all zero would mean d2tcp_clear(), and nobody means that here */
-	if (!deadline_ns && !bytes) {
+	/* all zero would mean d2tcp_clear(), and no caller means that here */
+	if (!deadline && !bytes) {
 		errno = EINVAL;
 		return -1;
 	}
-	return set_struct(fd, deadline_ns, bytes, 0);
+	/* before the clock started: the earliest time there is */
+	return set_struct(fd, deadline < 0 ? 1 : deadline, bytes, 0);
 }
 
-PUBLIC int d2tcp_set_timeout(int fd, uint64_t timeout_ns, uint64_t bytes)
+PUBLIC int d2tcp_set_timeout(int fd, d2tcp_nsec timeout, d2tcp_bytes bytes)
 {
-	return set_struct(fd, timeout_ns, bytes, D2TCP_F_RELATIVE);
+	return set_struct(fd, timeout < 0 ? 0 : timeout, bytes,
+			  D2TCP_F_RELATIVE);
 }
 
 PUBLIC int d2tcp_clear(int fd)
@@ -62,11 +64,11 @@ PUBLIC int d2tcp_clear(int fd)
 	return set_struct(fd, 0, 0, 0);
 }
 
-PUBLIC int d2tcp_set_budget(int fd, uint32_t budget_us)
+PUBLIC int d2tcp_set_budget(int fd, d2tcp_usec budget)
 {
-	int us = (int)budget_us;
+	int us = (int)budget;
 
-	if (budget_us > INT_MAX) {
+	if (budget < 0 || budget > INT_MAX) {
 		errno = EINVAL;
 		return -1;
 	}
@@ -89,7 +91,7 @@ PUBLIC const char *d2tcp_strerror(int err)
 	case 0:
 		return "no error";
 	case EINVAL:
-		return "not valid: a deadline of 0 without a length, a budget above INT_MAX, or a deadline on a listening socket";
+		return "not valid: a deadline of 0 without a length, a budget that is negative or above INT_MAX microseconds, or a deadline on a listening socket";
 	case ERANGE:
 		return "the message is too long: it must end less than 2^31 bytes after what is acknowledged";
 	case EOPNOTSUPP:

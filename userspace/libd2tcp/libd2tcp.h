@@ -18,6 +18,14 @@
 extern "C" {
 #endif
 
+/*
+ * The types of the arguments say their units. Times are signed: what is left of a
+ * budget that is used up is negative, and means late.
+ */
+typedef int64_t d2tcp_nsec;	/* nanoseconds */
+typedef int64_t d2tcp_usec;	/* microseconds */
+typedef uint64_t d2tcp_bytes;
+
 #define LIBD2TCP_VERSION_MAJOR	0
 #define LIBD2TCP_VERSION_MINOR	1
 #define LIBD2TCP_VERSION_PATCH	0
@@ -33,30 +41,31 @@ extern "C" {
 int d2tcp_enable(int fd);
 
 /*
- * The message whose first byte is written next is to be acknowledged by
- * deadline_ns on CLOCK_MONOTONIC. bytes is its length, 0 when unknown: then it
- * is all that is written until the next call. A time in the past is accepted
- * and counted as late. EINVAL: deadline_ns and bytes both 0, or the socket
- * listens. ERANGE: the message would end 2^31 bytes or more beyond what is
- * acknowledged. EOPNOTSUPP: the socket is not under d2tcp. ENOPROTOOPT: no
- * module, or not a TCP socket.
+ * The message whose first byte is written next must be acknowledged by this time
+ * of the caller's CLOCK_MONOTONIC. bytes is its length, 0 when unknown: then it
+ * is all that is written until the next call. A time in the past, or a negative
+ * one, is accepted and counted as late. EINVAL: deadline and bytes are both 0, or
+ * the socket listens. ERANGE: the message would end 2^31 bytes or more beyond
+ * what is acknowledged. EOPNOTSUPP: the socket is not under d2tcp. ENOPROTOOPT:
+ * the module is not loaded, or this is not a TCP socket.
  */
-int d2tcp_set_deadline(int fd, uint64_t deadline_ns, uint64_t bytes);
+int d2tcp_set_deadline(int fd, d2tcp_nsec deadline, d2tcp_bytes bytes);
 
-/* The same, timeout_ns from now: no clock to agree on, so the better choice in
- * a time namespace. 0 means already late.
+/*
+ * The same, with the time that is left from now on. 0 or less means that the
+ * message is late already.
  */
-int d2tcp_set_timeout(int fd, uint64_t timeout_ns, uint64_t bytes);
+int d2tcp_set_timeout(int fd, d2tcp_nsec timeout, d2tcp_bytes bytes);
 
 /* Forgets every deadline of the socket. */
 int d2tcp_clear(int fd);
 
 /*
- * Without further calls, each burst that starts on the idle socket is due
- * budget_us later; 0 turns it off. Sockets accepted from a listener inherit
- * it. EINVAL: above INT_MAX.
+ * Without further calls, each burst that starts on the idle socket is due that
+ * long after its start; 0 turns it off. Sockets accepted from a listener inherit
+ * it. EINVAL: negative, or above INT_MAX microseconds (35 minutes).
  */
-int d2tcp_set_budget(int fd, uint32_t budget_us);
+int d2tcp_set_budget(int fd, d2tcp_usec budget);
 
 /* What the flow is doing. Fields that the kernel does not know are 0. */
 int d2tcp_get_info(int fd, struct d2tcp_info *info);
