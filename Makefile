@@ -133,7 +133,7 @@ bench-greedy:
 	@$(MAKE) --no-print-directory -s incast
 	@$(MAKE) --no-print-directory -s module KDIR="$$($(LAB) kdir)"
 	@/usr/bin/python3 bench/greedy/greedy.py run \
-		"$$(ls -d $(CURDIR)/$(B)/module-*-d2tcp-uml/tcp_d2tcp.ko)"
+		"$(CURDIR)/$(B)/module-$$($(LAB) release)/tcp_d2tcp.ko"
 
 publish:
 	@/usr/bin/python3 bench/run.py --publish --set '$(SET)' \

@@ -39,5 +39,10 @@ case $dir in
 	exit 1 ;;
 esac
 cp -ru "$src/Kbuild" "$src/module" "$dir/"
-make -C "$kdir" $arch M="$dir" "$@" modules || exit 1
+if ! make -C "$kdir" $arch M="$dir" "$@" modules 2>"$dir/errors"; then
+	# a kernel that is too old is refused in one sentence, without make's own
+	grep 'is too old' "$dir/errors" >&2 || cat "$dir/errors" >&2
+	exit 1
+fi
+cat "$dir/errors" >&2
 echo "built $out/module-$release/tcp_d2tcp.ko"

@@ -26,6 +26,7 @@
 #include <linux/inet_diag.h>
 #include <linux/module.h>
 #include <net/tcp.h>
+#include "compat.h"
 #include "cong.h"
 #include "ecn.h"
 #include "params.h"
@@ -415,7 +416,7 @@ static void d2tcp_init(struct sock *sk)
 	/* In SYN_SENT the flag is only what we hope for, and .init will not be
 	 * called again when the answer is known.
 	 */
-	if (tp->ecn_flags & TCP_ECN_OK && sk->sk_state != TCP_SYN_SENT) {
+	if (d2tcp_ecn(tp) && sk->sk_state != TCP_SYN_SENT) {
 		d2tcp_count(sk, D2TCP_STAT_ECN, 1);
 		return;
 	}
@@ -453,11 +454,12 @@ static void d2tcp_reno_release(struct sock *sk)
 }
 
 /* A burst starts, when all that was written before is acknowledged. */
-static void d2tcp_tx_start(struct sock *sk, struct d2tcp *ca)
+static void d2tcp_tx_start(struct sock *sk)
 {
+	struct d2tcp *ca = inet_csk_ca(sk);
 	u64 budget_ns;
 
-	if (!ca->idle)
+	if (!d2tcp_live(ca) || !ca->idle)
 		return;
 	ca->idle = 0;
 	budget_ns = d2tcp_burst_ns(sk, ca);
@@ -601,22 +603,23 @@ static void d2tcp_cwnd_event(struct sock *sk, enum tcp_ca_event ev)
 	case CA_EVENT_CWND_RESTART:
 		ca->frac = 0;
 		break;
+#if !D2TCP_HAVE_TX_START
 	case CA_EVENT_TX_START:
-		if (d2tcp_live(ca))
-			d2tcp_tx_start(sk, ca);
+		d2tcp_tx_start(sk);
 		break;
+#endif
 	default:
 		break;
 	}
 }
 
+#if !D2TCP_HAVE_TX_START
 static void d2tcp_reno_cwnd_event(struct sock *sk, enum tcp_ca_event ev)
 {
-	struct d2tcp *ca = inet_csk_ca(sk);
-
-	if (ev == CA_EVENT_TX_START && d2tcp_live(ca))
-		d2tcp_tx_start(sk, ca);
+	if (ev == CA_EVENT_TX_START)
+		d2tcp_tx_start(sk);
 }
+#endif
 
 /* Reno, with the fraction that the last cut left over: the window opens by a
  * packet as soon as fraction and gain together make one.
@@ -691,6 +694,9 @@ struct tcp_congestion_ops d2tcp_ops __read_mostly = {
 	.release	= d2tcp_release,
 	.in_ack_event	= d2tcp_in_ack_event,
 	.cwnd_event	= d2tcp_cwnd_event,
+#if D2TCP_HAVE_TX_START
+	.cwnd_event_tx_start = d2tcp_tx_start,
+#endif
 	.set_state	= d2tcp_set_state,
 	.ssthresh	= d2tcp_ssthresh,
 	.cong_avoid	= d2tcp_cong_avoid,
@@ -704,7 +710,11 @@ struct tcp_congestion_ops d2tcp_ops __read_mostly = {
 /* For connections that did not negotiate ECN; see d2tcp_init(). */
 static struct tcp_congestion_ops d2tcp_reno __read_mostly = {
 	.in_ack_event	= d2tcp_reno_in_ack_event,
+#if D2TCP_HAVE_TX_START
+	.cwnd_event_tx_start = d2tcp_tx_start,
+#else
 	.cwnd_event	= d2tcp_reno_cwnd_event,
+#endif
 	.ssthresh	= tcp_reno_ssthresh,
 	.cong_avoid	= tcp_reno_cong_avoid,
 	.undo_cwnd	= tcp_reno_undo_cwnd,

@@ -8,10 +8,21 @@
 # neither compiles, the kernel has a third form, or the tree is not ready: prints
 # nothing, and says on stderr what the compiler said, so that the build stops
 # instead of guessing.
+#
+# NEEDED has one form, of what the module cannot do without.
 name=$1
 shift
 
+too_old=
 case $name in
+NEEDED)
+	new='void f(struct sock *sk, sockptr_t p);
+	     void f(struct sock *sk, sockptr_t p)
+	     { if (sk_is_tcp(sk) && check_zeroed_sockptr(p, 0, 1) > 0)
+		tcp_snd_cwnd_set(tcp_sk(sk), tcp_snd_cwnd(tcp_sk(sk))); }'
+	too_old='D2TCP supports Linux 6.1 and later; this kernel is too old.'
+	include='#include <linux/sockptr.h>
+		 #include <net/tcp.h>' ;;
 SEND_ACK_FLAGS)
 	new='void f(struct sock *sk); void f(struct sock *sk)
 	     { __tcp_send_ack(sk, 0, 0); }'
@@ -36,6 +47,25 @@ SYSCTL_CONST)
 	     { int (*h)(struct ctl_table *, int, void *, size_t *,
 			loff_t *) = proc_dointvec; t->proc_handler = h; }'
 	include='#include <linux/sysctl.h>' ;;
+ECN_MODE)
+	new='bool f(struct tcp_sock *tp); bool f(struct tcp_sock *tp)
+	     { return tcp_ecn_mode_any(tp); }'
+	old='bool f(struct tcp_sock *tp); bool f(struct tcp_sock *tp)
+	     { return tp->ecn_flags & TCP_ECN_OK; }'
+	include='#include <net/tcp.h>' ;;
+TX_START)
+	new='void f(struct tcp_congestion_ops *o, void (*h)(struct sock *));
+	     void f(struct tcp_congestion_ops *o, void (*h)(struct sock *))
+	     { o->cwnd_event_tx_start = h; }'
+	# The event is declared everywhere. Where nothing stands between these two
+	# callbacks the core still sends it.
+	old='void f(struct tcp_congestion_ops *o, struct sock *sk);
+	     void f(struct tcp_congestion_ops *o, struct sock *sk)
+	     { _Static_assert(offsetof(struct tcp_congestion_ops, in_ack_event)
+			      == offsetofend(struct tcp_congestion_ops,
+					     cwnd_event), "");
+	       o->cwnd_event(sk, CA_EVENT_TX_START); }'
+	include='#include <net/tcp.h>' ;;
 *)
 	echo "probe.sh: no probe is called '$name'" >&2
 	exit 1 ;;
@@ -52,6 +82,16 @@ form=new
 if compiles "$new" "$@"; then
 	echo "-DD2TCP_HAVE_$name=1"
 	exit 0
+fi
+if [ -n "$too_old" ]; then
+	form=old
+	if compiles '' "$@"; then
+		echo "$too_old" >&2
+	else
+		echo "The kernel's headers do not compile:" >&2
+		cat "$dir/old" >&2
+	fi
+	exit 1
 fi
 form=old
 if compiles "$old" "$@"; then

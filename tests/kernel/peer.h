@@ -25,10 +25,12 @@
 #define TH_ACK	0x10
 #define TH_ECE	0x40
 #define TH_CWR	0x80
+#define TH_AE	0x100		/* AccECN's, the last bit of the 13th byte */
 
 struct segment {
 	uint32_t seq, len, ack;
-	uint8_t flags, ecn;	/* ecn: the two bits of the IP header */
+	uint16_t flags;
+	uint8_t ecn;		/* the two bits of the IP header */
 };
 
 struct peer {
@@ -38,6 +40,7 @@ struct peer {
 	uint32_t nxt;		/* one after the highest byte it sent */
 	uint32_t seq;		/* our next one */
 	uint16_t window;	/* that we offer, in 128 bytes */
+	uint16_t syn_flags;	/* of its SYN */
 	struct segment in[PEER_BACKLOG];	/* read, not yet looked at */
 	unsigned int first, count;
 };
@@ -69,7 +72,7 @@ static inline uint16_t fold(uint32_t sum)
 /* Makes the next packet to the socket under test, of at most PEER_PACKET bytes,
  * and returns its length. sack: n pairs of sequence numbers.
  */
-static inline size_t peer_packet(struct peer *p, uint8_t *pkt, uint8_t flags,
+static inline size_t peer_packet(struct peer *p, uint8_t *pkt, uint16_t flags,
 				 uint8_t ecn, uint32_t ack,
 				 const uint32_t *sack, unsigned int n,
 				 uint32_t len)
@@ -121,8 +124,8 @@ static inline size_t peer_packet(struct peer *p, uint8_t *pkt, uint8_t flags,
 	memcpy(th + 4, &v, 4);
 	v = htonl(ack);
 	memcpy(th + 8, &v, 4);
-	th[12] = (opt - th) / 4 << 4;
-	th[13] = flags;
+	th[12] = (opt - th) / 4 << 4 | flags >> 8;
+	th[13] = flags & 0xff;
 	th[14] = p->window >> 8;
 	th[15] = p->window & 0xff;
 	pseudo = sum16(&ip->saddr, 8, IPPROTO_TCP + tcp_len);
@@ -133,7 +136,7 @@ static inline size_t peer_packet(struct peer *p, uint8_t *pkt, uint8_t flags,
 }
 
 /* One packet to the socket under test. */
-static inline void peer_send(struct peer *p, uint8_t flags, uint8_t ecn,
+static inline void peer_send(struct peer *p, uint16_t flags, uint8_t ecn,
 			     uint32_t ack, const uint32_t *sack, unsigned int n,
 			     uint32_t len)
 {
@@ -170,7 +173,7 @@ static inline void peer_drain(struct peer *p)
 		s.ack = ntohl(v);
 		head = th[12] >> 4 << 2;
 		s.len = n - 20 - head;
-		s.flags = th[13];
+		s.flags = th[13] | (th[12] & 1) << 8;
 		s.ecn = pkt[1] & 3;
 		if (s.len && seq_before(p->nxt, s.seq + s.len))
 			p->nxt = s.seq + s.len;
@@ -245,8 +248,10 @@ static inline void peer_start(struct peer *p, const char *cc,
 	fcntl(p->sock, F_SETFL, O_NONBLOCK);
 	CHECK_ERRNO(connect(p->sock, &a.sa, a.len), EINPROGRESS);
 	CHECK(peer_next(p, &s) && s.flags & TH_SYN, "no SYN");
+	/* AccECN is offered only where the administrator asks for it */
 	if (!strcmp(cc, "d2tcp") || !strcmp(cc, "dctcp"))
-		CHECK_EQ(s.flags, TH_SYN | TH_ECE | TH_CWR);
+		CHECK_EQ(s.flags & ~TH_AE, TH_SYN | TH_ECE | TH_CWR);
+	p->syn_flags = s.flags;
 	p->iss = s.seq;
 	p->nxt = s.seq + 1;
 	p->seq = 1000;

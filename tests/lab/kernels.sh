@@ -7,12 +7,16 @@
 #	debug	the same with KASAN, lockdep, kmemleak, UBSAN and more, slow
 #	6.1	Debian's own kernel of that line, as its package has it, for QEMU
 #	6.12	the same
+#	testing	the same, the newest kernel of Debian testing
 #
 # Each ends up in a directory of the cache whose name has a hash of everything
 # it was made from:
 #
 #	uml, debug: linux (the binary) and a tree to build modules in
-#	6.1, 6.12: vmlinuz, initrd, lib/modules/, and kdir (where the headers are)
+#	the others: vmlinuz, initrd, lib/modules/, and kdir (where the headers are)
+#
+# The file built in it has the checksums of what the kernel runs from. A kernel
+# whose files differ from them, or that has none, is built anew.
 #
 # ensure_kernel NAME sees to it that NAME is there, and sets $kernel. lab has set
 # $here and $cache.
@@ -22,18 +26,21 @@ tarball=/usr/src/linux-source-6.12.tar.xz
 
 # Everything that is put together here, in a directory that is not there yet,
 # under a lock: make_cached DIR WHAT COMMAND... runs COMMAND with DIR as its last
-# argument, its output in DIR.log.
+# argument, its output in DIR.log. The files of DIR that COMMAND named in
+# DIR/files are summed, and compared at every use.
 make_cached() {
 	local dir=$1 what=$2 pid log=$1.log
 	shift 2
-	[ ! -e "$dir/built" ] || return 0
+	! intact "$dir" || return 0
 	mkdir -p "$cache"
 	exec 9>"$dir.lock"
 	flock 9
-	if [ -e "$dir/built" ]; then
+	if intact "$dir"; then
 		exec 9>&-
 		return 0
 	fi
+	[ ! -e "$dir/built" ] ||
+		echo "lab kernel: $(basename "$dir") is not as it was built"
 	rm -rf "$dir"
 	mkdir "$dir"
 	echo "lab kernel: $what $(basename "$dir"), once, some minutes"
@@ -52,8 +59,16 @@ make_cached() {
 		exit 125
 	fi
 	trap - INT TERM HUP
-	touch "$dir/built"
+	# moved into place, so that it is there whole or not at all
+	(cd "$dir" && xargs -r sha256sum <files >built.new && mv built.new built) ||
+		die "cannot read what was built in $dir"
 	exec 9>&-
+}
+
+# Is what was built in DIR there, and as it was built?
+intact() {
+	[ -s "$1/built" ] &&
+		(cd "$1" && sha256sum --check --status built 2>/dev/null)
 }
 
 # Shows how far a build is, once a second on a terminal, else every 20 s.
@@ -101,8 +116,14 @@ build_uml() {
 	jobs=$(nproc)
 	tar -C "$dir" -xf "$tarball" --strip-components=1
 	cd "$dir"
+	# The registers that XSAVE keeps of a thread must fit: 11008 bytes on CPUs
+	# with AMX, where 6.12 has room for 2696 and panics at boot. Upstream asks
+	# the CPU since 6.13 ("um: switch to regset API and depend on XSTATE").
+	sed -i 's/\(HOST_FP_SIZE, \)2696)/\112288)/' arch/x86/um/user-offsets.c
 	uml_configs "$flavour" >lab.config
-	echo "CONFIG_LOCALVERSION=\"-d2tcp-$flavour\"" >>lab.config
+	# The release names the recipe, so that insmod refuses a module that was
+	# built for a kernel of another recipe.
+	echo "CONFIG_LOCALVERSION=\"-d2tcp-$flavour-${dir##*-}\"" >>lab.config
 	make ARCH=um KCONFIG_ALLCONFIG="$dir/lab.config" allnoconfig
 	while read -r line; do
 		case $line in ''|\#*) continue ;; esac
@@ -123,24 +144,71 @@ build_uml() {
 	find arch include -name '*.o' -delete
 	rm -f vmlinux vmlinux.o vmlinux.a
 	strip linux
+	# longs; a kernel that asks the CPU has no such constant
+	sed -n 's/^#define HOST_FP_SIZE \([0-9]*\).*/\1/p' \
+		include/generated/user_constants.h |
+		awk '{ print 8 * $1 }' >xstate_bytes
+	printf '%s\n' linux xstate_bytes .config Module.symvers \
+		include/generated/utsrelease.h >files
 }
 
 # --- Debian's own kernels --------------------------------------------------------
 
+# The suite whose lists are asked: empty for those that the host has.
+suite=
+testing=$cache/apt-testing
+
+# apt COMMAND...: apt-get or apt-cache with the lists of $suite. Those of testing
+# are in the cache: nothing of the host's apt changes, and it needs no root.
+apt() {
+	local command=$1
+	shift
+	[ "$suite" = testing ] || { "$command" "$@"; return; }
+	"$command" -o Dir::Etc::SourceList="$testing/sources.list" \
+		-o Dir::Etc::SourceParts=/dev/null \
+		-o Dir::Etc::Preferences=/dev/null \
+		-o Dir::Etc::PreferencesParts=/dev/null \
+		-o Dir::State="$testing" -o Dir::State::Lists="$testing/lists" \
+		-o Dir::State::Status="$testing/status" \
+		-o Dir::Cache="$testing/cache" -o Acquire::Languages=none \
+		-o APT::Sandbox::User= "$@"
+}
+
+# Fetches the lists of testing, once a day. The mirror is the host's own; its
+# keyring has the keys of testing too.
+ensure_testing() {
+	local mirror
+	[ -z "$(find "$testing/fresh" -mtime -1 2>/dev/null)" ] || return 0
+	mirror=$(apt-get indextargets --format '$(ORIGIN) $(RELEASE) $(REPO_URI)' \
+		'Created-By: Packages' 'Component: main' |
+		awk '$1 == "Debian" && $2 !~ /-/ { print $3; exit }')
+	[ -n "$mirror" ] || die "apt knows no mirror of Debian: run apt-get update"
+	mkdir -p "$testing/lists/partial" "$testing/cache/archives/partial"
+	: >"$testing/status"
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
+		"$mirror testing main" >"$testing/sources.list"
+	suite=testing apt apt-get -q update >"$testing/log" 2>&1 || {
+		tail -n 20 "$testing/log" >&2
+		die "the lists of Debian testing cannot be fetched"
+	}
+	touch "$testing/fresh"
+}
+
 # The packages that apt knows of a line, oldest first.
 line_packages() {
-	local kind=$1 line=$2 suffix=$3
+	local kind=$1 line=$2 suffix=$3 pattern
 	case $line in
-	6.1) line='6\.1\.0-[0-9]+' ;;
-	6.12) line='6\.12\.[0-9]+[+]deb[0-9]+' ;;
+	6.1) pattern='6\.1\.0-[0-9]+' ;;
+	6.12) pattern='6\.12\.[0-9]+[+]deb[0-9]+' ;;
+	testing) pattern='[0-9]+\.[0-9]+\.[0-9]+[+]deb[0-9]+' ;;
 	esac
-	apt-cache search -n "^linux-$kind-$line-amd64$suffix\$" 2>/dev/null |
-		cut -d' ' -f1 | sort -V
+	apt apt-cache search -n "^linux-$kind-$pattern-amd64$suffix\$" \
+		2>/dev/null | cut -d' ' -f1 | sort -V
 }
 
 # version PACKAGE: the one that would be downloaded
 version() {
-	apt-cache show --no-all-versions "$1" | sed -n 's/^Version: //p'
+	apt apt-cache show --no-all-versions "$1" | sed -n 's/^Version: //p'
 }
 
 # Packages are unpacked, not installed: that needs no root, changes nothing on
@@ -150,11 +218,39 @@ unpack() {
 	shift
 	mkdir "$dir/debs"
 	chmod 755 "$dir/debs"
-	(cd "$dir/debs" && apt-get -q download "$@")
+	(cd "$dir/debs" && apt apt-get -q download "$@")
 	for package in "$dir"/debs/*.deb; do
 		dpkg-deb -x "$package" "$dir/root"
 	done
 	rm -rf "$dir/debs"
+}
+
+# Tools and configuration of testing's headers, made fit for an older host: the
+# tools run on a C library of their own, the compiler is that of Debian 12, and
+# the configuration says nothing of what it cannot do. Without vmlinux no BTF is
+# made, for which the host's pahole is too old.
+fit_to_host() {
+	local dir=$1 release=$2 libs=$1/libc/usr/lib/x86_64-linux-gnu tool config
+	local lacks='MIN_FUNCTION_ALIGNMENT|COUNTED_BY|COUNTED_BY_PTR|ASSUME'
+	lacks="CC_HAS_($lacks|MULTIDIMENSIONAL_NONSTRING)"
+	mv "$dir/root" "$dir/headers"
+	unpack "$dir" libc6 libelf1t64 zlib1g libzstd1
+	mv "$dir/root" "$dir/libc"
+	mv "$dir/headers" "$dir/root"
+	find "$dir/root/usr/lib" -type f -perm /111 | while read -r tool; do
+		[ "$(head -c 4 "$tool" | tail -c 3)" = ELF ] || continue
+		mv "$tool" "$tool.elf"
+		printf '#!/bin/sh\nexec "%s" --argv0 "$0" --library-path "%s" "%s" "$@"\n' \
+			"$libs/ld-linux-x86-64.so.2" "$libs" "$tool.elf" >"$tool"
+		chmod 755 "$tool"
+	done
+	config=$dir/root/usr/src/linux-headers-$release
+	rm -f "$config/vmlinux"
+	sed -i -E "/^CONFIG_$lacks=/d;s/^(CONFIG_GCC_VERSION=).*/\1120200/" \
+		"$config/include/config/auto.conf"
+	sed -i -E "/^#define CONFIG_$lacks /d;s/^(#define CONFIG_GCC_VERSION ).*/\1120200/" \
+		"$config/include/generated/autoconf.h"
+	sed -i 's/^CC = .*/CC = gcc-12/' "$config/.kernelvariables"
 }
 
 # The headers packages of a release, as 6.1.0-56-amd64.
@@ -164,9 +260,12 @@ unpack_headers() {
 	case $release in 6.1.*) kbuild=linux-kbuild-6.1 ;; esac
 	unpack "$dir" "linux-headers-$release" "linux-headers-$base-common" \
 		"$kbuild"
+	[ "$suite" != testing ] || fit_to_host "$dir" "$release"
 	makefile=$dir/root/usr/src/linux-headers-$release/Makefile
 	sed -i "s|/usr/src/|$dir/root/usr/src/|" "$makefile"
 	grep -qF "include $dir/root/usr/src/" "$makefile"
+	printf '%s\n' "${makefile#"$dir"/}" \
+		"root/usr/src/linux-headers-$release/Module.symvers" >"$dir/files"
 }
 
 # ensure_headers RELEASE sets $headers to a directory to build modules in
@@ -176,8 +275,8 @@ ensure_headers() {
 	[ -n "$v" ] || die "apt knows no linux-headers-$release"
 	headers=$cache/headers-$release-$({
 		echo "$v"
-		sed -n '/^unpack()/,/^}/p;/^unpack_headers()/,/^}/p' \
-			"$here/kernels.sh"
+		sed -n '/^unpack()/,/^}/p;/^unpack_headers()/,/^}/p
+			/^fit_to_host()/,/^}/p' "$here/kernels.sh"
 	} | sha256sum | cut -c1-12)
 	make_cached "$headers" "fetching" unpack_headers "$release"
 	headers=$headers/root/usr/src/linux-headers-$release
@@ -192,8 +291,16 @@ boot_modules="virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev
 build_stock() {
 	local release=$1 dir=$2 name file modules
 	modules=$dir/lib/modules/$release
-	unpack "$dir" "linux-image-$release-unsigned"
-	mv "$dir/root/boot/vmlinuz-$release" "$dir/vmlinuz"
+	if [ "$suite" = testing ]; then
+		# what was one package is three
+		unpack "$dir" "linux-binary-$release" "linux-base-$release" \
+			"linux-modules-$release"
+		mv "$dir/root/usr/lib" "$dir/root/lib"
+		mv "$dir/root/lib/modules/$release/vmlinuz" "$dir/vmlinuz"
+	else
+		unpack "$dir" "linux-image-$release-unsigned"
+		mv "$dir/root/boot/vmlinuz-$release" "$dir/vmlinuz"
+	fi
 	mkdir -p "$modules/kernel" "$dir/first/modules"
 	(cd "$dir/root/lib/modules/$release" &&
 	 cp modules.builtin modules.builtin.modinfo modules.order "$modules"
@@ -221,11 +328,18 @@ build_stock() {
 	 find . | LC_ALL=C sort | cpio -o -H newc --quiet) >"$dir/initrd"
 	rm -rf "$dir/first"
 	echo "$release" >"$dir/release"
+	(cd "$dir" && printf '%s\n' release vmlinuz initrd \
+		"lib/modules/$release/modules.dep") >"$dir/files"
 }
 
 ensure_stock() {
-	local line=$1 image release v
-	image=$(line_packages image "$line" -unsigned | tail -n 1)
+	local line=$1 image release v suffix=-unsigned
+	if [ "$line" = testing ]; then
+		suite=testing
+		suffix=
+		ensure_testing
+	fi
+	image=$(line_packages image "$line" "$suffix" | tail -n 1)
 	[ -n "$image" ] || die "apt knows no kernel of the line $line:" \
 		"run apt-get update"
 	release=${image#linux-image-}
@@ -239,6 +353,7 @@ ensure_stock() {
 	make_cached "$kernel" "fetching" build_stock "$release"
 	ensure_headers "$release"
 	ln -sfn "$headers" "$kernel/kdir"
+	suite=
 }
 
 # --- trees to build modules in, which are not booted ------------------------------
@@ -275,6 +390,7 @@ build_tree() {
 	find arch -mindepth 1 -maxdepth 1 -type d ! -name "$arch" -exec rm -rf {} +
 	find tools -mindepth 1 -maxdepth 1 -type d ! -name objtool \
 		-exec rm -rf {} +
+	printf '%s\n' .config Makefile >files
 }
 
 ensure_tree() {
@@ -296,8 +412,8 @@ ensure_kernel() {
 			die "$tarball is missing; run $here/packages lab"
 		kernel=$cache/$(uml_key "$1")
 		make_cached "$kernel" "building" build_uml "$1" ;;
-	6.1|6.12) ensure_stock "$1" ;;
-	*) bad "there is no kernel '$1'; there are uml, debug, 6.1, 6.12" ;;
+	6.1|6.12|testing) ensure_stock "$1" ;;
+	*) bad "there is no kernel '$1'; there are uml, debug, 6.1, 6.12, testing" ;;
 	esac
 }
 
@@ -306,4 +422,10 @@ kernel_dir() {
 	uml|debug) echo "$kernel" ;;
 	*) readlink "$kernel/kdir" ;;
 	esac
+}
+
+# kernel_release NAME: what uname -r says in it
+kernel_release() {
+	sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' \
+		"$(kernel_dir "$1")/include/generated/utsrelease.h"
 }

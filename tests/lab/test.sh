@@ -13,6 +13,18 @@ trap 'rm -rf "$tmp"' EXIT
 mkdir "$tmp/runs"
 export TMPDIR=$tmp/runs
 
+# copy_kernel NAME CACHE: what a run needs of a kernel, in another cache
+copy_kernel() {
+	local from to file
+	from=$($lab kdir "$1")
+	to=$2/$(basename "$from")
+	for file in built $(cut -c67- "$from/built"); do
+		mkdir -p "$(dirname "$to/$file")"
+		cp "$from/$file" "$to/$file"
+	done
+	echo "$to"
+}
+
 exit_status() {
 	status 0 $lab run -- true
 	status 7 $lab run -- sh -c 'exit 7'
@@ -59,11 +71,7 @@ t "one seed gives one run, another seed another" repeats
 
 other_cache() {
 	# a relative path, and one with a space in it
-	local kernel name
-	kernel=$($lab kdir)
-	name="$tmp/a cache/$(basename "$kernel")"
-	mkdir -p "$name"
-	cp "$kernel/linux" "$kernel/built" "$name"
+	copy_kernel uml "$tmp/a cache"
 	D2TCP_CACHE=$(realpath --relative-to=. "$tmp/a cache") $lab run --seed 5 \
 		-- sh -c 'head -c 8 /dev/urandom | od -An -tx1' >"$tmp/a"
 	$lab run --seed 5 -- sh -c 'head -c 8 /dev/urandom | od -An -tx1' \
@@ -107,6 +115,77 @@ gone() {
 }
 t "a guest that is gone is noticed, with its console" gone
 
+# The same kernel with less room: what AMX is to a kernel that does not know it.
+registers() {
+	local kernel
+	# room for AMX, and for what this CPU has
+	[ "$(cat "$($lab kdir)/xstate_bytes")" -ge 11008 ]
+	gcc -O2 -o "$tmp/xstate" tests/lab/xstate.c
+	[ "$("$tmp/xstate")" -ge 576 ]
+	[ "$("$tmp/xstate")" -le "$(cat "$($lab kdir)/xstate_bytes")" ]
+	kernel=$(copy_kernel uml "$tmp/small cache")
+	echo 512 >"$kernel/xstate_bytes"
+	(cd "$kernel" && cut -c67- built | xargs sha256sum >new && mv new built)
+	D2TCP_CACHE="$tmp/small cache" status 125 $lab run --console \
+		"$tmp/no-console" -- true 2>"$tmp/e"
+	grep -qE "^lab: this CPU keeps [0-9]+ bytes of registers per thread \(XSAVE\), and the lab kernel has room for 512:" "$tmp/e"
+	same 1 "$(wc -l <"$tmp/e")"
+	# before it was booted
+	[ ! -e "$tmp/no-console" ]
+}
+t "a CPU with more registers than the kernel has room for is refused" registers
+
+# A cache in which somebody mended something by hand; the unpacker of the next
+# test shows that it is built anew.
+other_recipe() {
+	local kernel
+	mkdir -p "$tmp/bin"
+	printf '#!/bin/sh\nexit 0\n' >"$tmp/bin/tar"
+	chmod +x "$tmp/bin/tar"
+	kernel=$(copy_kernel uml "$tmp/mended")
+	D2TCP_CACHE=$tmp/mended $lab run -- true
+	echo >>"$kernel/linux"
+	PATH=$tmp/bin:$PATH D2TCP_CACHE=$tmp/mended status 125 $lab run -- true \
+		>"$tmp/o" 2>&1
+	says "$(basename "$kernel") is not as it was built" "$tmp/o"
+	says "lab kernel: building $(basename "$kernel")" "$tmp/o"
+	# nor is one taken that says nothing of what it is
+	kernel=$(copy_kernel uml "$tmp/silent")
+	: >"$kernel/built"
+	PATH=$tmp/bin:$PATH D2TCP_CACHE=$tmp/silent status 125 $lab run -- true \
+		>"$tmp/o" 2>&1
+	says "lab kernel: building $(basename "$kernel")" "$tmp/o"
+	# its release names the recipe
+	same "$($lab release)" "$($lab run -- uname -r)"
+	says "$(basename "$($lab kdir)" | sed 's/.*-//')" <($lab release)
+}
+t "a cached kernel that is not what its recipe says is built anew" other_recipe
+
+other_module() {
+	local release
+	release=$($lab release)
+	mkdir -p "$tmp/other"
+	sed "s/${release##*-} /000000000000 /" \
+		"build/module-$release/tcp_d2tcp.ko" >"$tmp/other/tcp_d2tcp.ko"
+	status 2 $lab run --module "$tmp/other/tcp_d2tcp.ko" -- true 2>"$tmp/e"
+	says "was built for ${release%-*}-000000000000, and the kernel 'uml' is $release; build it by make module KDIR=" "$tmp/e"
+	# and the kernel itself refuses it
+	status 1 $lab run -- insmod "$tmp/other/tcp_d2tcp.ko" 2>"$tmp/e"
+	says "Invalid module format" "$tmp/e"
+}
+t "a module that was built for another kernel is refused" other_module
+
+crashed() {
+	cp -r tests/lab/broken "$tmp/crash"
+	make -C "$($lab kdir)" ARCH=um "M=$tmp/crash" modules
+	status 125 $lab run -- insmod "$tmp/crash/broken.ko" what=panic 2>"$tmp/e"
+	# the cause first, in one line, and the console after it
+	says "lab: the guest crashed: Kernel panic - not syncing: broken on purpose; the end of the guest's console:" \
+		<(head -n 1 "$tmp/e")
+	says "broken_load" "$tmp/e"
+}
+t "a guest that panics is reported by its cause first" crashed
+
 bad_calls() {
 	status 2 $lab run 2>"$tmp/e"
 	says "no command" "$tmp/e"
@@ -125,13 +204,11 @@ t "a bad call says what is wrong" bad_calls
 
 failed_build() {
 	# an unpacker that unpacks nothing: make then finds no kernel
-	mkdir "$tmp/bin" "$tmp/cache"
-	printf '#!/bin/sh\nexit 0\n' >"$tmp/bin/tar"
-	chmod +x "$tmp/bin/tar"
+	mkdir "$tmp/cache"
 	PATH=$tmp/bin:$PATH D2TCP_CACHE=$tmp/cache status 125 $lab build \
 		>"$tmp/o" 2>"$tmp/e"
 	says "building the lab kernel failed; the end of" "$tmp/e"
-	says "No rule to make target 'allnoconfig'" "$tmp/e"
+	says "can't read arch/x86/um/user-offsets.c" "$tmp/e"
 	# and the next try starts afresh
 	PATH=$tmp/bin:$PATH D2TCP_CACHE=$tmp/cache status 125 $lab kdir \
 		>"$tmp/o" 2>"$tmp/e"
@@ -163,13 +240,12 @@ ended_build() {
 t "a build that is ended leaves nothing running" ended_build
 
 unprivileged() {
-	local kernel user=$tmp/user
+	local user=$tmp/user
 	[ "$(id -u)" = 0 ] || { $lab run -- true; return; }
 	# a copy of lab and kernel that another user may read
-	kernel=$($lab kdir)
-	mkdir -p "$user/cache/$(basename "$kernel")" "$user/lab"
+	mkdir -p "$user/lab"
 	cp tests/lab/* "$user/lab/" 2>/dev/null || :
-	cp "$kernel/linux" "$kernel/built" "$user/cache/$(basename "$kernel")"
+	copy_kernel uml "$user/cache"
 	chmod 755 "$tmp"
 	chown -R 65534:65534 "$user"
 	cd "$user" || return
@@ -205,7 +281,7 @@ smp() {
 	status 2 $lab run --kernel 6.1 --cpus 2 -- true 2>"$tmp/e"
 	says "use --real-time" "$tmp/e"
 	status 2 $lab run --kernel 5.10 -- true 2>"$tmp/e"
-	says "there are uml, debug, 6.1, 6.12" "$tmp/e"
+	says "there are uml, debug, 6.1, 6.12, testing" "$tmp/e"
 }
 
 # What a kernel in QEMU may rely on of its CPU.
@@ -243,6 +319,7 @@ debugging() {
 if [ "${KERNEL-}" != uml ]; then
 	t "Debian's 6.1 runs a command, in virtual time" stock 6.1 1
 	t "Debian's 6.12 runs a command, in virtual time, on two CPUs" stock 6.12 2
+	t "Debian testing's runs a command, in virtual time" stock testing 2
 	t "several CPUs" smp
 	t "the emulated CPU does not offer what it does wrong" flags
 	t "the debug kernel reports what a module does wrong" debugging

@@ -6,6 +6,7 @@
 #include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/panic.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 
@@ -31,6 +32,8 @@ static int __init broken_load(void)
 		return -ENOMEM;
 	if (!strcmp(what, "overrun"))
 		((volatile char *)memory)[16] = 1;
+	if (!strcmp(what, "panic"))
+		panic("broken on purpose");
 	if (!strcmp(what, "shift"))
 		memory[0] = (char)(1 << shift);
 	if (!strcmp(what, "sleep")) {
