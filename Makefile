@@ -10,11 +10,13 @@ CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes
 HOSTFLAGS = $(WARN) $(CFLAGS) -Imodule/uapi -Iuserspace/libd2tcp
 
-.PHONY: help module upgrade command lib incast bench bench-cost bench-greedy publish check fuzz lint install uninstall clean
+.PHONY: help module upgrade command lib incast demo bench bench-cost bench-greedy publish check fuzz lint install uninstall clean
 
 help:
 	@echo 'D2TCP: TCP that meets deadlines. The verbs:'
 	@echo
+	@echo '  make demo     messages with deadlines across an emulated link, and what'
+	@echo '                becomes of them; seconds once the lab kernel is there'
 	@echo '  make bench    run the incast scenarios and print who misses deadlines'
 	@echo '                SCENARIO=name  one of bench/scenarios only'
 	@echo '                SET=default | full | night  (default: default)'
@@ -115,12 +117,19 @@ $(B)/incast: $(INCAST) $(wildcard bench/incast/*.h) $(B)/libd2tcp.a
 
 SET ?= default
 
+# what each verb that boots the lab's kernel needs
+lab_ready = tests/lab/packages bench && $(LAB) build && \
+	$(MAKE) --no-print-directory -s incast && \
+	$(MAKE) --no-print-directory -s module KDIR="$$($(LAB) kdir)"
+lab_module = $(CURDIR)/$(B)/module-$$($(LAB) release)/tcp_d2tcp.ko
+
+demo:
+	@$(lab_ready)
+	@$(LAB) run --module "$(lab_module)" -- /usr/bin/python3 bench/demo.py
+
 bench:
 	@/usr/bin/python3 bench/scenario.py '$(SET)' '$(SCENARIO)'
-	@tests/lab/packages bench
-	@$(LAB) build
-	@$(MAKE) --no-print-directory -s incast
-	@$(MAKE) --no-print-directory -s module KDIR="$$($(LAB) kdir)"
+	@$(lab_ready)
 	@/usr/bin/python3 bench/run.py --set '$(SET)' --scenario '$(SCENARIO)'
 
 bench-cost:
@@ -128,12 +137,9 @@ bench-cost:
 	@bench/cost/run
 
 bench-greedy:
-	@tests/lab/packages bench
-	@$(LAB) build
-	@$(MAKE) --no-print-directory -s incast
-	@$(MAKE) --no-print-directory -s module KDIR="$$($(LAB) kdir)"
+	@$(lab_ready)
 	@/usr/bin/python3 bench/greedy/greedy.py run \
-		"$(CURDIR)/$(B)/module-$$($(LAB) release)/tcp_d2tcp.ko"
+		"$(lab_module)"
 
 publish:
 	@/usr/bin/python3 bench/run.py --publish --set '$(SET)' \

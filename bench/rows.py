@@ -38,7 +38,7 @@ def link_name(point):
     parts = ["%s" % point["topology"]] + ["%s%s" % (k.split("_")[0], point[k])
                                           for k in (
         "rate_mbps", "racks", "uplink_mbps", "host_delay_us",
-        "buffer_packets", "mark_us") if k in point]
+        "buffer_packets", "mark_us", "marker") if k in point]
     return "-".join(parts)
 
 

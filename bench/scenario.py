@@ -35,6 +35,7 @@ KINDS = {
 }
 ALGORITHMS = tuple(KINDS)
 TOPOLOGIES = ("star", "tree")
+MARKERS = ("codel", "red")  # network/queues.py
 CLAIMS = ("near", "far")  # of long flows: d at its upper, at its lower bound
 
 NUMBER = r"\s*\d+(\.\d+)?\s*"
@@ -92,7 +93,7 @@ DEFAULTS = {"slack": 1.0, "think_ms": "0", "background_flows": 0,
             # the window over which DCTCP's paper saw requests jittered (2.3.2)
             "jitter_ms": "uniform(0, 10)", "retry_after_ms": "0",
             "half_width": 0.01}
-OTHER = ("claim", "topology", "seeds", "most_seeds", "half_width",
+OTHER = ("claim", "topology", "marker", "seeds", "most_seeds", "half_width",
          "algorithms", "sets", "services", "trace")
 NETWORK = ("claim", "topology", "rate_mbps", "host_delay_us",
            "buffer_packets", "mark_us", "rto_min_ms", "seeds")
@@ -157,6 +158,7 @@ def _check(where, raw):
                 "%s: '%s' is not known; known are %s"
                 % (where, key, ", ".join(sorted(set(OTHER) | set(SWEPT)))))
     _check_one_of(where, "topology", raw["topology"], TOPOLOGIES)
+    _check_one_of(where, "marker", raw.get("marker", "codel"), MARKERS)
     for key in ("algorithms", "sets"):
         if not isinstance(raw.get(key, []), list):
             raise ScenarioError("%s: %s = %r; allowed is a list"
@@ -276,6 +278,8 @@ def points(scenario):
              for v in (scenario[k] for k in keys)]
     for combination in itertools.product(*lists):
         point = dict(zip(keys, combination), topology=scenario["topology"])
+        if "marker" in scenario:
+            point["marker"] = scenario["marker"]
         if "flows" in point:
             point["fan_in"] = max(2, point["flows"].count("+") + 1)
         if point.get("retries") == 0 and isinstance(

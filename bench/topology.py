@@ -14,14 +14,14 @@ Everything is written below the directory of JOB.json. During the measured
 phase this program sleeps in poll(); only compiled programs run.
 """
 
-import csv
 import json
 import os
 import random
 import subprocess
 import sys
 
-from network import FRAME, Network
+import link
+from network import Network
 import scenario as scenarios
 
 PORT, BACKGROUND_PORT = 5000, 5001
@@ -37,80 +37,14 @@ def uptime_ns():
         return int(float(f.read().split()[0]) * 10**9)
 
 
-def check_queue(net, senders, rate_mbps, gap_mbps):
-    """Rate and marking threshold of the queue where the senders' trains meet.
-
-    The rate comes from the gaps between full frames that leave the busy port.
-    The threshold comes from each packet's time in the queue: what it took from
-    sender to receiver beyond the first packet, which found the queue empty. All send
-    at gap_mbps; together that is more than the rate, and of what is too much the
-    queue grows past the threshold and stays below the buffer.
+def check_link(point, built):
+    """What the link of a point is, measured; `built`, in tests, is what is built
+    in its place.
     """
-    out = os.path.join(os.getcwd(), "train.csv")
-    agg = net.aggregators[0]
-    address = "%s:%d" % (agg.ip, PORT)
-    frame_ns = FRAME * 8000 / rate_mbps
-    most = min(2.3 * net.point["mark_us"] * 1000 / frame_ns + 36,
-               0.8 * net.point["buffer_packets"])
-    over = 1 - rate_mbps / (gap_mbps * len(senders))
-    count = int(most / over / len(senders))
-    receiver = net.start(agg, [
-        INCAST, "receive", "--listen", address, "--count",
-        str(count * len(senders)), "--out", out], "ready")
-    at = uptime_ns() + 2 * 10**9
-    trains = [net.start(host, [
-        INCAST, "train", "--to", address, "--id", str(i), "--count",
-        str(count), "--gap-ns", str(int(FRAME * 8000 / gap_mbps)), "--at",
-        str(at + int(i * frame_ns / 3))]) for i, host in enumerate(senders)]
-    for process in trains + [receiver]:
-        net.finish(process)
-    with open(out) as f:
-        rows = [{k: int(v) for k, v in row.items()}
-                for row in csv.DictReader(f)]
-    way = [r["received_ns"] - r["sent_ns"] for r in rows]
-    queued = [(w - min(way), r["ce"]) for w, r in zip(way, rows)]
-    marked = [q for q, ce in queued if ce]
-    plain = [q for q, ce in queued if not ce]
-    # The port is busy from the tenth packet on.
-    busy = [r["received_ns"] for r in rows][10:]
-    rate = (len(busy) - 1) * FRAME * 8000 / (busy[-1] - busy[0])
-    return {
-        "rate_mbps": round(rate, 2),
-        # between the longest unmarked and the shortest marked stay
-        "mark_us": round((max(plain) + min(marked)) / 2000, 1)
-        if marked and plain else None,
-        "longest_unmarked_us": round(max(plain) / 1000, 1) if plain else None,
-        "shortest_marked_us": round(min(marked) / 1000, 1) if marked else None,
-    }
-
-
-def check_link(point):
-    """Base RTT, rate and marking threshold as they really are.
-
-    Of the port towards the aggregator and, in a tree, of a rack's uplink too.
-    """
-    net = Network(point)
-    address = "%s:%d" % (net.aggregators[0].ip, PORT)
-    echo = net.start(net.aggregators[0], [
-        INCAST, "receive", "--listen", address, "--count", "1", "--out",
-        "/dev/null"], "ready")
-    rtt_ns = int(net.run(net.workers[0], [INCAST, "ping", "--to", address]))
-    echo.kill()
-    echo.wait()
-    rate = point["rate_mbps"]
-    if point["topology"] == "star":
-        found = check_queue(net, net.workers[:2], rate, 0.9 * rate)
-    else:
-        racks, uplink = point["racks"], point["uplink_mbps"]
-        # one worker of each rack, below the rate of its uplink
-        found = check_queue(net, net.workers[:racks], rate,
-                            0.9 * min(rate, uplink))
-        # two of one rack
-        found |= {"uplink_" + k: v for k, v in check_queue(
-            net, [net.workers[0], net.workers[racks]], uplink,
-            0.9 * min(rate, uplink)).items()}
+    net = Network(point | built)
+    found = link.measure(net, INCAST, uptime_ns)
     net.stop()
-    return found | {"base_rtt_us": round(rtt_ns / 1000, 1)}
+    return found
 
 
 def load_module(params):
@@ -316,7 +250,8 @@ def main():
         job = json.load(f)
     os.chdir(os.path.dirname(job_file))
     if job["do"] == "check":
-        write_json("link.json", check_link(job["point"]))
+        write_json("link.json", check_link(job["point"],
+                                           job.get("built", {})))
     elif job["do"] == "flows":
         run_long(job)
     else:

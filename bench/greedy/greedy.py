@@ -61,7 +61,7 @@ def measure(neighbours, claim, bound):
     topology.load_module([])
     net = network.Network(POINT)
     for host in net.workers:
-        host.write("net/ipv4/d2tcp/min_budget_us", bound)
+        host.set_sysctl("net/ipv4/d2tcp/min_budget_us", bound)
     counts, _ = topology.run_flows(
         net, [("d2tcp", claim)] + [("d2tcp", neighbours)] * (FLOWS - 1),
         SECONDS, 1)

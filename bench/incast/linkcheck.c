@@ -3,7 +3,9 @@
  * incast receive, train, ping, clock: what it takes to check an emulated link. Trains
  * of UDP datagrams, each filling an Ethernet frame of 1514 bytes, marked ECT(0)
  * and carrying the time of its sending; the receiver writes down when each came
- * and whether it carries CE. Sender and receiver share a clock.
+ * and whether it carries CE. Sender and receiver share a clock. When a packet came
+ * is what the kernel noted at its arrival: by the time that a program is told, it
+ * may have waited for others to run.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -15,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "parts.h"
@@ -104,9 +107,35 @@ static int ecn_of(struct msghdr *msg)
 	return 0;
 }
 
+/* By how much CLOCK_REALTIME, which the kernel notes arrivals by, is ahead. */
+static uint64_t realtime_ahead(void)
+{
+	struct timespec real;
+
+	clock_gettime(CLOCK_REALTIME, &real);
+	return real.tv_sec * NSEC + real.tv_nsec - now_ns();
+}
+
+/* When a datagram came, on CLOCK_MONOTONIC. */
+static uint64_t arrival_of(struct msghdr *msg, uint64_t ahead)
+{
+	struct timespec real;
+	struct cmsghdr *c;
+
+	for (c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		if (c->cmsg_level != SOL_SOCKET ||
+		    c->cmsg_type != SCM_TIMESTAMPNS)
+			continue;
+		memcpy(&real, CMSG_DATA(c), sizeof(real));
+		return real.tv_sec * NSEC + real.tv_nsec - ahead;
+	}
+	die("a datagram without the time of its arrival");
+}
+
 /* Takes --count datagrams of trains; echoes those of ping beside. */
 int receive_main(int argc, char **argv)
 {
+	const uint64_t ahead = realtime_ahead();
 	struct datagram d;
 	char control[256];
 	struct sockaddr_in from;
@@ -119,6 +148,7 @@ int receive_main(int argc, char **argv)
 	options(argc, argv, "listen");
 	fd = udp();
 	set_int(fd, IPPROTO_IP, IP_RECVTOS, 1, "IP_RECVTOS");
+	set_int(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1, "SO_TIMESTAMPNS");
 	set_int(fd, SOL_SOCKET, SO_RCVBUF, 16 << 20, "SO_RCVBUF");
 	if (bind(fd, (struct sockaddr *)&opt.addr, sizeof(opt.addr)))
 		die("bind: %s", strerror(errno));
@@ -154,7 +184,7 @@ int receive_main(int argc, char **argv)
 		}
 		fprintf(f, "%u,%u,%llu,%llu,%d\n", d.id, d.seq,
 			(unsigned long long)d.sent_ns,
-			(unsigned long long)now_ns(),
+			(unsigned long long)arrival_of(&msg, ahead),
 			ecn_of(&msg) == IPTOS_ECN_CE);
 		n++;
 	}

@@ -110,7 +110,7 @@ def main():
     out, module = sys.argv[1:]
     net = network.Network(POINT)
     agg, worker = net.aggregators[0], net.workers[0]
-    worker.write("net/ipv4/tcp_no_metrics_save", 0)
+    worker.set_sysctl("net/ipv4/tcp_no_metrics_save", 0)
     found = {"before": look(worker)}
     os.makedirs(DIR)
     os.chmod(DIR, 0o755)

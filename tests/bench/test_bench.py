@@ -725,6 +725,17 @@ class Output(unittest.TestCase):
         self.assertIn("not of the bench", str(caught.exception))
         self.assertTrue(os.path.exists(mine))
 
+    def test_what_other_commands_leave_is_no_obstacle(self):
+        # in make check all that writes has run before this
+        self.assertTrue(report.is_ours(os.path.join(ROOT, "bench", "out")))
+        # nor is what an older make check left
+        out = os.path.join(self.directory, "out")
+        os.makedirs(out)
+        with open(os.path.join(out, "cost.md"), "w") as f:
+            f.write("old")
+        report.make_room(out)
+        self.assertEqual(sorted(os.listdir(out)), [report.MARKER, "raw"])
+
     def test_our_own_is_emptied(self):
         out = os.path.join(self.directory, "new", "out")
         old = os.path.join(report.make_room(out), "old")
@@ -1074,6 +1085,41 @@ class Runs(unittest.TestCase):
             with self.assertRaises(run.JobError):
                 run.check_fidelity({"name": "x"}, point | {
                     "host_delay_us": point["host_delay_us"] * 1.2}, link)
+
+    def test_the_link_check_refuses_what_is_slightly_wrong(self):
+        fast = {"rate_mbps": 10000, "mark_us": 78, "host_delay_us": 25,
+                "buffer_packets": 1000}
+        for change in ({}, fast):
+            point = self.point | change
+            packets_us = 2 * 1514 * 8 / point["rate_mbps"]
+            for key, wrong, said in (
+                    ("mark_us", point["mark_us"] + packets_us, "threshold"),
+                    ("mark_us", point["mark_us"] - packets_us, "threshold"),
+                    ("rate_mbps", point["rate_mbps"] * 1.01, "rate "),
+                    ("rate_mbps", point["rate_mbps"] * 0.99, "rate "),
+                    ("host_delay_us", point["host_delay_us"] * 1.1, "RTT"),
+                    ("host_delay_us", point["host_delay_us"] * 0.9, "RTT")):
+                directory = self.job(do="check", built={key: wrong}, **change)
+                with open(os.path.join(directory, "link.json")) as f:
+                    found = json.load(f)
+                with self.assertRaises(run.JobError) as caught:
+                    run.check_fidelity({"name": "x"}, point, found)
+                self.assertIn(said, str(caught.exception))
+                # and it says what to do
+                self.assertIn("make clean", str(caught.exception))
+
+    def test_red_marks_and_drops_what_cannot_be_marked(self):
+        with open(os.path.join(self.job(do="check", marker="red"),
+                               "link.json")) as f:
+            run.check_fidelity({"name": "x"}, self.point | {"marker": "red"},
+                               json.load(f))
+        _, extra = results.read_run(self.job(queries=10, marker="red"))
+        self.assertGreater(extra["marks"], 0)
+        self.assertEqual(extra["drops"], 0)
+        _, extra = results.read_run(self.job(queries=10, marker="red",
+                                             algorithm="cubic"))
+        self.assertEqual(extra["marks"], 0)
+        self.assertGreater(extra["drops"], 0)
 
     def test_no_response_is_faster_than_the_wire(self):
         (records,), _ = results.read_run(self.job())

@@ -1,0 +1,120 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""What `make demo` shows: messages with deadlines across an emulated link.
+
+Inside the lab. Two workers and an aggregator below one switch that marks with ECN at
+1 Gbit/s. One worker sends without a pause and without deadlines; the other sends
+messages with a deadline, with nothing but setsockopt(), and prints what D2TCP_INFO
+says of the flow while the message is on its way.
+"""
+
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from network import Network  # noqa: E402
+
+D2TCP_DEADLINE, D2TCP_INFO, RELATIVE = 0xD200, 0xD202, 1
+INFO = struct.Struct("=12IQqQ4Q")  # struct d2tcp_info
+PORT = 5000
+POINT = {"topology": "star", "rate_mbps": 1000, "host_delay_us": 75,
+         "buffer_packets": 400, "mark_us": 240, "rto_min_ms": 10, "fan_in": 2}
+# bytes, and milliseconds until the deadline
+MESSAGES = ((1000000, 40), (1000000, 25), (1000000, 5))
+
+
+def info(sock):
+    """struct d2tcp_info of module/uapi/d2tcp.h, as a dict."""
+    names = ("size", "abi_version", "flags", "alpha", "imminence", "penalty",
+             "cwnd", "mss", "srtt_us", "budget_us", "outstanding", "merged",
+             "bytes_left", "time_left_ns", "finish_ns", "met", "missed",
+             "armed_late", "cleared")
+    return dict(zip(names, INFO.unpack(sock.getsockopt(
+        socket.SOL_IP, D2TCP_INFO, INFO.size))))
+
+
+def d2tcp_socket(host):
+    """A socket of the host; it stays there."""
+    with host:
+        sock = socket.socket()
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"d2tcp")
+    return sock
+
+
+def take_all(listener):
+    sock, _ = listener.accept()
+    while sock.recv(1 << 20):
+        pass
+
+
+def send_for_ever(sock):
+    while True:
+        sock.sendall(bytes(1 << 16))
+
+
+def start(what, *args):
+    threading.Thread(target=what, args=args, daemon=True).start()
+
+
+def send(sock, length, deadline_ms):
+    """Sends one message and shows it on its way."""
+    before = info(sock)
+    print("\n%d bytes, due in %d ms:\n" % (length, deadline_ms))
+    print("   time  alpha     d  window  bytes left  time left")
+    sock.setsockopt(socket.SOL_IP, D2TCP_DEADLINE, struct.pack(
+        "=QQII", deadline_ms * 1000000, length, RELATIVE, 0))
+    begun = time.monotonic()
+    start(sock.sendall, bytes(length))
+    while True:
+        now = info(sock)
+        if not now["outstanding"]:
+            break
+        print("%4.0f ms  %5.2f  %4.2f  %6.1f  %10d  %6.1f ms" % (
+            (time.monotonic() - begun) * 1000, now["alpha"] / 2**20,
+            now["imminence"] / 256, now["cwnd"] / 256, now["bytes_left"],
+            now["time_left_ns"] / 1e6))
+        time.sleep(0.003)
+    print("%4.0f ms  acknowledged: the deadline was %s" % (
+        (time.monotonic() - begun) * 1000,
+        "met" if now["met"] > before["met"] else "missed"))
+
+
+def main():
+    subprocess.run(["modprobe", "tcp_d2tcp"], check=True)
+    net = Network(POINT)
+    aggregator, (worker, neighbour) = net.aggregators[0], net.workers
+    listeners = []
+    for i in range(2):
+        listener = d2tcp_socket(aggregator)
+        listener.bind((aggregator.ip, PORT + i))
+        listener.listen()
+        listeners.append(listener)
+        start(take_all, listener)
+    other, sock = d2tcp_socket(neighbour), d2tcp_socket(worker)
+    other.connect((aggregator.ip, PORT))
+    sock.connect((aggregator.ip, PORT + 1))
+    print("A neighbour sends without deadlines over the same port of the switch "
+          "(1 Gbit/s).")
+    start(send_for_ever, other)
+    # both flows find their share first
+    sock.sendall(bytes(4000000))
+    while info(sock)["alpha"] > 2**19:
+        sock.sendall(bytes(1000000))
+    time.sleep(0.02)
+    for length, deadline_ms in MESSAGES:
+        send(sock, length, deadline_ms)
+        time.sleep(0.02)
+    print("\nd above 1: the deadline is near, and the flow yields less than DCTCP "
+          "when it is marked.\nd below 1: there is time to spare, and it yields "
+          "more.", flush=True)
+    # the kernel of the lab goes, with all that still sends
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

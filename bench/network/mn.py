@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The bench's network at Mininet's own prompt:
+
+    sudo mn --custom bench/network/mn.py --topo incast,leaves=8 [--test pingall]
+
+Topologies `incast` (a star) and `racks` (a tree); topos.py has their parameters.
+The command `incast` at the prompt, and `--test incast`, run the load generator.
+docs/mininet.md shows a session.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+
+# mn executes this file without a __file__
+BENCH = os.path.dirname(os.path.dirname(os.path.abspath(
+    sys._getframe().f_code.co_filename)))
+sys.path.insert(0, BENCH)
+
+from mininet.cli import CLI as MininetCLI  # noqa: E402
+from mininet.log import output  # noqa: E402
+
+from network import net as emulated  # noqa: E402
+from network import topos as layouts  # noqa: E402
+
+INCAST = os.path.join(os.path.dirname(BENCH), "build", "incast")
+PORT = 5000
+LOAD = {"queries": 100, "cc": "d2tcp", "deadlines": "yes",
+        "query_bytes": 2000000, "deadline_ms": "uniform(14, 28)", "seed": 1}
+HELP = """Runs a fan-in: agg0 asks all leaves, which answer at the same moment.
+
+    incast [KEY=VALUE]...
+
+%s
+Prints how many responses missed their deadline. Compare cc=dctcp.
+""" % "".join("    %s=%s\n" % pair for pair in LOAD.items())
+
+
+class LoadError(Exception):
+    """The load cannot be run; says why and what to do."""
+
+
+def load_options(words):
+    load = dict(LOAD)
+    for word in words:
+        key, separator, value = word.partition("=")
+        if not separator or key not in LOAD:
+            raise LoadError("incast: '%s': KEY=VALUE, KEY one of %s"
+                            % (word, ", ".join(LOAD)))
+        load[key] = value
+    return load
+
+
+def algorithm_there(cc):
+    def available():
+        with open("/proc/sys/net/ipv4/tcp_available_congestion_control") as f:
+            return cc in f.read().split()
+    if not available():
+        subprocess.run(["modprobe", "-q", "tcp_" + cc], check=False)
+    if not available():
+        raise LoadError("incast: this kernel has no congestion control '%s'%s"
+                        % (cc, "; make module && make upgrade loads it"
+                           if cc == "d2tcp" else ""))
+
+
+def run_load(net, words):
+    """Runs the generator; (responses, missed), and the milliseconds of each."""
+    load = load_options(words)
+    if not getattr(net, "ours", False):
+        raise LoadError("incast: the topology is not one of %s"
+                        % ", ".join(topos))
+    if not os.path.exists(INCAST):
+        raise LoadError("incast: %s is missing: make incast" % INCAST)
+    algorithm_there(load["cc"])
+    aware = load["cc"] == "d2tcp" and load["deadlines"] == "yes"
+    worker = [INCAST, "worker", "--shared-clock"]
+    ask = []
+    for host in net.workers:
+        spec = "%s:%d,%s" % (host.ip, PORT, load["cc"])
+        ask += ["--worker", spec]
+        worker += ["--listen", "%s/%s%s" % (host.name, spec,
+                                            "+deadlines" if aware else "")]
+    workers = subprocess.Popen(worker, stdout=subprocess.PIPE)
+    try:
+        if workers.stdout.readline().strip() != b"ready":
+            raise LoadError("incast: the workers do not start")
+        with tempfile.NamedTemporaryFile("r", suffix=".csv") as records:
+            done = subprocess.run(net.aggregators[0].command([
+                INCAST, "aggregate", "--out", records.name, "--spread", "0.5",
+                "--min-gap-ms", "5", "--cc", load["cc"], "--queries",
+                str(load["queries"]), "--query-bytes",
+                str(load["query_bytes"]), "--deadline-ms", load["deadline_ms"],
+                "--seed", str(load["seed"])] + ask),
+                stdout=subprocess.PIPE, check=False)
+            if done.returncode:
+                raise LoadError("incast: the load generator failed (%d)"
+                                % done.returncode)
+            rows = [line.strip().split(",") for line in records]
+    finally:
+        workers.kill()
+        workers.wait()
+    due, took = rows[0].index("deadline_ns"), rows[0].index("took_ns")
+    times = sorted(int(row[took]) / 1e6 for row in rows[1:])
+    return load, times, sum(int(row[took]) > int(row[due]) for row in rows[1:])
+
+
+def show_load(net, words):
+    load, times, missed = run_load(net, words)
+    output("%s, fan-in %d: %d responses, %d missed their deadline (%.1f %%); "
+           "median %.1f ms, longest %.1f ms\n" % (
+               load["cc"], len(net.workers), len(times), missed,
+               100 * missed / len(times), times[len(times) // 2], times[-1]))
+
+
+def test_incast(net, *_args, **values):
+    show_load(net, ["%s=%s" % pair for pair in values.items()])
+
+
+class IncastCLI(MininetCLI):
+    def do_incast(self, line):
+        """See `help incast`."""
+        try:
+            show_load(self.mn, shlex.split(line))
+        except LoadError as error:
+            output("%s\n" % error)
+
+    def help_incast(self):
+        output(HELP)
+
+
+# What mn takes over from here: its tables, and its names for both classes.
+topos = {"incast": layouts.Star, "racks": layouts.Tree}
+tests = {"incast": test_incast}
+Mininet = emulated.Net
+CLI = IncastCLI
+
+
+def findController():
+    """Switches are bridges: no controller, and no complaint about none."""
+    return lambda *_args, **_kwargs: None
