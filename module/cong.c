@@ -670,19 +670,22 @@ static size_t d2tcp_get_info(struct sock *sk, u32 ext, int *attr,
 			  1 << (INET_DIAG_VEGASINFO - 1);
 	const struct tcp_sock *tp = tcp_sk(sk);
 	const struct d2tcp *ca = inet_csk_ca(sk);
+	u32 mss;
 
 	if (!(ext & asked))
 		return 0;
 	memset(&info->dctcp, 0, sizeof(info->dctcp));
 	if (!d2tcp_is_fallback(sk) && READ_ONCE(ca->mark) == D2TCP_LIVE) {
+		mss = READ_ONCE(tp->mss_cache);
 		info->dctcp.dctcp_enabled = 1;
-		info->dctcp.dctcp_ce_state = ca->ce_state;
+		/* one bit; the others of its byte change under the lock */
+		info->dctcp.dctcp_ce_state = data_race(!!ca->ce_state);
 		/* dctcp has 10 bits */
 		info->dctcp.dctcp_alpha = READ_ONCE(ca->alpha) >> 10;
-		info->dctcp.dctcp_ab_ecn = tp->mss_cache *
-			(tp->delivered_ce - READ_ONCE(ca->old_delivered_ce));
-		info->dctcp.dctcp_ab_tot = tp->mss_cache *
-			(tp->delivered - READ_ONCE(ca->old_delivered));
+		info->dctcp.dctcp_ab_ecn = mss * (READ_ONCE(tp->delivered_ce) -
+						  READ_ONCE(ca->old_delivered_ce));
+		info->dctcp.dctcp_ab_tot = mss * (READ_ONCE(tp->delivered) -
+						  READ_ONCE(ca->old_delivered));
 	}
 	*attr = INET_DIAG_DCTCPINFO;
 	return sizeof(info->dctcp);

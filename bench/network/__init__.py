@@ -22,5 +22,7 @@ try:
 except (ImportError, AttributeError):
     pass
 
-from .emulated import Network  # noqa: E402,F401
-from .queues import FRAME  # noqa: E402,F401
+from .emulated import Network  # noqa: E402
+from .queues import FRAME  # noqa: E402
+
+__all__ = ["FRAME", "Network"]
