@@ -26,6 +26,8 @@ help:
 	@echo '  make check    run every test; ends with "N passed, N failed"'
 	@echo '                KERNEL=uml   without the other kernels: the daily loop'
 	@echo '                ONLY=unit|lint|lib|builds|lab|kernel|fuzz|cost|bench  one part'
+	@echo '                ONLY=smp     sanitizers on two CPUs, CALLS=2000000 each: hours,'
+	@echo '                and not part of the whole'
 	@echo '  make fuzz     the socket options from many threads, on three kernels'
 	@echo '                CALLS=2000000 on each; leaves build/fuzz/table.md'
 	@echo '  make module   build tcp_d2tcp.ko for the running kernel'
@@ -146,7 +148,7 @@ publish:
 		--scenario '$(SCENARIO)'
 
 check:
-	@KERNEL='$(KERNEL)' tests/check $(ONLY)
+	@KERNEL='$(KERNEL)' CALLS='$(CALLS)' tests/check $(ONLY)
 
 CALLS ?= 2000000
 

@@ -5,6 +5,8 @@
 #
 #	uml	User Mode Linux in virtual time, from linux-source-6.12
 #	debug	the same with KASAN, lockdep, kmemleak, UBSAN and more, slow
+#	kasan	the same checks on several CPUs, for QEMU; from the same source
+#	kcsan	KCSAN, which reports data races, and lockdep; likewise
 #	6.1	Debian's own kernel of that line, as its package has it, for QEMU
 #	6.12	the same
 #	testing	the same, the newest kernel of Debian testing
@@ -13,6 +15,7 @@
 # it was made from:
 #
 #	uml, debug: linux (the binary) and a tree to build modules in
+#	kasan, kcsan: vmlinuz, initrd and a tree to build modules in
 #	the others: vmlinuz, initrd, lib/modules/, and kdir (where the headers are)
 #
 # The file built in it has the checksums of what the kernel runs from. A kernel
@@ -149,6 +152,63 @@ build_uml() {
 		include/generated/user_constants.h |
 		awk '{ print 8 * $1 }' >xstate_bytes
 	printf '%s\n' linux xstate_bytes .config Module.symvers \
+		include/generated/utsrelease.h >files
+}
+
+# --- the lab's own kernels for QEMU ------------------------------------------------
+
+smp_configs() {
+	# what is not only for User Mode Linux
+	grep -vE '^CONFIG_(UML_|HOSTFS|STDERR_CONSOLE|NULL_CHAN|KERNEL_STACK)' \
+		"$here/uml.config"
+	cat "$here/smp.config" "$here/$1.config"
+}
+
+smp_key() {
+	local source gcc
+	source=$(dpkg-query -W -f '${Version}' linux-source-6.12 2>/dev/null) ||
+		die "linux-source-6.12 is not installed; run $here/packages lab"
+	gcc=$(gcc -dumpfullversion) || die "gcc is not installed"
+	{
+		echo "$source $gcc"
+		sed -n '/^build_smp()/,/^}/p' "$here/kernels.sh"
+		smp_configs "$1"
+	} | sha256sum | cut -c1-12 | sed "s/^/$1-${source%%-*}-/"
+}
+
+build_smp() {
+	local flavour=$1 dir=$2 line missing=
+	tar -C "$dir" -xf "$tarball" --strip-components=1
+	cd "$dir"
+	smp_configs "$flavour" >lab.config
+	echo "CONFIG_LOCALVERSION=\"-d2tcp-$flavour-${dir##*-}\"" >>lab.config
+	make ARCH=x86_64 KCONFIG_ALLCONFIG="$dir/lab.config" allnoconfig
+	while read -r line; do
+		case $line in ''|\#*) continue ;; esac
+		grep -qxF "$line" .config || missing="$missing $line"
+	done < lab.config
+	if [ -n "$missing" ]; then
+		echo "these lines of the config did not survive:$missing"
+		return 1
+	fi
+	make ARCH=x86_64 -j "$(nproc)" KBUILD_BUILD_TIMESTAMP=2020-01-01 \
+		KBUILD_BUILD_USER=lab KBUILD_BUILD_HOST=lab bzImage modules
+	cp arch/x86/boot/bzImage vmlinuz
+	# The first file system has the places to mount on; its list of modules,
+	# which tells the guest that it is in QEMU, is empty.
+	mkdir -p first/modules
+	: >first/modules/list
+	(cd first && mkdir host scratch run out dev &&
+	 find . | LC_ALL=C sort | cpio -o -H newc --quiet) >initrd
+	# As for User Mode Linux, and what looks at the objects of a module.
+	find . -mindepth 1 -maxdepth 1 -type d ! -name arch ! -name include \
+		! -name scripts ! -name tools -exec rm -rf {} +
+	find arch -mindepth 1 -maxdepth 1 -type d ! -name x86 -exec rm -rf {} +
+	find tools -mindepth 1 -maxdepth 1 -type d ! -name objtool \
+		-exec rm -rf {} +
+	find arch include -name '*.o' -delete
+	rm -rf arch/x86/boot vmlinux vmlinux.o vmlinux.a
+	printf '%s\n' vmlinuz initrd .config Module.symvers \
 		include/generated/utsrelease.h >files
 }
 
@@ -412,14 +472,20 @@ ensure_kernel() {
 			die "$tarball is missing; run $here/packages lab"
 		kernel=$cache/$(uml_key "$1")
 		make_cached "$kernel" "building" build_uml "$1" ;;
+	kasan|kcsan)
+		[ -r "$tarball" ] ||
+			die "$tarball is missing; run $here/packages lab"
+		kernel=$cache/$(smp_key "$1")
+		make_cached "$kernel" "building" build_smp "$1" ;;
 	6.1|6.12|testing) ensure_stock "$1" ;;
-	*) bad "there is no kernel '$1'; there are uml, debug, 6.1, 6.12, testing" ;;
+	*) bad "there is no kernel '$1'; there are uml, debug, kasan, kcsan," \
+		"6.1, 6.12, testing" ;;
 	esac
 }
 
 kernel_dir() {
 	case $1 in
-	uml|debug) echo "$kernel" ;;
+	uml|debug|kasan|kcsan) echo "$kernel" ;;
 	*) readlink "$kernel/kdir" ;;
 	esac
 }

@@ -281,7 +281,7 @@ smp() {
 	status 2 $lab run --kernel 6.1 --cpus 2 -- true 2>"$tmp/e"
 	says "use --real-time" "$tmp/e"
 	status 2 $lab run --kernel 5.10 -- true 2>"$tmp/e"
-	says "there are uml, debug, 6.1, 6.12, testing" "$tmp/e"
+	says "there are uml, debug, kasan, kcsan, 6.1, 6.12, testing" "$tmp/e"
 }
 
 # What a kernel in QEMU may rely on of its CPU.
