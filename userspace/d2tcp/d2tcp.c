@@ -8,9 +8,10 @@
 static const char usage[] =
 	"usage: d2tcp holders\n"
 	"\n"
-	"holders  list the sockets and namespaces that keep the module tcp_d2tcp\n"
-	"         from being unloaded, and the processes they belong to; ends with\n"
-	"         3 if there are any, with 0 if nothing holds it. Needs root\n";
+	"holders  list what keeps the module tcp_d2tcp from being unloaded: sockets\n"
+	"         and threads inside a socket option, with their processes, and\n"
+	"         network namespaces. Exit status 3 if there are any, 0 if nothing\n"
+	"         holds it. Needs root\n";
 
 int main(int argc, char **argv)
 {
