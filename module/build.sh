@@ -41,7 +41,8 @@ esac
 cp -ru "$src/Kbuild" "$src/module" "$dir/"
 if ! make -C "$kdir" $arch M="$dir" "$@" modules 2>"$dir/errors"; then
 	# a kernel that is too old is refused in one sentence, without make's own
-	grep 'is too old' "$dir/errors" >&2 || cat "$dir/errors" >&2
+	grep -xF 'D2TCP supports Linux 6.1 and later; this kernel is too old.' \
+		"$dir/errors" >&2 || cat "$dir/errors" >&2
 	exit 1
 fi
 cat "$dir/errors" >&2

@@ -349,18 +349,22 @@ static void d2tcp_next_window(const struct tcp_sock *tp, struct d2tcp *ca)
 }
 
 /* When the SYN left. It gave the first sample of the round trip, unless it was
- * sent again; then the core has only kept the jiffy in which its data left.
+ * sent again: then the sample, if there is one, is of the last try, and the core
+ * has only kept the jiffy in which the data left.
  */
 static u64 d2tcp_syn_ns(const struct tcp_sock *tp, u64 now_ns)
 {
-	if (tp->srtt_us)
+	if (tp->srtt_us && !tp->total_retrans)
 		return now_ns - (u64)(tp->srtt_us >> 3) * NSEC_PER_USEC;
-	return now_ns - jiffies_to_nsecs(tcp_jiffies32 - tp->lsndtime);
+	/* milliseconds in 32 bits last for 49 days, above any time of tries */
+	return now_ns - (u64)jiffies_to_msecs(tcp_jiffies32 - tp->lsndtime) *
+			NSEC_PER_MSEC;
 }
 
 /* Data that Fast Open sent with the SYN is a burst of its own, which the core does
- * not announce as one. Only while nothing else has left: otherwise the socket was
- * given to d2tcp in the middle of a connection.
+ * not announce as one. Only in the handshake, before the core has noted that the
+ * data was taken, and before anything else was sent: otherwise the socket was given
+ * to d2tcp in the middle of a connection.
  */
 static void d2tcp_syn_burst(struct sock *sk, struct d2tcp *ca, u32 first,
 			    u64 now_ns)
@@ -368,7 +372,7 @@ static void d2tcp_syn_burst(struct sock *sk, struct d2tcp *ca, u32 first,
 	const struct tcp_sock *tp = tcp_sk(sk);
 	u64 budget_ns;
 
-	if (!tp->syn_data || tp->data_segs_out != 1)
+	if (!tp->syn_data || tp->syn_data_acked || tp->data_segs_out != 1)
 		return;
 	budget_ns = d2tcp_burst_ns(sk, ca);
 	if (budget_ns)

@@ -117,8 +117,9 @@ no_sysctl:
 }
 
 /* The options first: while they are listed, and this module is going, the core
- * refuses the options of every module listed behind them. The next step waits for
- * an RCU grace period, so they must not be listed then.
+ * refuses the options of every module listed behind them. That is the moment
+ * between the core's decision and this call; the next step waits for an RCU grace
+ * period, so they must not be listed then.
  */
 static void __exit d2tcp_unload(void)
 {

@@ -9,7 +9,8 @@
 # nothing, and says on stderr what the compiler said, so that the build stops
 # instead of guessing.
 #
-# NEEDED has one form, of what the module cannot do without.
+# NEEDED has one form, of what the module cannot do without. A kernel that has not
+# even what came after that is too old; any other is unknown.
 name=$1
 shift
 
@@ -20,8 +21,12 @@ NEEDED)
 	     void f(struct sock *sk, sockptr_t p)
 	     { if (sk_is_tcp(sk) && check_zeroed_sockptr(p, 0, 1) > 0)
 		tcp_snd_cwnd_set(tcp_sk(sk), tcp_snd_cwnd(tcp_sk(sk))); }'
+	later='void f(struct net *n, struct ctl_table *t);
+	       void f(struct net *n, struct ctl_table *t)
+	       { register_net_sysctl_sz(n, "p", t, 1); }'
 	too_old='D2TCP supports Linux 6.1 and later; this kernel is too old.'
 	include='#include <linux/sockptr.h>
+		 #include <net/net_namespace.h>
 		 #include <net/tcp.h>' ;;
 SEND_ACK_FLAGS)
 	new='void f(struct sock *sk); void f(struct sock *sk)
@@ -85,11 +90,17 @@ if compiles "$new" "$@"; then
 fi
 if [ -n "$too_old" ]; then
 	form=old
-	if compiles '' "$@"; then
-		echo "$too_old" >&2
-	else
+	if ! compiles '' "$@"; then
 		echo "The kernel's headers do not compile:" >&2
 		cat "$dir/old" >&2
+		exit 1
+	fi
+	form=later
+	if compiles "$later" "$@"; then
+		echo "This kernel is not supported:" >&2
+		cat "$dir/new" >&2
+	else
+		echo "$too_old" >&2
 	fi
 	exit 1
 fi

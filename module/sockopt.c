@@ -363,8 +363,10 @@ void d2tcp_sockopt_open(void)
  *
  * The core frees the text of a module whose load failed without looking at its
  * references. A caller that was refused may still be on its way out of here, so
- * wait until only the reference of the loader is left. It cannot take long: none
- * of them touches user memory or a lock.
+ * wait until only the reference of the loader is left. Callers are out at once:
+ * none of them touches user memory or a lock. Whoever attached to a tracepoint of
+ * the module in these moments, root only, keeps it waiting, which is better than
+ * freeing what is attached.
  */
 void d2tcp_sockopt_abandon(void)
 {

@@ -5,7 +5,7 @@
  *
  *	socket under test --- 10.1.0.1 --- tun0 --- this file, 10.1.0.2:7
  *
- * No timestamps; segments of PEER_MSS bytes; SACK when the test asks for it.
+ * Segments of PEER_MSS bytes; SACK and timestamps when the test asks for them.
  */
 #ifndef PEER_H
 #define PEER_H
@@ -41,6 +41,8 @@ struct peer {
 	uint32_t seq;		/* our next one */
 	uint16_t window;	/* that we offer, in 128 bytes */
 	uint16_t syn_flags;	/* of its SYN */
+	bool timestamps;	/* the peer uses them, from its SYN-ACK on */
+	uint32_t ts_recent;	/* the last one of the socket */
 	struct segment in[PEER_BACKLOG];	/* read, not yet looked at */
 	unsigned int first, count;
 };
@@ -95,6 +97,15 @@ static inline size_t peer_packet(struct peer *p, uint8_t *pkt, uint16_t flags,
 		memcpy(opt, syn, sizeof(syn));
 		opt += sizeof(syn);
 	}
+	if (p->timestamps) {
+		const uint32_t val = htonl(1 + clock_ns() / 1000000);
+
+		v = htonl(p->ts_recent);
+		memcpy(opt, "\1\1\10\12", 4);
+		memcpy(opt + 4, &val, 4);
+		memcpy(opt + 8, &v, 4);
+		opt += 12;
+	}
 	if (n) {
 		*opt++ = 1;
 		*opt++ = 1;
@@ -146,6 +157,23 @@ static inline void peer_send(struct peer *p, uint16_t flags, uint8_t ecn,
 	CHECK_EQ(write(p->tun, pkt, size), (ssize_t)size);
 }
 
+/* The time in the options of a TCP header, or the last one. */
+static inline uint32_t timestamp_of(const uint8_t *th, size_t head,
+				    uint32_t last)
+{
+	const uint8_t *opt = th + 20, *end = th + head;
+	uint32_t v;
+
+	while (opt < end && *opt) {
+		if (*opt == 8) {
+			memcpy(&v, opt + 2, 4);
+			return ntohl(v);
+		}
+		opt += *opt == 1 ? 1 : opt[1] ? opt[1] : 40;
+	}
+	return last;
+}
+
 /* Reads what the socket has sent so far. */
 static inline void peer_drain(struct peer *p)
 {
@@ -173,6 +201,7 @@ static inline void peer_drain(struct peer *p)
 		s.ack = ntohl(v);
 		head = th[12] >> 4 << 2;
 		s.len = n - 20 - head;
+		p->ts_recent = timestamp_of(th, head, p->ts_recent);
 		s.flags = th[13] | (th[12] & 1) << 8;
 		s.ecn = pkt[1] & 3;
 		if (s.len && seq_before(p->nxt, s.seq + s.len))

@@ -1164,23 +1164,48 @@ TEST(with a SYN that was lost the budget counts from its first try)
 {
 	struct segment s = { 0 };
 	struct d2tcp_info info;
-	int i;
+	int i, timestamps;
 
-	fast_open(500, 300000);
-	for (i = 0; i < 300; i++) {
-		sleep_us(10000);
-		if (peer_next(&peer, &s))
-			break;
+	/* with timestamps there is a round trip, of the second SYN */
+	for (timestamps = 0; timestamps < 2; timestamps++) {
+		fast_open(500, 300000);
+		peer.timestamps = timestamps;
+		for (i = 0; i < 300; i++) {
+			sleep_us(10000);
+			if (peer_next(&peer, &s))
+				break;
+		}
+		CHECK(s.flags & TH_SYN && !s.len, "no second SYN");
+		peer_send(&peer, TH_SYN | TH_ACK, 0, peer.iss + 1, NULL, 0, 0);
+		peer_drain(&peer);
+		info = get_info(peer.sock);
+		CHECK_EQ(!info.srtt_us, !timestamps);
+		CHECK_EQ(info.outstanding, 1);
+		CHECK(info.time_left_ns < -600 * (int64_t)MS, "%lld left",
+		      (long long)info.time_left_ns);
+		peer_ack(&peer, peer.nxt, false);
+		CHECK_EQ(get_info(peer.sock).missed, 1);
+		peer_close(&peer);
 	}
-	CHECK(s.flags & TH_SYN && !s.len, "no second SYN");
-	peer_send(&peer, TH_SYN | TH_ACK, 0, peer.iss + 1, NULL, 0, 0);
+}
+
+TEST(chosen after the handshake d2tcp gives data of the SYN no budget)
+{
+	fast_open(500, 0);
+	CHECK_OK(set_cc(peer.sock, "cubic"));
+	peer_send(&peer, TH_SYN | TH_ACK, 0, peer.nxt, NULL, 0, 0);
 	peer_drain(&peer);
-	info = get_info(peer.sock);
-	CHECK_EQ(info.outstanding, 1);
-	CHECK(info.time_left_ns < -600 * (int64_t)MS, "%lld left",
-	      (long long)info.time_left_ns);
-	peer_ack(&peer, peer.nxt, false);
-	CHECK_EQ(get_info(peer.sock).missed, 1);
+	sleep_us(100000);
+	CHECK_EQ(write_file("/proc/sys/net/ipv4/d2tcp/default_budget_us",
+			    "1000000"), 0);
+	CHECK_OK(set_cc(peer.sock, "d2tcp"));
+	CHECK_EQ(get_info(peer.sock).outstanding, 0);
+	CHECK_EQ(get_info(peer.sock).met, 0);
+	CHECK_EQ(counter("D2tcpArmed"), 0);
+	/* the next burst has it */
+	peer_write(&peer, 1000);
+	peer_drain(&peer);
+	CHECK_EQ(get_info(peer.sock).outstanding, 1);
 	peer_close(&peer);
 }
 

@@ -181,8 +181,9 @@ static unsigned int caller_at(const char *path, struct seen *seen)
 		return 0;
 	fields = fscanf(f, "%ld %lx %lx %lx", &number, &fd, &level, &option);
 	fclose(f);
-	if (fields != 4 || level != SOL_IP || option < D2TCP_DEADLINE ||
-	    option > D2TCP_EXPECT ||
+	/* the registers are wider than the arguments, and may hold anything there */
+	if (fields != 4 || (int)level != SOL_IP ||
+	    (int)option < D2TCP_DEADLINE || (int)option > D2TCP_EXPECT ||
 	    (number != SYS_setsockopt && number != SYS_getsockopt &&
 	     number != SET_32 && number != GET_32))
 		return 0;
@@ -190,8 +191,8 @@ static unsigned int caller_at(const char *path, struct seen *seen)
 	task = strstr(path, "/task/") + strlen("/task/");
 	snprintf(pid, sizeof(pid), "%.*s", (int)strcspn(task, "/"), task);
 	name_of(pid, comm, sizeof(comm));
-	printf("thread %s (%s): in socket option %#lx of descriptor %ld\n", pid,
-	       comm, option, fd);
+	printf("thread %s (%s): in socket option %#x of descriptor %d\n", pid,
+	       comm, (int)option, (int)fd);
 	return 1;
 }
 
@@ -290,7 +291,7 @@ int holders(int argc, char **argv)
 	found += each_entry("/proc", "/ns/net", true, &nets, namespace_at);
 	found += each_entry("/run/netns", "", false, &nets, namespace_at);
 	if (refs > (long)found)
-		printf("%ld more that no process shows: connections that are closing or not accepted yet, sockets of the kernel, namespaces without a process or a name; on Linux 6.1 also what a refused sysctl has leaked\n",
+		printf("%ld more that no process shows: connections that are closing or not accepted yet, sockets of the kernel, callers of an option by io_uring or socketcall(), namespaces without a process or a name; on Linux 6.1 also what a refused sysctl has leaked\n",
 		       refs - (long)found);
 	if (unseen)
 		printf("%u sockets could not be looked into: kernel.yama.ptrace_scope, or another guard, forbids it\n",

@@ -20,7 +20,7 @@ extern "C" {
 
 /*
  * The types of the arguments say their units. Times are signed: what is left of a
- * budget that is used up is negative, and means late.
+ * budget that is used up is negative, and means late. INT64_MAX is the farthest.
  */
 typedef int64_t d2tcp_nsec;	/* nanoseconds */
 typedef int64_t d2tcp_usec;	/* microseconds */
