@@ -24,7 +24,7 @@ help:
 	@echo '  make bench-greedy  what a program that lies about deadlines takes from others'
 	@echo '  make publish  put the results of the last bench into docs/results.md and README.md'
 	@echo '  make check    run every test; ends with "N passed, N failed"'
-	@echo '                KERNEL=uml   without the other kernels: the daily loop'
+	@echo '                KERNEL=uml   the daily loop: of the other kernels one test only'
 	@echo '                ONLY=unit|lint|lib|builds|lab|kernel|fuzz|cost|bench  one part'
 	@echo '                ONLY=smp     sanitizers on two CPUs, CALLS=2000000 each: hours,'
 	@echo '                and not part of the whole'

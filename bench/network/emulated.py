@@ -5,7 +5,7 @@ import json
 import subprocess
 
 from . import queues
-from .net import Net
+from .net import LabNet
 from .topos import TOPOS
 
 
@@ -15,8 +15,8 @@ class Network:
     def __init__(self, point, priorities=False):
         self.point = point
         self.started = []
-        self.net = Net(TOPOS[point["topology"]](point=point,
-                                                priorities=priorities))
+        self.net = LabNet(TOPOS[point["topology"]](point=point,
+                                                   priorities=priorities))
         self.net.start()
         self.aggregators, self.workers = self.net.aggregators, self.net.workers
         self.ports = self.net.ports

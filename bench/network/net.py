@@ -18,12 +18,12 @@ from . import nodes, queues, topos
 Mininet.inited = True
 util.numCores.ncores = os.cpu_count()
 
-# Every namespace takes these over from the first one.
+# Every namespace takes these over from the first one, where they are put back
+# when the network stops.
 SETTINGS = (
     # ports of a switch have no addresses: a thousand that greet each other are
     # a flood
     ("net/core/devconf_inherit_init_net", "1"),
-    ("net/ipv6/conf/all/disable_ipv6", "1"),
     ("net/ipv6/conf/default/disable_ipv6", "1"),
     # as a host of some size has them by default; a guest with little memory has
     # less
@@ -33,6 +33,8 @@ SETTINGS = (
     ("net/ipv4/neigh/default/gc_thresh1", "8192"),
     ("net/ipv4/neigh/default/gc_thresh2", "16384"),
     ("net/ipv4/neigh/default/gc_thresh3", "32768"))
+# Where the kernel is there for the network alone, as in the lab.
+LAB_SETTINGS = (("net/ipv6/conf/all/disable_ipv6", "1"),)
 
 
 def batch(program, lines, netns=None):
@@ -46,12 +48,29 @@ def batch(program, lines, netns=None):
                                               done.stdout.strip()))
 
 
+def write_settings(settings):
+    """Sets sysctls, those that this kernel has; what they were before."""
+    before = []
+    for setting, value in settings:
+        path = "/proc/sys/" + setting
+        if not os.path.exists(path):
+            continue
+        with open(path) as f:
+            before.append((setting, f.read().strip()))
+        with open(path, "w") as f:
+            f.write(value)
+    return before
+
+
 class Net(Mininet):
     """Builds a Topo of topos.py in batches; any other as Mininet does.
 
     `aggregators` and `workers` are hosts, `ports` the switches' ports with a queue
     and their rates in Mbit/s.
     """
+
+    settings = SETTINGS
+    changed = ()
 
     def __init__(self, topo=None, **options):
         self.ours = isinstance(topo, topos.Incast)
@@ -63,9 +82,7 @@ class Net(Mininet):
         if not self.ours:
             super().build()
             return
-        for setting, value in SETTINGS:
-            with open("/proc/sys/" + setting, "w") as f:
-                f.write(value)
+        self.changed = write_settings(self.settings)
         super().build()
         self.aggregators = [h for h in self.hosts if h.aggregator]
         self.workers = [h for h in self.hosts if not h.aggregator]
@@ -124,3 +141,10 @@ class Net(Mininet):
         batch("ip", ["link del " + end for end in ends] +
               ["link del %s" % switch for switch in self.switches] +
               ["netns del %s" % host for host in self.hosts])
+        write_settings(self.changed)
+
+
+class LabNet(Net):
+    """Where the kernel is there for this network alone."""
+
+    settings = SETTINGS + LAB_SETTINGS

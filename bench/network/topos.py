@@ -32,7 +32,7 @@ class Incast(Topo):
         wrong = sorted(set(own) - set(defaults))
         if wrong:
             raise ValueError("%s: no such parameter; there are leaves, "
-                             "priorities, %s" % (", ".join(wrong),
+                             "%s" % (", ".join(wrong),
                                                  ", ".join(sorted(defaults))))
         point = defaults | own | {"fan_in": leaves}
         if point["marker"] not in queues.MARKERS:

@@ -837,7 +837,7 @@ class Runs(unittest.TestCase):
         shutil.rmtree(cls.tmp)
 
     def jobs(self, seeds=(1,), do="load", algorithm="d2tcp", trace=False,
-             params=(), **change):
+             params=(), built=(), **change):
         """Directories of the runs of one job, or of the job that checks."""
         type(self).count += 1
         directory = os.path.join(self.tmp, str(self.count))
@@ -845,7 +845,7 @@ class Runs(unittest.TestCase):
                  if v is not None}
         run.run_job({
             "do": do, "point": point, "algorithm": algorithm,
-            "seeds": seeds, "slack": 1.2, "module": self.module,
+            "built": dict(built), "seeds": seeds, "slack": 1.2, "module": self.module,
             "params": params, "trace": trace, "directory": directory, "text": "test"})
         if do == "check":
             return [directory]
@@ -1102,7 +1102,7 @@ class Runs(unittest.TestCase):
                 directory = self.job(do="check", built={key: wrong}, **change)
                 with open(os.path.join(directory, "link.json")) as f:
                     found = json.load(f)
-                with self.assertRaises(run.JobError) as caught:
+                with self.assertRaises(run.JobError, msg=found) as caught:
                     run.check_fidelity({"name": "x"}, point, found)
                 self.assertIn(said, str(caught.exception))
                 # and it says what to do

@@ -44,9 +44,15 @@ class Prompt(unittest.TestCase):
         self.assertNotIn("Caught exception", said)
 
     def test_every_host_reaches_every_other(self):
-        _, said = lab(MN + "--topo incast,leaves=8 --test pingall; " +
-                      MN + "--topo racks,leaves=5,racks=2 --test pingall; "
-                      "echo left; ip netns; ip -br link show type veth")
+        sysctls = "sysctl net.ipv4.tcp_rmem net.ipv4.tcp_wmem net.ipv6 " \
+            "net.ipv4.neigh.default net.core.devconf_inherit_init_net " \
+            ">/tmp/%s; "
+        _, said = lab(sysctls % "before" +
+                      MN + "--topo incast,leaves=8 --test pingall; " +
+                      MN + "--topo racks,leaves=5,racks=2 --test pingall; " +
+                      sysctls % "after" +
+                      "echo left; ip netns; ip -br link show type veth; "
+                      "diff /tmp/before /tmp/after")
         star, _, tree = said.partition("completed in")
         self.all_reached(star, 9 * 8)
         self.all_reached(tree, 6 * 5)
@@ -102,7 +108,7 @@ class Batches(unittest.TestCase):
         self.enterContext(unittest.mock.patch.object(
             net, "batch", lambda program, lines, netns=None: started.append(
                 (program, netns))))
-        self.enterContext(unittest.mock.patch.object(net, "SETTINGS", ()))
+        self.enterContext(unittest.mock.patch.object(net.Net, "settings", ()))
         self.enterContext(unittest.mock.patch.object(
             topos.nodes.Host, "set_sysctl", lambda *_: None))
         popen = self.enterContext(unittest.mock.patch("subprocess.Popen"))

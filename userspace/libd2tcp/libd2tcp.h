@@ -20,7 +20,8 @@ extern "C" {
 
 /*
  * The types of the arguments say their units. Times are signed: what is left of a
- * budget that is used up is negative, and means late. INT64_MAX is the farthest.
+ * budget that is used up is negative, and means late. A time
+ * farther away than D2TCP_FARTHEST_NS, 18 minutes, is held at that bound.
  */
 typedef int64_t d2tcp_nsec;	/* nanoseconds */
 typedef int64_t d2tcp_usec;	/* microseconds */
