@@ -536,6 +536,108 @@ TEST(what a DSACK says of a probe is forgotten with the next ACK)
 	peer_close(&peer);
 }
 
+TEST(a mark after a probe of new data is no loss even beyond it)
+{
+	struct segment s = { 0 };
+	uint32_t end;
+	struct cut c;
+	int i;
+
+	trace_on("d2tcp_cut");
+	peer_open(&peer, "d2tcp", true, NULL);
+	sysctl_net("tcp_early_retrans", "3");
+	peer_write(&peer, 100 * PEER_MSS);
+	sleep_us(1000);
+	CHECK(peer_data(&peer, &s), "no data");
+	peer_ack(&peer, s.seq + s.len, false);
+	end = peer.nxt;
+	for (i = 0; i < 500 && peer.nxt == end; i++) {
+		sleep_us(2000);
+		peer_drain(&peer);
+	}
+	CHECK_EQ(peer.nxt, end + PEER_MSS);
+	/* some of what came before the probe: more is sent behind it */
+	peer_ack(&peer, end - 2 * PEER_MSS, false);
+	CHECK(seq_before(end + 2 * PEER_MSS, peer.nxt), "nothing more was sent");
+	CHECK(!next_cut(&c), "a cut");
+	peer_ack(&peer, end + 2 * PEER_MSS, true);
+	CHECK(next_cut(&c), "no cut");
+	CHECK_EQ(c.loss, 0);
+	peer_close(&peer);
+}
+
+TEST(a mark on the ACK of exactly what was probed is no loss)
+{
+	uint32_t end;
+	struct cut c;
+
+	trace_on("d2tcp_cut");
+	probed_tail(&end);
+	/* one of the two has arrived; whether one was lost is not yet known */
+	peer_ack(&peer, end, true);
+	CHECK(next_cut(&c), "no cut");
+	CHECK_EQ(c.loss, 0);
+	peer_close(&peer);
+}
+
+TEST(a second timeout leaves ssthresh at two packets)
+{
+	struct segment s, last = { 0 };
+	struct tcp_info info;
+	int i;
+
+	peer_open(&peer, "d2tcp", true, NULL);
+	peer_write(&peer, 100000);
+	grow(2);
+	for (i = 0; i < 200; i++) {
+		sleep_us(10000);
+		if (tcp_info(peer.sock).tcpi_ca_state == TCP_CA_Loss)
+			break;
+	}
+	while (peer_next(&peer, &s))
+		last = s;
+	/* the retransmission arrives, and what follows does not */
+	peer_ack(&peer, last.seq + last.len, false);
+	CHECK_EQ(tcp_info(peer.sock).tcpi_retransmits, 0);
+	CHECK(tcp_info(peer.sock).tcpi_snd_cwnd <= 3, "%u",
+	      tcp_info(peer.sock).tcpi_snd_cwnd);
+	for (i = 0; i < 500; i++) {
+		sleep_us(10000);
+		peer_drain(&peer);
+		info = tcp_info(peer.sock);
+		if (info.tcpi_retransmits)
+			break;
+	}
+	CHECK(info.tcpi_retransmits, "no second timeout");
+	CHECK_EQ(info.tcpi_snd_ssthresh, 2);
+	peer_close(&peer);
+}
+
+TEST(ss shows what the window that runs has had of marks)
+{
+	struct segment s;
+	const char *text;
+
+	peer_open(&peer, "d2tcp", true, NULL);
+	peer_write(&peer, 100 * PEER_MSS);
+	grow(1);
+	peer_drain(&peer);
+	/* three in the middle of a window, two of them marked */
+	CHECK(peer_data(&peer, &s), "no data");
+	peer_ack(&peer, s.seq + s.len, true);
+	CHECK(peer_data(&peer, &s), "no data");
+	peer_ack(&peer, s.seq + s.len, true);
+	CHECK(peer_data(&peer, &s), "no data");
+	peer_ack(&peer, s.seq + s.len, false);
+	text = output("ss -tin");
+	CHECK(strstr(text, "ab_ecn:2000,ab_tot:3000"), "%s", text);
+	/* two windows without a mark */
+	grow(2);
+	text = output("ss -tin");
+	CHECK(strstr(text, "ab_ecn:0,"), "%s", text);
+	peer_close(&peer);
+}
+
 /* A window with a fraction, as the law leaves it behind. */
 static uint32_t cut_to_a_fraction(void)
 {
@@ -1207,6 +1309,30 @@ TEST(chosen after the handshake d2tcp gives data of the SYN no budget)
 	peer_drain(&peer);
 	CHECK_EQ(get_info(peer.sock).outstanding, 1);
 	peer_close(&peer);
+}
+
+TEST(chosen long after data went with the SYN d2tcp gives that no budget)
+{
+	struct segment s;
+	int in_flight;
+
+	for (in_flight = 0; in_flight < 2; in_flight++) {
+		fast_open(500, 0);
+		peer_send(&peer, TH_SYN | TH_ACK | TH_ECE, 0, peer.nxt, NULL, 0,
+			  0);
+		peer_drain(&peer);
+		peer_write(&peer, 1000);
+		CHECK(peer_data(&peer, &s), "no data");
+		if (!in_flight)
+			peer_ack(&peer, peer.nxt, false);
+		CHECK_OK(set_cc(peer.sock, "reno"));
+		sysctl_net("d2tcp/default_budget_us", "300000");
+		CHECK_OK(set_cc(peer.sock, "d2tcp"));
+		CHECK_EQ(get_info(peer.sock).outstanding, 0);
+		CHECK_EQ(get_info(peer.sock).met, 0);
+		CHECK_EQ(counter("D2tcpArmed"), 0);
+		peer_close(&peer);
+	}
 }
 
 TEST(a burst that a closed window holds back has its budget)

@@ -6,6 +6,7 @@
 #include "kernel.h"
 #include "peer.h"
 #include "trace.h"
+#include <linux/inet_diag.h>
 #include <linux/tls.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -183,6 +184,57 @@ TEST(a message that is armed in the middle of another ends it)
 	peer_close(&peer);
 }
 
+TEST(a message that is ended when all of it is acknowledged settles at once)
+{
+	peer_open(&peer, "d2tcp", true, NULL);
+	CHECK_OK(set_deadline(peer.sock, 60000 * MS, 10000, D2TCP_F_RELATIVE));
+	peer_write(&peer, 4000);
+	ack_to(4000);
+	CHECK_EQ(get_info(peer.sock).outstanding, 1);
+	CHECK_EQ(get_info(peer.sock).met, 0);
+	CHECK_OK(set_deadline(peer.sock, 90000 * MS, 5000, D2TCP_F_RELATIVE));
+	CHECK_EQ(get_info(peer.sock).met, 1);
+	CHECK_EQ(get_info(peer.sock).outstanding, 1);
+	CHECK_EQ(get_info(peer.sock).bytes_left, 5000);
+	peer_close(&peer);
+}
+
+TEST(the longest budget is held at the farthest)
+{
+	struct d2tcp_info info;
+
+	peer_open(&peer, "d2tcp", true, NULL);
+	CHECK_OK(set_budget(peer.sock, INT32_MAX));
+	peer_write(&peer, 1000);
+	info = get_info(peer.sock);
+	CHECK_EQ(info.outstanding, 1);
+	CHECK(info.time_left_ns <= (int64_t)D2TCP_FARTHEST_NS &&
+	      info.time_left_ns > (int64_t)D2TCP_FARTHEST_NS -
+	      1000 * (int64_t)MS, "%lld", (long long)info.time_left_ns);
+	peer_close(&peer);
+}
+
+TEST(of a socket that is not connected nothing is told of ECN)
+{
+	union tcp_cc_info cc;
+	socklen_t len = sizeof(cc);
+	int fd, listening;
+
+	fresh_net();
+	for (listening = 0; listening < 2; listening++) {
+		fd = tcp_socket(AF_INET, "d2tcp");
+		CHECK_OK(set_budget(fd, 5000));
+		if (listening)
+			CHECK_OK(listen_on(fd, AF_INET, 4997));
+		CHECK_EQ(get_info(fd).flags, D2TCP_INFO_BUDGET);
+		memset(&cc, 0xff, sizeof(cc));
+		CHECK_OK(getsockopt(fd, IPPROTO_TCP, TCP_CC_INFO, &cc, &len));
+		CHECK_EQ(len, sizeof(cc.dctcp));
+		CHECK_EQ(cc.dctcp.dctcp_enabled, 0);
+		close(fd);
+	}
+}
+
 TEST(the other side may be shut down while messages leave)
 {
 	char buf[8];
@@ -274,6 +326,11 @@ static void absolute_times(struct pair *p)
 	CHECK_OK(set_deadline(p->client, 1, 1000, 0));
 	CHECK(get_info(p->client).flags & D2TCP_INFO_LATE, "not late");
 	CHECK(get_deadline(p->client).deadline_ns > 0, "no deadline");
+	/* the earliest that can be said is read as a deadline too */
+	CHECK_OK(set_deadline(p->client, 0, 1000, 0));
+	dl = get_deadline(p->client);
+	CHECK(dl.deadline_ns > 0 && dl.deadline_ns < clock_ns(), "%llu",
+	      (unsigned long long)dl.deadline_ns);
 	/* and the farthest there is */
 	due = clock_ns() + D2TCP_FARTHEST_NS;
 	CHECK_OK(set_deadline(p->client, UINT64_MAX, 1000, 0));

@@ -291,6 +291,30 @@ TEST(clearing counts each message once and the counters stay at their end)
 	CHECK_EQ(r.cleared, U16_MAX);
 }
 
+TEST(a deadline of 0 is one of 1 and the farthest touches no flag)
+{
+	struct deadline_ring r = { 0 };
+	struct deadline_prefix p;
+	u64 due;
+
+	deadline_arm(&r, 0, 100, 0, 0);
+	CHECK_EQ(deadline_count(&r), 1);
+	CHECK_EQ(settle(&r, 100, 100, &due), 1);
+	CHECK_EQ(due, 1);
+	deadline_arm(&r, U64_MAX, 100, 100, 100);
+	CHECK(deadline_urgent(&r, 100, 150, MS, U32_MAX, 0, &p), "none");
+	CHECK_EQ(p.due_ns, (1ull << 60) - 1);
+	CHECK_EQ(p.bytes, 100);
+	/* of known length, and not begun before it is written */
+	deadline_arm(&r, MS, 50, 100, 100);
+	CHECK_EQ(deadline_count(&r), 1);
+	CHECK_EQ(r.cleared, 1);
+	/* an ACK need not look for one of unknown length */
+	deadline_clear(&r);
+	deadline_arm(&r, MS, 0, 100, 100);
+	CHECK(!deadline_reached(&r, 150), "it would");
+}
+
 static void history(unsigned int seed, u32 base)
 {
 	struct deadline_ring r = { 0 };
