@@ -445,28 +445,38 @@ TEST(a timeout halves ssthresh and starts over with one packet)
 	peer_close(&peer);
 }
 
-TEST(a loss that a tail loss probe mends halves the window too)
+/* Nine of ten packets arrive; the last does not, until a probe sends it again.
+ * Returns where that one starts.
+ */
+static uint32_t probed_tail(uint32_t *end)
 {
 	struct segment s = { 0 };
 	bool probe = false;
-	uint32_t cwnd, end;
 	int i;
 
-	set_param("alpha_on_init", "0");
 	peer_open(&peer, "d2tcp", true, NULL);
 	sysctl_net("tcp_early_retrans", "3");
 	peer_write(&peer, 10 * PEER_MSS);
 	peer_drain(&peer);
-	end = peer.nxt;
+	*end = peer.nxt;
 	sleep_us(1000);
-	/* nine of ten arrive; the tail does not, until it is sent again */
-	while (peer_data(&peer, &s) && s.seq + s.len != end)
+	while (peer_data(&peer, &s) && s.seq + s.len != *end)
 		peer_ack(&peer, s.seq + s.len, false);
 	for (i = 0; i < 500 && !probe; i++) {
 		sleep_us(2000);
 		probe = peer_data(&peer, &s);
 	}
-	CHECK(probe && s.seq == end - PEER_MSS, "no probe");
+	CHECK(probe && s.seq == *end - PEER_MSS, "no probe");
+	return s.seq;
+}
+
+TEST(a loss that a tail loss probe mends halves the window too)
+{
+	uint32_t cwnd, end;
+	struct segment s;
+
+	set_param("alpha_on_init", "0");
+	probed_tail(&end);
 	CHECK_EQ(tcp_info(peer.sock).tcpi_ca_state, TCP_CA_Open);
 	cwnd = tcp_info(peer.sock).tcpi_snd_cwnd;
 	peer_ack(&peer, end, false);
@@ -478,29 +488,6 @@ TEST(a loss that a tail loss probe mends halves the window too)
 	      "%u, from %u", tcp_info(peer.sock).tcpi_snd_cwnd, cwnd);
 	set_param("alpha_on_init", "1048576");
 	peer_close(&peer);
-}
-
-/* The last of ten packets is lost, and a probe is sent for it after a while. */
-static uint32_t probed_tail(uint32_t *end)
-{
-	struct segment s = { 0 };
-	int i;
-
-	peer_open(&peer, "d2tcp", true, NULL);
-	sysctl_net("tcp_early_retrans", "3");
-	peer_write(&peer, 10 * PEER_MSS);
-	peer_drain(&peer);
-	*end = peer.nxt;
-	sleep_us(1000);
-	while (peer_data(&peer, &s) && s.seq + s.len != *end)
-		peer_ack(&peer, s.seq + s.len, false);
-	for (i = 0; i < 500; i++) {
-		sleep_us(2000);
-		if (peer_data(&peer, &s))
-			break;
-	}
-	CHECK(s.seq == *end - PEER_MSS, "no probe");
-	return s.seq;
 }
 
 TEST(a tail loss probe of new data is no loss)
