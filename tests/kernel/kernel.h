@@ -254,12 +254,20 @@ static inline void close_pair(const struct pair *p)
 	close(p->listener);
 }
 
+static inline void all_acked(int fd)
+{
+	int left = 1;
+
+	/* SIOCOUTQ: bytes not acknowledged */
+	while (ioctl(fd, TIOCOUTQ, &left) == 0 && left)
+		sleep_us(1000);
+}
+
 /* Sends n bytes and waits until the other side has read and acknowledged. */
 static inline void transfer(int from, int to, size_t n)
 {
 	char *buf = calloc(1, n);
 	size_t got = 0;
-	int left = 1;
 	ssize_t r;
 
 	CHECK((size_t)send(from, buf, n, 0) == n, "send: %s", strerror(errno));
@@ -269,9 +277,7 @@ static inline void transfer(int from, int to, size_t n)
 		got += r;
 	}
 	free(buf);
-	/* SIOCOUTQ: bytes not acknowledged */
-	while (ioctl(from, TIOCOUTQ, &left) == 0 && left)
-		sleep_us(1000);
+	all_acked(from);
 }
 
 /* --- the options --------------------------------------------------------- */
