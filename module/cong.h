@@ -1,65 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * State of one d2tcp socket, and what the socket options may do with it.
+ * The congestion control d2tcp, and which sockets have it.
  */
 #ifndef D2TCP_CONG_H
 #define D2TCP_CONG_H
 
+#include <linux/module.h>
 #include <net/tcp.h>
-#include "deadline.h"
-#include "law.h"
-
-/* What stands in icsk_ca_priv may be another algorithm's: a congestion control
- * chosen by a route takes over without clearing it. So ours is marked.
- */
-#define D2TCP_EARLY	0xd27c0e41u	/* options were set, .init is to come */
-#define D2TCP_LIVE	0xd27c11feu	/* .init has run */
-
-/* All of it in icsk_ca_priv, protected by the socket lock, and full to the
- * last byte. Bytes 16 to 23 stay zero until .init: tcp_cdg keeps a pointer
- * there and would free what it finds if a route gave it an early socket.
- */
-struct d2tcp {
-	u32 mark;		/* D2TCP_EARLY, D2TCP_LIVE, or not ours */
-	u32 budget_us;		/* standing budget, 0: off */
-	u32 alpha;		/* 2^-20 */
-	u8 frac;		/* 2^-8 packets of window beyond snd_cwnd */
-	u8 ce_state:1,		/* the last packet received carried CE */
-	   idle:1,		/* all was acknowledged, no burst since */
-	   tlp_loss:1,		/* this ACK shows that a tail probe mended one */
-	   budget_told:1,	/* budget_us was set: no default applies */
-	   unused:4;
-	u16 cwnd_cnt;		/* tp->snd_cwnd_cnt at the last ACK, 16 bits */
-	u32 old_delivered;	/* tp->delivered at the window's start */
-	u32 old_delivered_ce;
-	u32 prior_rcv_nxt;	/* rcv_nxt before the last packet received */
-	u32 next_seq;		/* the window for alpha ends here */
-	u32 loss_cwnd;		/* for undo */
-	u32 armed_late;
-	struct deadline_ring ring;
-	u32 met;
-	u32 missed;
-};
-
-/* What the law says of a socket at this moment. */
-struct d2tcp_view {
-	struct deadline_prefix prefix;
-	u64 window;		/* 2^-8 packets */
-	u64 finish_ns;		/* of the prefix */
-	u32 d;			/* 2^-8 */
-	u32 p;			/* 2^-20 */
-	bool armed;
-	bool late;
-};
 
 extern struct tcp_congestion_ops d2tcp_ops;
 
-bool d2tcp_is_ours(const struct sock *sk);
 bool d2tcp_is_fallback(const struct sock *sk);
-struct d2tcp *d2tcp_open(struct sock *sk);
-int d2tcp_arm(struct sock *sk, u64 due_ns, u64 bytes, u64 now_ns);
-void d2tcp_clear(struct sock *sk);
-u32 d2tcp_budget_us(const struct sock *sk);
-void d2tcp_look(const struct sock *sk, u64 now_ns, struct d2tcp_view *view);
+
+/* For a socket under its lock, so that its operations stay and their module with
+ * them. Any algorithm of this module keeps a struct d2tcp.
+ */
+static inline bool d2tcp_is_ours(const struct sock *sk)
+{
+	return inet_csk(sk)->icsk_ca_ops->owner == THIS_MODULE;
+}
 
 #endif /* D2TCP_CONG_H */

@@ -19,7 +19,7 @@
 
 #include <net/tcp.h>
 #include "compat.h"
-#include "cong.h"
+#include "flow.h"
 
 static inline void d2tcp_set_ece(struct tcp_sock *tp, bool ce)
 {

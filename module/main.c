@@ -8,6 +8,7 @@
 #include <linux/moduleparam.h>
 #include <net/tcp.h>
 #include "cong.h"
+#include "flow.h"
 #include "law.h"
 #include "params.h"
 #include "sockopt.h"

@@ -18,6 +18,7 @@
 #include <net/sock.h>
 #include <net/tcp.h>
 #include "cong.h"
+#include "flow.h"
 #include "sockopt.h"
 #include "uapi/d2tcp.h"
 
@@ -49,10 +50,18 @@ static int check_tail(sockptr_t arg, unsigned int known, unsigned int len)
 	return zero ? 0 : -E2BIG;
 }
 
-/* Brings both forms, the int and the struct, to the struct. */
-static int copy_deadline(struct d2tcp_deadline *dl, sockptr_t arg,
+/* The value of an option, as set and get exchange it with user memory. */
+union d2tcp_value {
+	struct d2tcp_deadline deadline;
+	struct d2tcp_info info;
+	int budget_us;
+};
+
+/* Converts both forms, the int and the struct, to the struct. */
+static int copy_deadline(union d2tcp_value *val, sockptr_t arg,
 			 unsigned int len)
 {
+	struct d2tcp_deadline *dl = &val->deadline;
 	int err, usec;
 
 	memset(dl, 0, sizeof(*dl));
@@ -126,24 +135,25 @@ static u64 absolute(const struct d2tcp_deadline *dl, u64 now_ns)
 	return clamp_t(u64, due, 1, farthest);
 }
 
-static int copy_budget(int *budget_us, sockptr_t arg, unsigned int len)
+static int copy_budget(union d2tcp_value *val, sockptr_t arg, unsigned int len)
 {
+	const unsigned int size = sizeof(val->budget_us);
 	int err;
 
 	/* the same lengths as for a deadline */
-	if (len < sizeof(*budget_us) ||
-	    (len > sizeof(*budget_us) && len < sizeof(struct d2tcp_deadline)))
+	if (len < size || (len > size && len < sizeof(struct d2tcp_deadline)))
 		return -EINVAL;
-	if (copy_from_sockptr(budget_us, arg, sizeof(*budget_us)))
+	if (copy_from_sockptr(&val->budget_us, arg, size))
 		return -EFAULT;
-	err = check_tail(arg, sizeof(*budget_us), len);
+	err = check_tail(arg, size, len);
 	if (err)
 		return err;
-	return *budget_us < 0 ? -EINVAL : 0;
+	return val->budget_us < 0 ? -EINVAL : 0;
 }
 
-static int set_deadline(struct sock *sk, const struct d2tcp_deadline *dl)
+static int set_deadline(struct sock *sk, const union d2tcp_value *val)
 {
+	const struct d2tcp_deadline *dl = &val->deadline;
 	bool clear = !dl->deadline_ns && !dl->bytes && !dl->flags;
 	u64 now_ns = ktime_get_ns();
 
@@ -156,65 +166,24 @@ static int set_deadline(struct sock *sk, const struct d2tcp_deadline *dl)
 	return d2tcp_arm(sk, absolute(dl, now_ns), dl->bytes, now_ns);
 }
 
-static int set_budget(struct sock *sk, u32 budget_us)
+static int set_budget(struct sock *sk, const union d2tcp_value *val)
 {
 	struct d2tcp *ca = d2tcp_open(sk);
 
-	ca->budget_us = budget_us;
+	ca->budget_us = val->budget_us;
 	ca->budget_told = 1;
-	/* Without this bit the sockets accepted from a listener whose d2tcp
-	 * comes from the sysctl start afresh, and what it was told would be
-	 * lost: a budget, or that the namespace's default is not wanted.
+	/* Without this bit a socket accepted from a listener whose d2tcp comes
+	 * from the sysctl starts afresh, and would lose the listener's setting:
+	 * a budget, or that the namespace's default does not apply.
 	 */
 	if ((1 << sk->sk_state) & (TCPF_LISTEN | TCPF_CLOSE))
 		inet_csk(sk)->icsk_ca_setsockopt = 1;
 	return 0;
 }
 
-/* Is the module loaded completely, and is this a TCP socket? */
-static bool for_us(const struct sock *sk)
+static void get_deadline(struct sock *sk, union d2tcp_value *val)
 {
-	/* pairs with d2tcp_sockopt_open(): a caller that finds the options open
-	 * finds all that they use
-	 */
-	return smp_load_acquire(&d2tcp_sockopt_is_open) && sk_is_tcp(sk);
-}
-
-static int d2tcp_set(struct sock *sk, int optname, sockptr_t arg,
-		     unsigned int len)
-{
-	struct d2tcp_deadline dl;
-	int budget_us, err;
-
-	if (!for_us(sk))
-		return -ENOPROTOOPT;
-
-	switch (optname) {
-	case D2TCP_DEADLINE:
-		err = copy_deadline(&dl, arg, len);
-		break;
-	case D2TCP_BUDGET:
-		err = copy_budget(&budget_us, arg, len);
-		break;
-	default:
-		return -ENOPROTOOPT;
-	}
-	if (err)
-		return err;
-
-	lock_sock(sk);
-	if (!d2tcp_is_ours(sk))
-		err = -EOPNOTSUPP;
-	else if (optname == D2TCP_DEADLINE)
-		err = set_deadline(sk, &dl);
-	else
-		err = set_budget(sk, budget_us);
-	release_sock(sk);
-	return err;
-}
-
-static void get_deadline(const struct sock *sk, struct d2tcp_deadline *dl)
-{
+	struct d2tcp_deadline *dl = &val->deadline;
 	struct d2tcp_view view;
 
 	memset(dl, 0, sizeof(*dl));
@@ -225,31 +194,46 @@ static void get_deadline(const struct sock *sk, struct d2tcp_deadline *dl)
 	dl->bytes = view.prefix.bytes;
 }
 
-static void get_info(struct sock *sk, struct d2tcp_info *info)
+static void get_budget(struct sock *sk, union d2tcp_value *val)
+{
+	val->budget_us = d2tcp_open(sk)->budget_us;
+}
+
+static u32 info_flags(const struct sock *sk, const struct d2tcp *ca,
+		      const struct d2tcp_view *view, u32 budget_us)
+{
+	u32 flags = 0;
+
+	if (d2tcp_is_fallback(sk))
+		flags |= D2TCP_INFO_FALLBACK;
+	else if (d2tcp_live(ca))
+		flags |= D2TCP_INFO_ECN;
+	if (view->armed)
+		flags |= D2TCP_INFO_DEADLINE;
+	if (view->late)
+		flags |= D2TCP_INFO_LATE;
+	if (budget_us)
+		flags |= D2TCP_INFO_BUDGET;
+	/* without a round trip there is no estimate */
+	if (view->armed && !view->late && tcp_sk(sk)->srtt_us &&
+	    view->finish_ns <= (u64)view->prefix.left_ns)
+		flags |= D2TCP_INFO_FEASIBLE;
+	return flags;
+}
+
+static void get_info(struct sock *sk, union d2tcp_value *val)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
 	const struct d2tcp *ca = d2tcp_open(sk);
+	struct d2tcp_info *info = &val->info;
 	struct d2tcp_view view;
 
 	memset(info, 0, sizeof(*info));
 	d2tcp_look(sk, ktime_get_ns(), &view);
 	info->size = sizeof(*info);
 	info->abi_version = D2TCP_ABI_MAJOR << 16 | D2TCP_ABI_MINOR;
-	if (d2tcp_is_fallback(sk))
-		info->flags |= D2TCP_INFO_FALLBACK;
-	else if (ca->mark == D2TCP_LIVE)
-		info->flags |= D2TCP_INFO_ECN;
-	if (view.armed)
-		info->flags |= D2TCP_INFO_DEADLINE;
-	if (view.late)
-		info->flags |= D2TCP_INFO_LATE;
 	info->budget_us = d2tcp_budget_us(sk);
-	if (info->budget_us)
-		info->flags |= D2TCP_INFO_BUDGET;
-	/* without a round trip there is no estimate */
-	if (view.armed && !view.late && tp->srtt_us &&
-	    view.finish_ns <= (u64)view.prefix.left_ns)
-		info->flags |= D2TCP_INFO_FEASIBLE;
+	info->flags = info_flags(sk, ca, &view, info->budget_us);
 	/* Reno has no use for either */
 	if (!d2tcp_is_fallback(sk)) {
 		info->alpha = ca->alpha;
@@ -270,53 +254,110 @@ static void get_info(struct sock *sk, struct d2tcp_info *info)
 	info->cleared = ca->ring.cleared;
 }
 
+/* An option. @copy takes its value from user memory before the socket is locked;
+ * @set and @get have the lock. An option without @set or without @get does not
+ * exist in that direction.
+ */
+struct d2tcp_option {
+	int number;
+	int size;		/* bytes that get returns */
+	int least;		/* shortest buffer that get accepts */
+	int (*copy)(union d2tcp_value *val, sockptr_t arg, unsigned int len);
+	int (*set)(struct sock *sk, const union d2tcp_value *val);
+	void (*get)(struct sock *sk, union d2tcp_value *val);
+	bool any_algorithm;	/* else the socket's must be of this module */
+};
+
+static const struct d2tcp_option d2tcp_options[] = {
+	{
+		.number = D2TCP_DEADLINE,
+		.size	= sizeof(struct d2tcp_deadline),
+		.least	= sizeof(struct d2tcp_deadline),
+		.copy	= copy_deadline,
+		.set	= set_deadline,
+		.get	= get_deadline,
+	}, {
+		.number = D2TCP_BUDGET,
+		.size	= sizeof(int),
+		.least	= sizeof(int),
+		.copy	= copy_budget,
+		.set	= set_budget,
+		.get	= get_budget,
+	}, {
+		.number = D2TCP_INFO,
+		.size	= sizeof(struct d2tcp_info),
+		/* size and abi_version: enough to ask again */
+		.least	= offsetofend(struct d2tcp_info, abi_version),
+		.get	= get_info,
+	},
+};
+
+/* Is the module loaded completely, and is this a TCP socket? */
+static bool for_us(const struct sock *sk)
+{
+	/* pairs with d2tcp_sockopt_open(): a caller that finds the options open
+	 * finds all that they use
+	 */
+	return smp_load_acquire(&d2tcp_sockopt_is_open) && sk_is_tcp(sk);
+}
+
+static const struct d2tcp_option *find_option(int optname)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(d2tcp_options); i++)
+		if (d2tcp_options[i].number == optname)
+			return &d2tcp_options[i];
+	return NULL;
+}
+
+/* with the socket locked */
+static bool takes(const struct d2tcp_option *option, const struct sock *sk)
+{
+	return option->any_algorithm || d2tcp_is_ours(sk);
+}
+
+static int d2tcp_set(struct sock *sk, int optname, sockptr_t arg,
+		     unsigned int len)
+{
+	const struct d2tcp_option *option = find_option(optname);
+	union d2tcp_value val;
+	int err;
+
+	if (!for_us(sk) || !option || !option->set)
+		return -ENOPROTOOPT;
+	err = option->copy(&val, arg, len);
+	if (err)
+		return err;
+
+	lock_sock(sk);
+	err = takes(option, sk) ? option->set(sk, &val) : -EOPNOTSUPP;
+	release_sock(sk);
+	return err;
+}
+
 /* *len comes from the caller and may be negative. */
 static int d2tcp_get(struct sock *sk, int optname, void __user *arg, int *len)
 {
-	union {
-		struct d2tcp_deadline dl;
-		struct d2tcp_info info;
-		int budget_us;
-	} val;
-	int least, size;
+	const struct d2tcp_option *option = find_option(optname);
+	union d2tcp_value val;
+	int err = 0;
 
-	if (!for_us(sk))
+	if (!for_us(sk) || !option || !option->get)
 		return -ENOPROTOOPT;
-
-	switch (optname) {
-	case D2TCP_DEADLINE:
-		size = sizeof(val.dl);
-		least = size;
-		break;
-	case D2TCP_BUDGET:
-		size = sizeof(val.budget_us);
-		least = size;
-		break;
-	case D2TCP_INFO:
-		size = sizeof(val.info);
-		/* size and abi_version: enough to ask again */
-		least = offsetofend(struct d2tcp_info, abi_version);
-		break;
-	default:
-		return -ENOPROTOOPT;
-	}
-	if (*len < least)
+	if (*len < option->least)
 		return -EINVAL;
 
 	lock_sock(sk);
-	if (!d2tcp_is_ours(sk)) {
-		release_sock(sk);
-		return -EOPNOTSUPP;
-	}
-	if (optname == D2TCP_DEADLINE)
-		get_deadline(sk, &val.dl);
-	else if (optname == D2TCP_BUDGET)
-		val.budget_us = d2tcp_open(sk)->budget_us;
+	if (takes(option, sk))
+		option->get(sk, &val);
 	else
-		get_info(sk, &val.info);
+		err = -EOPNOTSUPP;
 	release_sock(sk);
+	if (err)
+		return err;
 
-	*len = min(*len, size);
+	*len = min(*len, option->size);
 	if (copy_to_user(arg, &val, *len))
 		return -EFAULT;
 	return 0;
