@@ -15,6 +15,8 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import algorithms  # noqa: E402
+import load  # noqa: E402
 import optimum  # noqa: E402
 import scenario as scenarios  # noqa: E402
 
@@ -26,10 +28,8 @@ FAN_IN, GOODPUT_MBPS = 8, 949
 def least_share(scenario, seed, out):
     """Percent of the responses of one seed that no schedule could save."""
     command = [INCAST, "aggregate", "--dry-run", "--out", out, "--seed",
-               str(seed), "--queries", str(scenario["queries"]),
-               "--query-bytes", str(scenario["query_bytes"]), "--spread",
-               str(scenario["response_spread"]), "--deadline-ms",
-               scenario["deadline_ms"]]
+               str(seed)] + load.requests(
+                   scenario, algorithms.BY_NAME[algorithms.BASE])
     for worker in range(FAN_IN):
         command += ["--worker", "127.0.0.1:%d" % (worker + 1)]
     subprocess.run(command, check=True)

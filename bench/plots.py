@@ -14,18 +14,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy  # noqa: E402
 
+import algorithms  # noqa: E402
 import rows as results  # noqa: E402
 import scenario as scenarios  # noqa: E402
 from tables import setting  # noqa: E402
 
-# Okabe and Ito's colours: told apart by everyone.
-COLOURS = {"cubic": "#999999", "reno": "#56B4E9", "bbr": "#CC79A7",
-           "dctcp": "#E69F00", "dctcp-prio": "#D55E00",
-           "dctcp-jitter": "#7F5F2F", "d2tcp-nodeadline": "#0072B2",
-           "d2tcp": "#009E73"}
-MARKERS = {"cubic": "s", "reno": "v", "bbr": "^", "dctcp": "o",
-           "dctcp-prio": "P", "dctcp-jitter": "*", "d2tcp-nodeadline": "x",
-           "d2tcp": "D"}
 SIZE = (5.2, 4.0)
 WORDS = {"fan_in": "fan-in", "slack": "deadline slack (factor)",
          "background_flows": "background flows", "deadline_ms": "deadlines (ms)",
@@ -33,9 +26,13 @@ WORDS = {"fan_in": "fan-in", "slack": "deadline slack (factor)",
 
 
 def style(algorithm):
-    return {"color": COLOURS[algorithm], "marker": MARKERS[algorithm],
-            "markersize": 5,
-            "linestyle": "--" if algorithm == "d2tcp-nodeadline" else "-"}
+    one = algorithms.BY_NAME[algorithm]
+    return {"color": one.colour, "marker": one.marker, "markersize": 5,
+            "linestyle": one.line}
+
+
+def colour(algorithm):
+    return algorithms.BY_NAME[algorithm].colour
 
 
 def save(figure, out, name, below):
@@ -107,7 +104,7 @@ def _bars(axis, some):
     for i, row in enumerate(some):
         value, below, above = error_of(row)
         axis.barh(i, value, xerr=[[below], [above]], capsize=2,
-                  color=COLOURS[row["algorithm"]], ecolor="#444444")
+                  color=colour(row["algorithm"]), ecolor="#444444")
     axis.set_yticks(range(len(some)), labels, fontsize=7)
     axis.invert_yaxis()
     axis.set_xlabel("responses late (%)")
@@ -150,7 +147,7 @@ def plot_ratio(everything, out):
     """
     lines = {}
     for row in everything:
-        if "fluid" in row and row["algorithm"] == "d2tcp" and \
+        if "fluid" in row and row["algorithm"] == algorithms.LAW and \
                 not row["mix"] and row["late_over_dctcp"] and \
                 row["late_over_dctcp"]["ci95"] and row["fan_in"] < 100 and \
                 row["scenario"] != "exponential":
@@ -212,8 +209,8 @@ def plot_times(scenario, rows, raw, out):
                 for records in results.read_run(directory)[0]:
                     took.append(records["took_ns"])
                     deadlines.append(records["deadline_ns"] * point["slack"])
-            steps(axis, took, color=COLOURS[algorithm], label=algorithm,
-                  linestyle="--" if algorithm == "d2tcp-nodeadline" else "-")
+            steps(axis, took, color=colour(algorithm), label=algorithm,
+                  linestyle=algorithms.BY_NAME[algorithm].line)
         most = steps(axis, deadlines, color="black", linestyle=":",
                      label="deadlines")
         # the tail of cubic must not squeeze the rest
@@ -248,7 +245,7 @@ def plot_shares(scenario, rows, out):
         left = predicted = 0
         for row in some:
             width = 100 * row["share"]
-            axis.barh(y, width, left=left, color=COLOURS[row["algorithm"]],
+            axis.barh(y, width, left=left, color=colour(row["algorithm"]),
                       edgecolor="white", hatch={"near": "//", "far": ".."}.get(
                           row["claim"]))
             if width > 6:
@@ -261,7 +258,7 @@ def plot_shares(scenario, rows, out):
                 if predicted < 99.9:
                     axis.plot([predicted] * 2, [y - 0.45, y + 0.45],
                               color="black", linewidth=1.5)
-    axis.set_yticks(range(len(groups)), [k.replace("d2tcp:", "")
+    axis.set_yticks(range(len(groups)), [k.replace(algorithms.LAW + ":", "")
                                          for k in groups], fontsize=7)
     axis.invert_yaxis()
     axis.set_xlabel("share of the link (%)")
@@ -293,7 +290,7 @@ def plot_recovery(scenario, rows, raw, out):
             seen = count > 0
             axis.plot(numpy.nonzero(seen)[0] * results.BIN_MS / 1000,
                       100 * late[seen] / count[seen],
-                      color=COLOURS[algorithm], label=algorithm, linewidth=1)
+                      color=colour(algorithm), label=algorithm, linewidth=1)
         axis.axvspan(point["burst_from_ms"] / 1000,
                      point["burst_to_ms"] / 1000, color="#dddddd")
         axis.set_ylim(-2, 102)

@@ -14,9 +14,11 @@ import re
 
 import numpy
 
+import algorithms
 import fluid
 from intervals import (difference95, half95, interval95, mean, percentile,
                        ratio95, rounded)
+import load
 import optimum
 import scenario as scenarios
 
@@ -199,7 +201,7 @@ def _row(scenario, point, raw, link, runs, part, algorithm):
                   for e in extras]
     row = {
         "scenario": scenario["name"], "mix": "", "service": "", **names,
-        "deadlines": bool(scenarios.KINDS[names["algorithm"]].get("deadlines")),
+        "deadlines": algorithms.BY_NAME[names["algorithm"]].deadlines,
         "seeds": len(late), "responses": sum(len(s[2]) for s in seen),
         "late_share": rounded(mean(late)),
         "late_share_ci95": rounded(interval95(late, 0, 1)),
@@ -261,7 +263,7 @@ def _load_rows(scenario, raw, point, link):
                               algorithm) + (runs,))
     base = {row["service"]: (late, background)
             for row, late, background, _ in found
-            if row["algorithm"] == "dctcp" and not row["mix"]}
+            if row["algorithm"] == algorithms.BASE and not row["mix"]}
     limits = None
     # of real hosts the link's rate is not known
     if scenarios.optimum_kind(point) != "none" and link["rate_mbps"]:
@@ -273,10 +275,10 @@ def _load_rows(scenario, raw, point, link):
     # what a fluid does with long flows beside is another question
     apart = limits and not point["background_flows"]
     window = rounded(fluid.fair_window(point), 2)
-    plain = seed_directories(raw, scenario, point, "dctcp")
+    plain = seed_directories(raw, scenario, point, algorithms.BASE)
     for row, late, background, _ in found:
         row["late_minus_dctcp"] = row["late_over_dctcp"] = None
-        if (row["algorithm"] != "dctcp" or row["mix"]) and \
+        if (row["algorithm"] != algorithms.BASE or row["mix"]) and \
                 row["service"] in base:
             mine = base[row["service"]][0]
             if row["mix"]:
@@ -284,7 +286,7 @@ def _load_rows(scenario, raw, point, link):
                 member = row["mix"].split("+").index(row["algorithm"])
                 mine = [_run_shares(d, point["slack"], (0,), member,
                                     row["mix"])[0] for d in plain.values()]
-            _compare(row, late, mine, "dctcp")
+            _compare(row, late, mine, algorithms.BASE)
             if point["background_flows"]:
                 ratio, interval = ratio95(background, base[row["service"]][1])
                 row["background_over_dctcp"] = {"ratio": rounded(ratio, 4),
@@ -310,11 +312,10 @@ def _flow_rows(scenario, raw, point, link):
                                       "flows").values():
         with open(os.path.join(directory, "flows.json")) as f:
             runs.append(json.load(f))
-    flows = [(f + ":").split(":")[:2] for f in point["flows"].split("+")]
+    flows = load.long_flows(point)
     shares = None
     # of real hosts the link's rate is not known
-    if link["rate_mbps"] and all(a in ("dctcp", "d2tcp", "d2tcp-nodeadline")
-                                 for a, _ in flows):
+    if link["rate_mbps"] and all(a.reacts_to_marks for a, _ in flows):
         shares = fluid.sawtooth_shares([CLAIMED_D[c] for _, c in flows], point)
     alphas = [[r["alpha"][i] for r in runs] for i in range(len(flows))]
     by_alpha = None
@@ -330,7 +331,7 @@ def _flow_rows(scenario, raw, point, link):
         rates = [r["bytes"][i] * 8e-6 / point["seconds"] for r in runs]
         parts_of = [r["bytes"][i] / sum(r["bytes"]) for r in runs]
         yield {
-            "scenario": scenario["name"], "algorithm": algorithm,
+            "scenario": scenario["name"], "algorithm": algorithm.name,
             "claim": claim, "flow": i, "seeds": len(runs),
             "mbps": rounded(mean(rates), 2),
             "mbps_ci95": rounded(interval95(rates, 0), 2),

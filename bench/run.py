@@ -22,6 +22,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import algorithms  # noqa: E402
 import intervals  # noqa: E402
 import link  # noqa: E402
 import report  # noqa: E402
@@ -30,7 +31,7 @@ import scenario as scenarios  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LAB = os.path.join(ROOT, "tests", "lab", "lab")
-TOPOLOGY = os.path.join(ROOT, "bench", "topology.py")
+GUEST = os.path.join(ROOT, "bench", "guest.py")
 # the least of a guest, and what each host in it adds
 GUEST_MB, HOST_MB = 448, 2
 # of the module, docs/abi.md
@@ -74,7 +75,7 @@ def run_job(job):
     done = subprocess.run(
         [LAB, "run", "--out", directory, "--module", job["module"],
          "--mem", str(mem), "--",
-         "/usr/bin/python3", TOPOLOGY, job_file],
+         "/usr/bin/python3", GUEST, job_file],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, check=False)
     if done.returncode:
@@ -184,13 +185,14 @@ def make_loads(scenario, raw, module, seeds):
 
 def make_trace(scenario, raw, module):
     """One seed more of a point in the middle, with the module's tracepoint on."""
-    if "d2tcp" not in scenario["algorithms"] or not scenario.get("trace"):
+    if algorithms.LAW not in scenario["algorithms"] or \
+            not scenario.get("trace"):
         return []
     middle = list(scenarios.points(scenario))
     middle = middle[len(middle) // 4]
     where = scenarios.label(scenario, scenarios.without_slack(middle))
     seeds = {where: [1]}
-    wanted = rows.run_name("d2tcp", middle)
+    wanted = rows.run_name(algorithms.LAW, middle)
     job = next(j for j in make_loads(scenario, raw, module, seeds)
                if j["text"].endswith(": " + wanted))
     return [job | {"trace": True, "text": job["text"] + " (traced)",
@@ -300,11 +302,11 @@ def main():
     if args.seeds is not None and \
             not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*,?", args.seeds):
         parser.error("--seeds %s: whole numbers from 1" % args.seeds)
-    algorithms = args.algorithms.split(",") if args.algorithms else []
-    for name in algorithms:
-        if name not in scenarios.ALGORITHMS:
+    wanted = args.algorithms.split(",") if args.algorithms else []
+    for name in wanted:
+        if name not in algorithms.NAMES:
             parser.error("--algorithms %s: there are %s"
-                         % (name, ", ".join(scenarios.ALGORITHMS)))
+                         % (name, ", ".join(algorithms.NAMES)))
 
     for param in args.param:
         name, _, value = param.partition("=")
@@ -320,7 +322,7 @@ def main():
         return
     for scenario in chosen:
         if "flows" not in scenario:
-            scenario["algorithms"] = algorithms or scenario["algorithms"]
+            scenario["algorithms"] = wanted or scenario["algorithms"]
         if args.seeds and "," in args.seeds:
             scenario["seed_list"] = [int(s) for s in args.seeds.split(",") if s]
         elif args.seeds:

@@ -17,23 +17,11 @@ import re
 import sys
 import tomllib
 
+import algorithms
+
 DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                          "scenarios")
 SETS = ("default", "full", "night")
-# What each algorithm is made of: congestion control, and what is done besides.
-KINDS = {
-    "cubic": {"cc": "cubic"},
-    "reno": {"cc": "reno"},
-    "bbr": {"cc": "bbr"},
-    "dctcp": {"cc": "dctcp"},
-    # DSCP by the time left, and a queue for each class at every port
-    "dctcp-prio": {"cc": "dctcp", "priorities": True},
-    # each worker waits jitter_ms before it answers
-    "dctcp-jitter": {"cc": "dctcp", "jitter": True},
-    "d2tcp-nodeadline": {"cc": "d2tcp"},
-    "d2tcp": {"cc": "d2tcp", "deadlines": True},
-}
-ALGORITHMS = tuple(KINDS)
 TOPOLOGIES = ("star", "tree")
 MARKERS = ("codel", "red")  # network/queues.py
 CLAIMS = ("near", "far")  # of long flows: d at its upper, at its lower bound
@@ -43,9 +31,10 @@ DISTRIBUTION = re.compile(r"%s|uniform\(%s,%s\)|exponential\(%s\)"
                           % ((NUMBER,) * 4))
 POISSON = re.compile(r"poisson\(%s\)" % NUMBER)
 
-FLOW = r"(%s)|d2tcp:(%s)" % ("|".join(ALGORITHMS), "|".join(CLAIMS))
+FLOW = r"(%s)|%s:(%s)" % ("|".join(algorithms.NAMES), algorithms.LAW,
+                          "|".join(CLAIMS))
 FLOWS = re.compile(r"(%s)([+](%s))*" % (FLOW, FLOW))
-ALGORITHM = re.compile("|".join(ALGORITHMS))
+ALGORITHM = re.compile("|".join(algorithms.NAMES))
 
 # key: (kind, least, most); kind "real", "whole", or a pattern for text
 SWEPT = {
@@ -85,9 +74,9 @@ SERVICE = ("query_bytes", "response_bytes", "response_spread", "deadline_ms",
 ALLOWED = {DISTRIBUTION: "\"NUMBER\", \"uniform(A, B)\" or "
            "\"exponential(MEAN)\"",
            POISSON: "\"poisson(RATE)\"",
-           ALGORITHM: ", ".join(ALGORITHMS),
+           ALGORITHM: ", ".join(algorithms.NAMES),
            FLOWS: "algorithms, and %s, joined by +" % " and ".join(
-               "d2tcp:" + c for c in CLAIMS)}
+               algorithms.LAW + ":" + c for c in CLAIMS)}
 DEFAULTS = {"slack": 1.0, "think_ms": "0", "background_flows": 0,
             "response_spread": 0.0, "min_gap_ms": 0,
             # the window over which DCTCP's paper saw requests jittered (2.3.2)
@@ -164,14 +153,13 @@ def _check(where, raw):
             raise ScenarioError("%s: %s = %r; allowed is a list"
                                 % (where, key, raw[key]))
     for name in raw.get("algorithms", []):
-        members = str(name).split("+")
-        for member in members:
-            _check_one_of(where, "algorithms", member, ALGORITHMS)
-        if "dctcp-prio" in members[1:] or "dctcp-prio+" in str(name) or \
-                ("dctcp-jitter" in members and len(members) > 1):
-            raise ScenarioError("%s: algorithms = %r; dctcp-prio and "
-                                "dctcp-jitter cannot be mixed"
-                                % (where, name))
+        for member in str(name).split("+"):
+            _check_one_of(where, "algorithms", member, algorithms.NAMES)
+        members = algorithms.members(str(name))
+        if len(members) > 1 and not all(m.mixes for m in members):
+            raise ScenarioError("%s: algorithms = %r; %s cannot be mixed" % (
+                where, name, " and ".join(
+                    a.name for a in algorithms.TABLE if not a.mixes)))
     for name in raw.get("sets", []):
         _check_one_of(where, "sets", name, SETS)
     for key in ("seeds", "most_seeds"):
@@ -296,8 +284,7 @@ def points(scenario):
 def depends_on_slack(algorithm, point):
     """Whether the deadlines shape the traffic, and so each slack has its runs."""
     return bool(point.get("retries")) or "flows" not in point and any(
-        KINDS[a].get("deadlines") or KINDS[a].get("priorities")
-        for a in algorithm.split("+"))
+        a.deadlines or a.priorities for a in algorithms.members(algorithm))
 
 
 def without_slack(point):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Rows of summary.json as tables of text: for the terminal, the page, the docs."""
 
+import algorithms
 import scenario as scenarios
 
 
@@ -195,7 +196,8 @@ def setting(scenario, rows):
                                                      of("retry_after_ms")))
         if scenario["background_flows"] != 0:
             parts.append("%s background flows" % of("background_flows"))
-        if "dctcp-jitter" in scenario["algorithms"]:
+        if any(member.jitter for name in scenario["algorithms"]
+               for member in algorithms.members(name)):
             parts.append("jitter %s ms" % of("jitter_ms"))
     seeds = sorted({r["seeds"] for r in rows})
     parts.append("%s seeds" % (seeds[0] if len(seeds) == 1 else

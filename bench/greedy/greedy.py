@@ -17,8 +17,9 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "bench"))
+import algorithms  # noqa: E402
+import guest  # noqa: E402
 import network  # noqa: E402
-import topology  # noqa: E402
 
 LAB = os.path.join(ROOT, "tests", "lab", "lab")
 FLOWS, SECONDS = 8, 3
@@ -58,12 +59,13 @@ CASES = [
 
 def measure(neighbours, claim, bound):
     """Shares of the link: of the one that claims, and the mean of the others."""
-    topology.load_module([])
+    law = algorithms.BY_NAME[algorithms.LAW]
+    guest.load_modules([law], [])
     net = network.Network(POINT)
     for host in net.workers:
         host.set_sysctl("net/ipv4/d2tcp/min_budget_us", bound)
-    counts, _ = topology.run_flows(
-        net, [("d2tcp", claim)] + [("d2tcp", neighbours)] * (FLOWS - 1),
+    counts, _ = guest.run_flows(
+        net, [(law, claim)] + [(law, neighbours)] * (FLOWS - 1),
         SECONDS, 1)
     net.stop()
     return {"greedy_mbps": counts[0] * 8e-6 / SECONDS,

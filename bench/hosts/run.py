@@ -27,13 +27,15 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "bench"))
+import algorithms  # noqa: E402
+import guest  # noqa: E402
+import load  # noqa: E402
 import report  # noqa: E402
 import rows  # noqa: E402
 import run  # noqa: E402
 import scenario as scenarios  # noqa: E402
-import topology  # noqa: E402
 
-ECHO_PORT, PORT = 4999, 5000
+ECHO_PORT = 4999
 ACCEPT_S = 60  # for Ansible to reach all hosts
 PLAYBOOK = os.path.join(HERE, "play.yml")
 
@@ -66,49 +68,34 @@ def read_inventory(path):
     return addresses
 
 
+def places(point, addresses):
+    """Where the workers of a point listen: hosts in turn, several on each."""
+    workers = list(addresses)[1:]
+    return [load.Place(workers[i % len(workers)],
+                       addresses[workers[i % len(workers)]],
+                       load.PORT + 2 * (i // len(workers)))
+            for i in range(point["fan_in"])]
+
+
 def make_job(scenario, point, algorithm, addresses):
     """What the playbook does for a point under an algorithm."""
-    aggregator, *workers = addresses
-    members = [scenarios.KINDS[name] for name in algorithm.split("+")]
-    background = scenarios.KINDS[point.get("background",
-                                           algorithm.split("+")[0])]
     slack = point["slack"] if scenarios.depends_on_slack(algorithm, point) \
         else 1.0
-    listens = {}
-    ask = []
-    for i in range(point["fan_in"]):
-        name = workers[i % len(workers)]
-        port = PORT + 2 * (i // len(workers))
-        member = members[i % len(members)]
-        spec = "%s:%d,%s" % (addresses[name], port, member["cc"])
-        ask += ["--worker", spec]
-        if name not in listens:
-            listens[name] = ["--dscp-us", topology.class_limits_us(
-                point, slack)] if members[0].get("priorities") else []
-        listens[name] += ["--listen", spec + (
-            "+deadlines" if member.get("deadlines") else "")]
-        if point["background_flows"]:
-            # beside the first leaf of each host
-            if port == PORT:
-                listens[name] += ["--listen", "%s:%d,%s" % (
-                    addresses[name], PORT + 1, background["cc"])]
-    load = []
-    for number, service in enumerate(topology.services_of(point)):
-        line = ["--slack", repr(slack)] + ask + \
-            topology.Load.arguments(service, algorithm)
-        if number == 0:
-            line += ["--background", str(point["background_flows"]),
-                     "--background-via",
-                     "%d,%s" % (PORT + 1, background["cc"])]
-        load.append(" ".join(word.replace(" ", "") for word in line))
+    plan = load.plan(point, algorithms.members(algorithm), slack,
+                     places(point, addresses))
+    workers = {host: plan.worker + [word for end in ends
+                                    for word in ("--listen", end)]
+               for host, ends in plan.listens.items()}
     where = scenarios.label(scenario, scenarios.without_slack(point))
     name = rows.run_name(algorithm, point)
     return {"text": "%s %s: %s" % (scenario["name"], where, name),
             "directory": os.path.join(scenario["name"], where, name,
                                       "from-seed%d" % scenario["seed_list"][0]),
-            "seeds": scenario["seed_list"], "load": load,
+            "seeds": scenario["seed_list"],
+            "load": [" ".join(word.replace(" ", "") for word in line)
+                     for line in plan.aggregate],
             "workers": {host: " ".join(args)
-                        for host, args in listens.items()}}
+                        for host, args in workers.items()}}
 
 
 def make_flows_jobs(scenario, point, addresses):
@@ -116,20 +103,18 @@ def make_flows_jobs(scenario, point, addresses):
     each seed.
     """
     aggregator, *workers = addresses
-    flows = point["flows"].split("+")
+    flows = load.long_flows(point)
     # none waits for ever, whatever happens to the others
     sink = ["--seconds", str(point["seconds"]), "--settle-ms", "2000",
             "--accept-s", str(ACCEPT_S), "--tell"]
     within = ACCEPT_S + math.ceil(point["seconds"]) + 30
     senders = {}
-    for i, (flow, worker) in enumerate(zip(flows, workers)):
-        algorithm, _, claim = flow.partition(":")
-        end = "%s:%d,%s" % (addresses[aggregator], PORT + i,
-                            scenarios.KINDS[algorithm]["cc"])
+    for i, ((algorithm, claim), worker) in enumerate(zip(flows, workers)):
+        end = "%s:%d,%s" % (addresses[aggregator], load.PORT + i, algorithm.cc)
         sink += ["--listen", end]
         senders[worker] = [" ".join(
             [str(i), "--to", end, "--from", addresses[worker], "--life-s",
-             str(within), "--tell"] + topology.flow_arguments(claim))]
+             str(within), "--tell"] + load.claim_options(claim))]
     where = scenarios.label(scenario, point)
     for seed in scenario["seed_list"]:
         yield {"text": "%s %s, seed %d" % (scenario["name"], where, seed),
@@ -243,7 +228,7 @@ def finish_flows(where, host):
             raise run.JobError("%s: alpha is '%s'" % (path, alpha))
         alphas.append(float(alpha) if alpha else None)
         os.remove(path)
-    topology.write_json(os.path.join(where, "flows.json"), {
+    guest.write_json(os.path.join(where, "flows.json"), {
         "bytes": host["bytes"], "alpha": alphas, "packets": None,
         "marks": host["marks"], "drops": None, "kernel": host["kernel"]})
 
@@ -251,7 +236,7 @@ def finish_flows(where, host):
 def finish_load(where, names, host):
     """load.json, and the records compressed, as run.py of the lab leaves them."""
     said = host["said"]
-    topology.write_json(os.path.join(where, "load.json"), {
+    guest.write_json(os.path.join(where, "load.json"), {
         "duration_ns": max(s["duration_ns"] for s in said),
         "background_bytes": said[0]["background_bytes"],
         "background_ns": said[0]["duration_ns"], "packets": None,
@@ -280,7 +265,7 @@ def spread_out(raw, collected, chosen, addresses, clocks):
         for point in scenarios.points(scenario):
             directory = os.path.join(raw, "links", rows.link_name(point))
             os.makedirs(directory, exist_ok=True)
-            topology.write_json(os.path.join(directory, "link.json"), {
+            guest.write_json(os.path.join(directory, "link.json"), {
                 "rate_mbps": None, "mark_us": None, "base_rtt_us": round(
                     min(c["least_rtt_us"] for c in clocks.values()), 1)})
 
@@ -372,9 +357,9 @@ def main():
         if args.algorithms:
             scenario["algorithms"] = args.algorithms.split(",")
             for name in scenario["algorithms"]:
-                if name not in scenarios.ALGORITHMS:
+                if name not in algorithms.NAMES:
                     parser.error("--algorithms %s: there are %s" % (
-                        name, ", ".join(scenarios.ALGORITHMS)))
+                        name, ", ".join(algorithms.NAMES)))
         if args.queries:
             scenario["queries"] = args.queries
         scenario["seed_list"] = list(range(

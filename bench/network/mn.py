@@ -22,12 +22,14 @@ sys.path.insert(0, BENCH)
 from mininet.cli import CLI as MininetCLI  # noqa: E402
 from mininet.log import output  # noqa: E402
 
+import algorithms  # noqa: E402
+import load  # noqa: E402
 from network import net as emulated  # noqa: E402
 from network import topos as layouts  # noqa: E402
 
 INCAST = os.path.join(os.path.dirname(BENCH), "build", "incast")
-PORT = 5000
-LOAD = {"queries": 100, "cc": "d2tcp", "deadlines": "yes",
+LOAD = {"queries": 100, "cc": algorithms.BY_NAME[algorithms.LAW].cc,
+        "deadlines": "yes",
         "query_bytes": 2000000, "deadline_ms": "uniform(14, 28)", "seed": 1}
 HELP = """Runs a fan-in: agg0 asks all leaves, which answer at the same moment.
 
@@ -43,14 +45,14 @@ class LoadError(Exception):
 
 
 def load_options(words):
-    load = dict(LOAD)
+    found = dict(LOAD)
     for word in words:
         key, separator, value = word.partition("=")
         if not separator or key not in LOAD:
             raise LoadError("incast: '%s': KEY=VALUE, KEY one of %s"
                             % (word, ", ".join(LOAD)))
-        load[key] = value
-    return load
+        found[key] = value
+    return found
 
 
 def algorithm_there(cc):
@@ -62,37 +64,46 @@ def algorithm_there(cc):
     if not available():
         raise LoadError("incast: this kernel has no congestion control '%s'%s"
                         % (cc, "; make module command && sudo make upgrade loads it"
-                           if cc == "d2tcp" else ""))
+                           if cc in algorithms.MODULES else ""))
+
+
+def plan_of(options, workers):
+    """The generator's command lines for the options at the prompt."""
+    cc = options["cc"]
+    aware = options["deadlines"] == "yes" and any(
+        a.cc == cc and a.deadlines for a in algorithms.TABLE)
+    point = {"queries": options["queries"], "deadline_ms":
+             options["deadline_ms"], "query_bytes": options["query_bytes"],
+             "response_spread": 0.5, "min_gap_ms": 5, "think_ms": "0",
+             "background_flows": 0}
+    # any congestion control of this kernel, in the bench's table or not
+    member = algorithms.Algorithm(cc, cc, "", "", deadlines=aware)
+    return load.plan(point, [member], 1.0, [
+        load.Place(host.name, host.ip) for host in workers])
 
 
 def run_load(net, words):
-    """Runs the generator; (responses, missed), and the milliseconds of each."""
-    load = load_options(words)
+    """Runs the generator; the options, the responses' ms, and how many missed."""
+    options = load_options(words)
     if not getattr(net, "ours", False):
         raise LoadError("incast: the topology is not one of %s"
                         % ", ".join(topos))
     if not os.path.exists(INCAST):
         raise LoadError("incast: %s is missing: make incast" % INCAST)
-    algorithm_there(load["cc"])
-    aware = load["cc"] == "d2tcp" and load["deadlines"] == "yes"
+    algorithm_there(options["cc"])
+    plan = plan_of(options, net.workers)
     worker = [INCAST, "worker", "--shared-clock"]
-    ask = []
-    for host in net.workers:
-        spec = "%s:%d,%s" % (host.ip, PORT, load["cc"])
-        ask += ["--worker", spec]
-        worker += ["--listen", "%s/%s%s" % (host.name, spec,
-                                            "+deadlines" if aware else "")]
+    for host, ends in plan.listens.items():
+        for end in ends:
+            worker += ["--listen", "%s/%s" % (host, end)]
     workers = subprocess.Popen(worker, stdout=subprocess.PIPE)
     try:
         if workers.stdout.readline().strip() != b"ready":
             raise LoadError("incast: the workers do not start")
         with tempfile.NamedTemporaryFile("r", suffix=".csv") as records:
-            done = subprocess.run(net.aggregators[0].command([
-                INCAST, "aggregate", "--out", records.name, "--spread", "0.5",
-                "--min-gap-ms", "5", "--cc", load["cc"], "--queries",
-                str(load["queries"]), "--query-bytes",
-                str(load["query_bytes"]), "--deadline-ms", load["deadline_ms"],
-                "--seed", str(load["seed"])] + ask),
+            done = subprocess.run(net.aggregators[0].command(
+                [INCAST, "aggregate", "--out", records.name, "--seed",
+                 str(options["seed"])] + plan.aggregate[0]),
                 stdout=subprocess.PIPE, check=False)
             if done.returncode:
                 raise LoadError("incast: the load generator failed (%d)"
@@ -103,14 +114,15 @@ def run_load(net, words):
         workers.wait()
     due, took = rows[0].index("deadline_ns"), rows[0].index("took_ns")
     times = sorted(int(row[took]) / 1e6 for row in rows[1:])
-    return load, times, sum(int(row[took]) > int(row[due]) for row in rows[1:])
+    return options, times, sum(int(row[took]) > int(row[due])
+                               for row in rows[1:])
 
 
 def show_load(net, words):
-    load, times, missed = run_load(net, words)
+    options, times, missed = run_load(net, words)
     output("%s, fan-in %d: %d responses, %d missed their deadline (%.1f %%); "
            "median %.1f ms, longest %.1f ms\n" % (
-               load["cc"], len(net.workers), len(times), missed,
+               options["cc"], len(net.workers), len(times), missed,
                100 * missed / len(times), times[len(times) // 2], times[-1]))
 
 

@@ -15,7 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "bench"))
 import network  # noqa: E402
-import topology  # noqa: E402
+import guest  # noqa: E402
 
 SCRIPT = os.path.join(ROOT, "bench", "hosts", "host.sh")
 POINT = {"topology": "star", "rate_mbps": 1000, "host_delay_us": 75,
@@ -47,7 +47,7 @@ def settled(net, offset_ns):
                       "--clock-offset-ns", str(offset_ns))
     if code:
         raise SystemExit(said)
-    net.run(agg, [topology.INCAST, "aggregate", "--worker",
+    net.run(agg, [guest.INCAST, "aggregate", "--worker",
                   worker.ip + ":6000,d2tcp", "--queries", "20",
                   "--query-bytes", "5000", "--deadline-ms", "50", "--out",
                   "/dev/null"])
@@ -63,7 +63,7 @@ def long_flows(net, found):
     agg, *workers = net.aggregators + net.workers
     dirs = [DIR, DIR + "-too"]
     os.makedirs(dirs[1], 0o700)
-    shutil.copy(topology.INCAST, dirs[1])
+    shutil.copy(guest.INCAST, dirs[1])
     out = DIR + "/out/flows"
     ends = [agg.ip + ":6100,d2tcp", agg.ip + ":6101,reno"]
     found["refused"] = verb(workers[0], "flows", DIR, out, "3 --bytes 1 --to "
@@ -116,7 +116,7 @@ def main():
     os.chmod(DIR, 0o755)
     found["open"] = verb(worker, "restore", DIR)
     os.chmod(DIR, 0o700)
-    shutil.copy(topology.INCAST, DIR)
+    shutil.copy(guest.INCAST, DIR)
     shutil.copy(module, DIR)
     found["busy"] = verb(worker, "free", DIR)
     found["prepare"] = verb(worker, "prepare", DIR, "10", agg.ip)

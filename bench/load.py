@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The load generator's command lines, for the lab, real hosts and Mininet's prompt.
+
+bench/incast/incast.c lists the options of each part. A line is a list of words
+without the name of the program.
+"""
+
+import dataclasses
+
+import algorithms
+import scenario as scenarios
+
+PORT, BACKGROUND_PORT = 5000, 5001
+# Long flows: deadlines so near, or so far, that d is at its bound all the time.
+CLAIMS = {"": [], "near": ["--due-us", "1000000", "--claim-bytes", "2130706432"],
+          "far": ["--due-us", "1000000000", "--claim-bytes", "200000"]}
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a worker of the fan-in listens; a host may have several."""
+
+    host: str
+    ip: str
+    port: int = PORT
+
+
+@dataclasses.dataclass
+class Plan:
+    """The command lines of one point under one algorithm."""
+
+    # of the workers' hosts: {host: what follows each --listen}
+    listens: dict
+    # options that every worker process gets
+    worker: list
+    # of the aggregator, a line for each service
+    aggregate: list
+
+
+def services_of(point):
+    """What each service asks for: the point, with the service's own keys."""
+    own = point.get("services") or [{}] * point.get("aggregators", 1)
+    return [point | service for service in own]
+
+
+def class_limits_us(point, slack):
+    """The bounds of the priority classes: each has a quarter of the deadlines."""
+    mixture = [(service.get("share", 1), str(service["deadline_ms"]))
+               for service in services_of(point)]
+    limits = [scenarios.quantile(mixture, q / 4) * slack * 1000
+              for q in (1, 2, 3)]
+    return ",".join(str(max(i + 1, round(v))) for i, v in enumerate(limits))
+
+
+def background_of(point, members):
+    """The algorithm of the long flows beside the queries."""
+    name = point.get("background")
+    return algorithms.BY_NAME[name] if name else members[0]
+
+
+def plan(point, members, slack, places):
+    """The Plan for a list of Places; worker i answers under members[i % n]."""
+    background = background_of(point, members)
+    ask, listens = [], {}
+    for i, place in enumerate(places):
+        member = members[i % len(members)]
+        end = "%s:%d,%s" % (place.ip, place.port, member.cc)
+        ask += ["--worker", end]
+        mine = listens.setdefault(place.host, [])
+        mine.append(end + ("+deadlines" if member.deadlines else ""))
+        # one sender of long flows per host
+        if point["background_flows"] and place.port == PORT:
+            mine.append("%s:%d,%s" % (place.ip, BACKGROUND_PORT, background.cc))
+    worker = ["--dscp-us", class_limits_us(point, slack)] \
+        if members[0].priorities else []
+    lines = [["--slack", repr(slack)] + ask + requests(service, members[0])
+             for service in services_of(point)]
+    lines[0] += ["--background", str(point["background_flows"]),
+                 "--background-via", "%d,%s" % (BACKGROUND_PORT, background.cc)]
+    return Plan(listens, worker, lines)
+
+
+def requests(service, algorithm):
+    """The aggregator's options that say what is asked, when, and until when."""
+    args = ["--queries", str(service["queries"]),
+            "--deadline-ms", str(service["deadline_ms"]),
+            "--think-ms", str(service["think_ms"])]
+    if "response_bytes" in service:
+        args += ["--response-bytes", str(service["response_bytes"])]
+    else:
+        args += ["--query-bytes", str(service["query_bytes"]),
+                 "--spread", str(service["response_spread"])]
+    if algorithm.jitter:
+        args += ["--jitter-ms", str(service["jitter_ms"])]
+    if "arrival" not in service:
+        return args + ["--min-gap-ms", str(service["min_gap_ms"])]
+    return args + open_loop(service)
+
+
+def open_loop(service):
+    """Options of queries that arrive whether or not earlier ones are answered."""
+    args = ["--poisson", service["arrival"][len("poisson("):-1]]
+    if "burst_rate" in service:
+        args += ["--burst", "%r,%r,%r" % (
+            service["burst_rate"], service["burst_from_ms"],
+            service["burst_to_ms"])]
+    if "until_ms" in service:
+        args += ["--until-ms", str(service["until_ms"])]
+    if service.get("retries"):
+        args += ["--retries", str(service["retries"]),
+                 "--retry-after-ms", str(service["retry_after_ms"])]
+    return args
+
+
+def long_flows(point):
+    """The long flows of a point: [(algorithm, claim)], claim a key of CLAIMS."""
+    return [(algorithms.BY_NAME[name], claim) for name, claim in (
+        (flow + ":").split(":")[:2] for flow in point["flows"].split("+"))]
+
+
+def claim_options(claim):
+    """Options of a long flow; `claim` is a key of CLAIMS or a list of options."""
+    args = CLAIMS[claim] if isinstance(claim, str) else claim
+    return args if "--bytes" in args else args + ["--bytes", "200000"]
