@@ -1030,6 +1030,10 @@ class Runs(unittest.TestCase):
             self.assertGreater(len(again), 3)
             for q, a in asked:
                 timeout = asked[q, a] + 12 * 10**6
+                # the kernel may end a wait 50 us late (prctl(2), timer slack):
+                # what arrives meanwhile is not asked again
+                if timeout < done[q, a] <= timeout + 50000:
+                    continue
                 late = done[q, a] > timeout and a < 2
                 self.assertEqual((q, a + 1) in asked, late, (q, a))
                 if late:
