@@ -55,6 +55,7 @@ NAMES = tuple(BY_NAME)
 BASE = "dctcp"  # every other algorithm is compared with it
 LAW = "d2tcp"  # the algorithm under test
 PRIORITIES = "dctcp-prio"
+PLAIN_TCP = "cubic"  # where the paper's claims say TCP
 # Peers whose misses the findings compare with BASE's.
 PEERS = ("cubic", "reno", "bbr", "dctcp-jitter")
 

@@ -17,7 +17,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import algorithms  # noqa: E402
 import load  # noqa: E402
-import optimum  # noqa: E402
+from analysis import optimum  # noqa: E402
 import scenario as scenarios  # noqa: E402
 
 INCAST = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(

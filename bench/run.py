@@ -23,10 +23,10 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import algorithms  # noqa: E402
-import intervals  # noqa: E402
+from analysis import intervals, late_shares  # noqa: E402
+from analysis.records import link_name, run_name  # noqa: E402
 import link  # noqa: E402
 import report  # noqa: E402
-import rows  # noqa: E402
 import scenario as scenarios  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -151,7 +151,7 @@ def make_checks(chosen, raw, module):
     found = {}
     for scenario in chosen:
         for point in scenarios.points(scenario):
-            name = rows.link_name(point)
+            name = link_name(point)
             found.setdefault(name, (scenario, {
                 "do": "check", "point": link_point(point), "module": module,
                 "directory": os.path.join(raw, "links", name),
@@ -171,7 +171,7 @@ def make_loads(scenario, raw, module, seeds):
             # Others never see a deadline: one run is judged at every slack.
             slack = point["slack"] if scenarios.depends_on_slack(
                 algorithm, point) else 1.0
-            name = rows.run_name(algorithm, point)
+            name = run_name(algorithm, point)
             loads[where, name] = {
                 "do": "flows" if "flows" in point else "load", "point": bare,
                 "algorithm": algorithm, "slack": slack,
@@ -192,7 +192,7 @@ def make_trace(scenario, raw, module):
     middle = middle[len(middle) // 4]
     where = scenarios.label(scenario, scenarios.without_slack(middle))
     seeds = {where: [1]}
-    wanted = rows.run_name(algorithms.LAW, middle)
+    wanted = run_name(algorithms.LAW, middle)
     job = next(j for j in make_loads(scenario, raw, module, seeds)
                if j["text"].endswith(": " + wanted))
     return [job | {"trace": True, "text": job["text"] + " (traced)",
@@ -225,7 +225,7 @@ def next_seeds(scenario, raw, have):
         for algorithm in scenario["algorithms"]:
             if not have.get(where) or "flows" in point:
                 break
-            for shares in rows.late_shares(scenario, raw, point, algorithm):
+            for shares in late_shares(scenario, raw, point, algorithm):
                 need = max(need, seeds_needed(shares, scenario["half_width"]))
         # whole blocks: what a seed gives depends on those before it in its own
         need = min(first * math.ceil(need / first), scenario["most_seeds"])

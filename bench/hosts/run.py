@@ -28,10 +28,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "bench"))
 import algorithms  # noqa: E402
+from analysis.records import link_name, run_name  # noqa: E402
 import guest  # noqa: E402
 import load  # noqa: E402
 import report  # noqa: E402
-import rows  # noqa: E402
 import run  # noqa: E402
 import scenario as scenarios  # noqa: E402
 
@@ -87,7 +87,7 @@ def make_job(scenario, point, algorithm, addresses):
                                     for word in ("--listen", end)]
                for host, ends in plan.listens.items()}
     where = scenarios.label(scenario, scenarios.without_slack(point))
-    name = rows.run_name(algorithm, point)
+    name = run_name(algorithm, point)
     return {"text": "%s %s: %s" % (scenario["name"], where, name),
             "directory": os.path.join(scenario["name"], where, name,
                                       "from-seed%d" % scenario["seed_list"][0]),
@@ -119,7 +119,7 @@ def make_flows_jobs(scenario, point, addresses):
     for seed in scenario["seed_list"]:
         yield {"text": "%s %s, seed %d" % (scenario["name"], where, seed),
                "directory": os.path.join(
-                   scenario["name"], where, rows.run_name("flows", point),
+                   scenario["name"], where, run_name("flows", point),
                    "from-seed%d" % seed, "seed%d" % seed),
                "within_s": within, "sink": " ".join(sink), "senders": senders,
                "sources": [addresses[worker] for worker in senders]}
@@ -263,7 +263,7 @@ def spread_out(raw, collected, chosen, addresses, clocks):
             finish_load(where, names, host)
     for scenario in chosen:
         for point in scenarios.points(scenario):
-            directory = os.path.join(raw, "links", rows.link_name(point))
+            directory = os.path.join(raw, "links", link_name(point))
             os.makedirs(directory, exist_ok=True)
             guest.write_json(os.path.join(directory, "link.json"), {
                 "rate_mbps": None, "mark_us": None, "base_rtt_us": round(

@@ -6,107 +6,23 @@ rows.
 """
 
 import functools
-import glob
-import gzip
 import json
 import os
-import re
 
 import numpy
 
 import algorithms
-import fluid
-from intervals import (difference95, half95, interval95, mean, percentile,
-                       ratio95, rounded)
 import load
-import optimum
 import scenario as scenarios
+from . import fluid, optimum
+from .intervals import (difference95, half95, interval95, mean, percentile,
+                        ratio95, rounded)
+from .records import (by_query, is_late, link_name, parts, read_run,
+                      seed_directories, select)
 
 # Back to normal: of what is asked in so many bins in a row, no more is late than before
 # the burst, and this much.
 NORMAL, BIN_MS, BINS = 0.05, 100, 5
-
-
-def run_name(algorithm, point):
-    """Directory of a job; the slack only where the traffic depends on it."""
-    name = algorithm
-    if scenarios.depends_on_slack(algorithm, point):
-        name += "-slack%s" % point["slack"]
-    return name
-
-
-def link_name(point):
-    """Directory of the check of a point's link."""
-    parts = ["%s" % point["topology"]] + ["%s%s" % (k.split("_")[0], point[k])
-                                          for k in (
-        "rate_mbps", "racks", "uplink_mbps", "host_delay_us",
-        "buffer_packets", "mark_us", "marker") if k in point]
-    return "-".join(parts)
-
-
-def seed_directories(raw, scenario, point, algorithm):
-    """{seed: directory} of the runs of an algorithm at a point."""
-    base = os.path.join(raw, scenario["name"], scenarios.label(
-        scenario, scenarios.without_slack(point)), run_name(algorithm, point))
-    found = {int(re.search(r"seed(\d+)$", path).group(1)): path
-             for path in glob.glob(os.path.join(glob.escape(base),
-                                                "from-seed*", "seed*"))}
-    return dict(sorted(found.items()))
-
-
-def read_records(path):
-    """Records as {column: array of integers}."""
-    with gzip.open(path, "rt") as f:
-        columns = f.readline().strip().split(",")
-        numbers = numpy.array(f.read().replace("\n", ",").split(",")[:-1],
-                              dtype=numpy.int64)
-    return dict(zip(columns, numbers.reshape(-1, len(columns)).T))
-
-
-@functools.lru_cache(256)
-def read_run(directory):
-    """Records of each service, and what else was measured."""
-    records = []
-    while os.path.exists(os.path.join(
-            directory, "records-%d.csv.gz" % len(records))):
-        records.append(read_records(os.path.join(
-            directory, "records-%d.csv.gz" % len(records))))
-    with open(os.path.join(directory, "load.json")) as f:
-        return records, json.load(f)
-
-
-def is_late(records, slack):
-    # the worker's deadline, computed as the load generator computes it
-    return records["took_ns"] > numpy.floor(
-        records["deadline_ns"].astype(float) * slack)
-
-
-def parts(point, algorithm):
-    """What is told apart at a point: {"service": ..., "algorithm": ...}.
-
-    Yields (names, services, member): indices of the services, and which of the
-    algorithms of a mix, or None.
-    """
-    services = point.get("services") or []
-    everything = range(max(len(services), point.get("aggregators", 1)))
-    members = algorithm.split("+")
-    if len(members) > 1:
-        for i, name in enumerate(members):
-            yield {"algorithm": name, "mix": algorithm}, everything, i
-        return
-    yield {"algorithm": algorithm}, everything, None
-    for i, service in enumerate(services):
-        yield {"algorithm": algorithm, "service": service["name"]}, [i], None
-
-
-def select(records, member, algorithm, first_only=True):
-    """The records of one member of a mix, without retries."""
-    chosen = numpy.ones(len(records["query"]), bool)
-    if member is not None:
-        chosen &= records["worker"] % len(algorithm.split("+")) == member
-    if first_only:
-        chosen &= records["attempt"] == 0
-    return {k: v[chosen] for k, v in records.items()}
 
 
 @functools.lru_cache(None)
@@ -132,12 +48,6 @@ def late_shares(scenario, raw, point, algorithm):
     for _, services, member in parts(point, algorithm):
         yield [_run_shares(d, point["slack"], tuple(services), member,
                            algorithm)[0] for d in runs.values()]
-
-
-def by_query(records, column):
-    """A column as an array of queries x workers."""
-    width = int(records["worker"].max()) + 1
-    return records[column].reshape(-1, width)
 
 
 def bounds(directories, slack, rate_mbps, base_rtt_us):
@@ -207,8 +117,8 @@ def _row(scenario, point, raw, link, runs, part, algorithm):
         "late_share_ci95": rounded(interval95(late, 0, 1)),
         "certain": (half95(late) or 1) < scenario["half_width"]
         if len(set(late)) > 1 else len(late) > 1,
-        "late_share_optimum": None, "optimum": scenarios.optimum_kind(point) if link["rate_mbps"]
-        else "none",
+        "late_share_optimum": None,
+        "optimum": scenarios.optimum_kind(point) if link["rate_mbps"] else "none",
         "query_late_share": rounded(mean([s[1] for s in seen])),
         "fct_ms": _spread(numpy.concatenate([s[2] for s in seen])),
         "background_mbps": rounded(mean(background), 3),

@@ -1,20 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the rows say, in sentences and in a table of the paper's claims.
-
-Every number in them is computed from the rows; a finding about a scenario that was
-not run is left out.
+"""What the rows say, in sentences. Every number is computed from the rows; a sentence
+about a scenario that was not run is left out.
 """
 
-import scenario as scenarios
-from tables import share
-
-PAPER = "D2TCP, SIGCOMM 2012"
-
-
-def loads(rows, **want):
-    """Rows of whole queries: no member of a mix, no single service."""
-    return [r for r in rows if "late_share" in r and not r["mix"] and
-            not r["service"] and all(r.get(k) == v for k, v in want.items())]
+from algorithms import BASE, BY_NAME, LAW, PEERS, PLAIN_TCP, PRIORITIES
+from .queries import (
+    acting, against_plain_tcp, background, beside, better, compared, correlation,
+    flow_groups, known, law_errors, least_background, loads, quarter_slack,
+    series, surely, verdict, worse)
+from .tables import share
 
 
 def where(row):
@@ -26,28 +20,6 @@ def where(row):
     if row.get("background_flows"):
         text += ", %s" % count(row["background_flows"], "background flow")
     return text
-
-
-def compared(row):
-    """Whether the row was compared with dctcp, and how surely."""
-    return bool(row.get("late_minus_dctcp")) and \
-        row["late_minus_dctcp"]["half95"] is not None
-
-
-def worse(row):
-    """Whether it is later than dctcp by more than the interval."""
-    return compared(row) and \
-        row["late_minus_dctcp"]["mean"] > row["late_minus_dctcp"]["half95"]
-
-
-def better(row):
-    return compared(row) and \
-        -row["late_minus_dctcp"]["mean"] > row["late_minus_dctcp"]["half95"]
-
-
-def verdict(row):
-    return "worse" if worse(row) else "better" if better(row) else \
-        "no difference"
 
 
 def some_of(rows):
@@ -71,68 +43,8 @@ def count(n, what):
     return "%s %s%s" % (n or "no", what, "" if n == 1 else "s")
 
 
-def base_of(rows, row, name="dctcp"):
-    """The row of another algorithm at the same point, or None."""
-    keys = [k for k in scenarios.SWEPT if k in row] + ["scenario", "service"]
-    return next((r for r in rows if r.get("algorithm") == name and
-                 "late_share" in r and not r["mix"] and
-                 all(r.get(k) == row.get(k) for k in keys)), None)
-
-
-def beside(rows, name, **want):
-    """Pairs of rows of d2tcp and of another algorithm at the same point."""
-    pairs = [(r, base_of(rows, r, name))
-             for r in loads(rows, algorithm="d2tcp", **want)]
-    return [(r, other) for r, other in pairs
-            if other and r.get("late_minus_dctcp")]
-
-
-def acting(rows):
-    """Rows of d2tcp at the points where the law can act."""
-    return [r for r in loads(rows, algorithm="d2tcp") if r.get("law_can_act")
-            and compared(r)]
-
-
-def known(row):
-    """Whether the ratio to dctcp means something: it has an interval, and dctcp was
-    late now and then.
-    """
-    found = row["late_over_dctcp"]
-    return bool(found and found["ratio"] is not None and found["ci95"])
-
-
-def quarter_slack(mine):
-    """The least slack from which on the ratio is a quarter at most, or None.
-
-    It is so at a point where the ratio is at most that; where there is none, since
-    hardly anybody is late under dctcp, there is nothing to say.
-    """
-    found = None
-    for row in sorted(filter(known, mine), key=lambda r: -r["slack"]):
-        if row["late_over_dctcp"]["ratio"] > 0.25:
-            break
-        found = row
-    return found and found["slack"]
-
-
-def surely(mine, slack):
-    """Whether a quarter is above the whole interval at that slack."""
-    return all(r["late_over_dctcp"]["ci95"][1] <= 0.25 for r in mine
-               if known(r) and r["slack"] == slack)
-
-
-def series(rows):
-    """{(rate, fan-in, scenario): rows over slack}, two slacks at least."""
-    found = {}
-    for row in rows:
-        found.setdefault((row["rate_mbps"], row["fan_in"], row["scenario"]),
-                         []).append(row)
-    return {k: v for k, v in sorted(found.items())
-            if len({r["slack"] for r in v}) > 1}
-
-
 def about_all(rows):
-    every = [r for r in loads(rows, algorithm="d2tcp") if compared(r)]
+    every = [r for r in loads(rows, algorithm=LAW) if compared(r)]
     if every:
         late = [r for r in every if worse(r)]
         yield "Of all %s where d2tcp and DCTCP were asked the same, d2tcp misses " \
@@ -172,7 +84,7 @@ def about_slack(rows):
 
 
 def about_reasons(rows):
-    ones = [r for r in loads(rows, algorithm="d2tcp")
+    ones = [r for r in loads(rows, algorithm=LAW)
             if "fluid" in r and compared(r) and known(r) and
             r["fluid"]["equal"]]
     if len(ones) > 5:
@@ -187,18 +99,8 @@ def about_reasons(rows):
                 len(ones), fluids, window)
 
 
-def correlation(xs, ys):
-    """Pearson's."""
-    n = len(xs)
-    mx, my = sum(xs) / n, sum(ys) / n
-    sxx = sum((x - mx) ** 2 for x in xs)
-    syy = sum((y - my) ** 2 for y in ys)
-    sxy = sum((x - mx) * (y - my) for x, y in zip(xs, ys))
-    return sxy / (sxx * syy) ** 0.5 if sxx and syy else 0.0
-
-
 def about_outside(rows):
-    mine = [r for r in loads(rows, algorithm="d2tcp")
+    mine = [r for r in loads(rows, algorithm=LAW)
             if r.get("law_can_act") is False and compared(r)]
     classes = (
         ("Where windows are small (fair window below 4 packets", [
@@ -221,7 +123,7 @@ def about_outside(rows):
 
 
 def about_prio(rows):
-    pairs = beside(rows, "dctcp-prio")
+    pairs = beside(rows, PRIORITIES)
     if not pairs:
         return
     fewer = sum(p["late_share"] < d["late_share"] for d, p in pairs)
@@ -236,7 +138,7 @@ def about_prio(rows):
 
 
 def about_peers(rows):
-    for name in ("cubic", "reno", "bbr", "dctcp-jitter"):
+    for name in PEERS:
         mine = [r for r in loads(rows, algorithm=name) if compared(r)]
         if mine:
             drops = [r["drops"] for r in mine]
@@ -249,11 +151,11 @@ def about_peers(rows):
                     "; it drops packets at %d" % sum(map(bool, drops))
                     if None not in drops else "",
                     "; its jitter is taken off the deadlines, and helps only "
-                    "where it avoids losses" if name == "dctcp-jitter" else "")
+                    "where it avoids losses" if BY_NAME[name].jitter else "")
 
 
 def about_thousand(rows):
-    pairs = [(r, other) for r, other in beside(rows, "dctcp")
+    pairs = [(r, other) for r, other in beside(rows, BASE)
              if r["fan_in"] >= 400]
     if pairs:
         most, other = max(pairs, key=lambda pair: pair[0]["fan_in"])
@@ -265,18 +167,6 @@ def about_thousand(rows):
                     for f in (min, max)],
                 sum(worse(r) or better(r) for r, _ in pairs), where(most),
                 share(most["late_share"]), share(other["late_share"]))
-
-
-def background(rows):
-    return [r for r in loads(rows, algorithm="d2tcp")
-            if r.get("background_over_dctcp")]
-
-
-def least_background(rows):
-    """The least lower end of the ratio of background throughputs, and the row."""
-    mine = [r for r in background(rows) if r["background_over_dctcp"]["ci95"]]
-    return min(mine, key=lambda r: r["background_over_dctcp"]["ci95"][0],
-               default=None)
 
 
 def about_background(rows):
@@ -293,38 +183,20 @@ def about_background(rows):
             sum(map(worse, mine)))
 
 
-def flow_groups(rows, scenario):
-    found = {}
-    for row in rows:
-        if "share" in row and row["scenario"] == scenario:
-            found.setdefault(row["flows"], []).append(row)
-    return found
-
-
-def against_cubic(rows):
-    """Shares that d2tcp and dctcp have beside as many cubic flows."""
-    found = {}
-    for name, some in flow_groups(rows, "coexistence").items():
-        if name in ("dctcp+cubic", "d2tcp+cubic") and \
-                some[0]["algorithm"] != "cubic":
-            found[name.split("+")[0]] = some[0]["share"]
-    return found
-
-
 def about_coexistence(rows):
-    found = against_cubic(rows)
+    found = against_plain_tcp(rows)
     if len(found) == 2:
         yield "In one queue with a cubic flow, a d2tcp flow has %s %% of the link " \
             "and a DCTCP flow %s %%%s." % (
-                share(found["d2tcp"]), share(found["dctcp"]),
+                share(found[LAW]), share(found[BASE]),
                 ": cubic hears no marks and fills the queue, and they need one of "
                 "their own" if max(found.values()) < 0.1 else "")
-    both = flow_groups(rows, "coexistence").get("dctcp+d2tcp")
+    both = flow_groups(rows, "coexistence").get("%s+%s" % (BASE, LAW))
     if both and len(both) == 2:
         yield "Without deadlines d2tcp and DCTCP share a link %s to %s." % (
             share(both[1]["share"]), share(both[0]["share"]))
-    for mix in ("dctcp+d2tcp", "cubic+dctcp", "cubic+d2tcp"):
-        mixes = [r for r in rows if r.get("mix") == mix]
+    for pair in ((BASE, LAW), (PLAIN_TCP, BASE), (PLAIN_TCP, LAW)):
+        mixes = [r for r in rows if r.get("mix") == "+".join(pair)]
         # the members of a mix follow each other
         for row, other in zip(mixes[::2], mixes[1::2]):
             yield "Half of the leaves under %s and half under %s, in the same " \
@@ -333,22 +205,10 @@ def about_coexistence(rows):
                     share(row["late_share"]), share(other["late_share"]))
 
 
-def law_errors(rows):
-    """Largest error of the two predictions over all long flows, as shares; the
-    first is None where the link is not known.
-    """
-    mine = [r for some in flow_groups(rows, "differentiation").values()
-            for r in some if r["share_by_alpha"] is not None]
-    if not mine:
-        return None
-    return (max((abs(r["share"] - r["share_predicted"]) for r in mine
-                 if r["share_predicted"] is not None), default=None),
-            max(abs(r["share"] - r["share_by_alpha"]) for r in mine))
-
-
 def about_differentiation(rows):
     errors = law_errors(rows)
-    pair = flow_groups(rows, "differentiation").get("d2tcp:near+d2tcp:far")
+    pair = flow_groups(rows, "differentiation").get(
+        "%s:near+%s:far" % (LAW, LAW))
     if not errors or not pair:
         return
     yield "A flow whose d is held at 2 gets %s %% of a link that it shares with " \
@@ -361,7 +221,7 @@ def about_differentiation(rows):
 
 def listed(rows, scenario, words):
     """The late shares of d2tcp and dctcp at each point of a scenario."""
-    pairs = beside(rows, "dctcp", scenario=scenario)
+    pairs = beside(rows, BASE, scenario=scenario)
     if pairs:
         yield "%s: %s." % (words, "; ".join(
             "%s %s %% (dctcp %s %%, %s)" % (
@@ -377,7 +237,7 @@ def about_tree(rows):
 
 def about_services(rows):
     mine = [r for r in rows if r["scenario"] == "services" and
-            r["algorithm"] == "d2tcp" and r["service"] and compared(r)]
+            r["algorithm"] == LAW and r["service"] and compared(r)]
     if mine:
         gain, loss = [[r["service"] for r in mine if f(r)]
                       for f in (better, worse)]
@@ -432,14 +292,6 @@ def about_recovery(rows):
                 in_time(jitter), in_time(plain), *asked)
 
 
-def headlines(rows):
-    """The few findings that someone reads first."""
-    for about in (about_all, about_region, about_slack_in_short, about_outside,
-                  about_prio, about_background, about_services,
-                  about_coexistence):
-        yield from about(rows)
-
-
 def about_slack_in_short(rows):
     done = {k: quarter_slack(v) for k, v in series(acting(rows)).items()}
     if done:
@@ -449,14 +301,7 @@ def about_slack_in_short(rows):
                 rate / 1000, fan_in) for (rate, fan_in, _), v in done.items())
 
 
-def findings(rows):
-    """Sentences, the most important first."""
-    for about in (about_all, about_region, about_slack, about_reasons,
-                  about_prio, about_outside, about_thousand,
-                  about_peers, about_exponential, about_services,
-                  about_background, about_coexistence, about_differentiation,
-                  about_tree, about_recovery):
-        yield from about(rows)
+def about_certainty(rows):
     loose = [r for r in rows if r.get("certain") is False]
     if not any("certain" in r for r in rows):
         return
@@ -465,94 +310,3 @@ def findings(rows):
         "it is not have a * in the tables." % (
             "all" if not loose else "all but %d" % len(loose),
             sum("certain" in r for r in rows))
-
-
-def claims(rows):
-    """The paper's claims: (claim, claimed, measured here, conditions, verdict)."""
-    done = {k: (quarter_slack(v), v) for k, v in series(acting(rows)).items()}
-    if done:
-        holds = [v for v, _ in done.values() if v]
-        yield ("Misses fewer deadlines than DCTCP (abstract)", "75 % fewer",
-               "; ".join("%g Gbit/s, fan-in %d: %s" % (
-                   k[0] / 1000, k[1], "from slack %s on%s" % (
-                       v, "" if surely(some, v) else
-                       " (the interval reaches above a quarter)") if v
-                   else "less than that at every slack")
-                   for k, (v, some) in done.items()),
-               "where the law should act: sharing by required rate would miss at "
-               "most half of what equal sharing misses, and the fair window is 4 "
-               "packets or more",
-               "holds with enough slack" if len(holds) == len(done)
-               else "holds at some settings" if holds else "not seen")
-    small = [r for r in loads(rows, algorithm="d2tcp") if "fluid" in r and
-             r["fluid"]["fair_window"] < 4 and r["fan_in"] >= 20
-             and compared(r)]
-    if small:
-        same = sum(not better(r) for r in small)
-        yield ("Fewer misses at the fan-in of online services (its axis reaches 40; "
-               "evaluation)", "fewer at every fan-in",
-               "no fewer at %d of %d settings with fan-in 20 or more and a fair "
-               "window below 4 packets" % (same, len(small)),
-               "windows near their floor of 2 packets",
-               "does not hold there" if same > len(small) / 2 else
-               "holds in part" if same else "holds")
-    found = least_background(rows)
-    if found:
-        least = found["background_over_dctcp"]["ci95"][0]
-        flows = sorted({r["background_flows"] for r in background(rows)})
-        yield ("Background flows get nearly as high bandwidth as under TCP (sec. 1)",
-               "nearly as high", "at least %.3f of what they get beside DCTCP "
-               "(lower end of the intervals)" % least,
-               "%s long flows beside queries"
-               % " to ".join(str(n) for n in sorted({flows[0], flows[-1]})),
-               "holds" if least >= 0.97 else "does not hold")
-    cubic = against_cubic(rows)
-    if len(cubic) == 2:
-        yield ("Coexists with TCP without degrading it (sec. 1)", "no harm to TCP",
-               "cubic keeps %s %% beside one d2tcp flow; d2tcp is left %s %%"
-               % (share(1 - cubic["d2tcp"]), share(cubic["d2tcp"])),
-               "one queue%s; cubic without ECN" % (
-                   "" if any(r["fidelity"]["rate_mbps"] is None for r in rows)
-                   else " with step marking and a buffer of 400 packets"), "holds for TCP, and d2tcp starves, as DCTCP does"
-               if max(cubic.values()) < 0.1 else
-               "holds" if min(cubic.values()) <= 0.5 else "does not hold")
-    errors = law_errors(rows)
-    if errors:
-        yield ("Flows with nearer deadlines get more bandwidth, by p = alpha^d "
-               "(testbed)", "nearer ones get more",
-               "shares as the law has them within %s points given each flow's "
-               "alpha%s" % (points(errors[1]), ", within %s from the link alone"
-                            % points(errors[0]) if errors[0] is not None else ""),
-               "two to four long flows, d held at 0.5, 1, 2",
-               "holds, given alpha" if errors[1] <= 0.05 else "holds in part")
-    yield ("Misses fewer deadlines than D3 (abstract)", "50 % fewer",
-           "not measured: D3 needs switches that grant rates", "-", "open")
-    yield ("Deadlines 35 to 55 % tighter than D3's at 5 % missed (sec. 1)",
-           "35 to 55 %", tighter(rows), "against DCTCP, since D3 does not run on "
-           "Linux; slack interpolated", "another comparison")
-
-
-def tighter(rows):
-    """How much less slack d2tcp needs than dctcp for 5 % late."""
-    found = []
-    pairs = [(r, other) for r, other in beside(rows, "dctcp")
-             if "fluid" in r and r["fluid"]["fair_window"] >= 4]
-    for (rate, fan_in, _), some in series([r for r, _ in pairs]).items():
-        mine = slack_at(some, 0.05)
-        base = slack_at([base_of(rows, r) for r in some], 0.05)
-        if mine and base:
-            found.append("%g Gbit/s, fan-in %d: slack %.2f instead of %.2f, "
-                         "%.0f %% tighter" % (rate / 1000, fan_in, mine, base,
-                                              100 * (1 - mine / base)))
-    return "; ".join(found) or "5 % late lies outside the slacks that were run"
-
-
-def slack_at(rows, level):
-    """The slack at which a late share falls to `level`, between two points."""
-    ordered = sorted(rows, key=lambda r: r["slack"])
-    for one, two in zip(ordered, ordered[1:]):
-        if one["late_share"] > level >= two["late_share"]:
-            part = (one["late_share"] - level) / (one["late_share"] -
-                                                  two["late_share"])
-            return one["slack"] + part * (two["slack"] - one["slack"])
-    return None

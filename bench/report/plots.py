@@ -15,9 +15,10 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy  # noqa: E402
 
 import algorithms  # noqa: E402
-import rows as results  # noqa: E402
+from analysis import records as results  # noqa: E402
+from analysis.rows import BIN_MS  # noqa: E402
 import scenario as scenarios  # noqa: E402
-from tables import setting  # noqa: E402
+from .tables import setting  # noqa: E402
 
 SIZE = (5.2, 4.0)
 WORDS = {"fan_in": "fan-in", "slack": "deadline slack (factor)",
@@ -281,14 +282,14 @@ def plot_recovery(scenario, rows, raw, out):
                     raw, scenario, point, algorithm).values():
                 records = results.select(results.read_run(directory)[0][0],
                                          None, "")
-                bins = records["sent_ns"] // (results.BIN_MS * 10**6)
-                length = 2 + int(point["until_ms"] / results.BIN_MS) \
+                bins = records["sent_ns"] // (BIN_MS * 10**6)
+                length = 2 + int(point["until_ms"] / BIN_MS) \
                     if "until_ms" in point else 2 + int(max(bins))
                 late = added(late, numpy.bincount(
                     bins, results.is_late(records, point["slack"]), length))
                 count = added(count, numpy.bincount(bins, minlength=length))
             seen = count > 0
-            axis.plot(numpy.nonzero(seen)[0] * results.BIN_MS / 1000,
+            axis.plot(numpy.nonzero(seen)[0] * BIN_MS / 1000,
                       100 * late[seen] / count[seen],
                       color=colour(algorithm), label=algorithm, linewidth=1)
         axis.axvspan(point["burst_from_ms"] / 1000,

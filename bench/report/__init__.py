@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0
+"""From rows to what people read.
+
+    tables.py     rows as tables of text
+    queries.py    questions asked of the rows
+    sentences.py  what the rows say
+    selection.py  which sentences are said, in which order
+    claims.py     the paper's claims beside what was measured
+    style.py      how every picture looks
+    plots.py      the pictures
+    page.py       one page of HTML, from page.html
+    publish.py    docs/results.md and README.md
+    room.py       the directory that all of it is written into
+"""
+
+import json
+import os
+
+from analysis import make_rows
+from analysis.records import link_name
+import scenario as scenarios
+from . import page, plots, selection, tables
+from .publish import SETTINGS, publish
+from .room import is_ours, make_room
+
+__all__ = ["is_ours", "make_room", "publish", "write"]
+
+
+def write(chosen, raw, out, command):
+    """summary.json, tables on the terminal, pictures and index.html."""
+    everything, parts = [], []
+    for scenario in chosen:
+        rows = list(make_rows(scenario, raw))
+        scenario["links"] = {}
+        for point in scenarios.points(scenario):
+            name = link_name(point)
+            with open(os.path.join(raw, "links", name, "link.json")) as f:
+                scenario["links"][name] = json.load(f)
+        everything += rows
+        tables.print_table(scenario, rows)
+        parts.append((scenario, rows, plots.pictures(scenario, rows, raw, out)))
+    with open(os.path.join(out, "summary.json"), "w") as f:
+        json.dump({"rows": everything}, f, indent=1, sort_keys=True)
+        f.write("\n")
+    ratio = plots.plot_ratio(everything, out)
+    with open(os.path.join(out, SETTINGS), "w") as f:
+        json.dump({"command": command, "scenarios": [
+            s | {"pictures": [p for p, _ in pictures]}
+            for s, _, pictures in parts], "ratio": ratio}, f, indent=1,
+                  sort_keys=True)
+        f.write("\n")
+    page.write_page(parts, everything, ratio, command, out)
+    print("\nFindings:")
+    for text in selection.findings(everything):
+        print("- " + text)

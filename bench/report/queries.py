@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Questions that are asked of the rows of summary.json."""
+
+import algorithms
+from algorithms import BASE, LAW, PLAIN_TCP
+import scenario as scenarios
+
+
+def loads(rows, **want):
+    """Rows of whole queries: no member of a mix, no single service."""
+    return [r for r in rows if "late_share" in r and not r["mix"] and
+            not r["service"] and all(r.get(k) == v for k, v in want.items())]
+
+
+def compared(row):
+    """Whether the row was compared with dctcp, and how surely."""
+    return bool(row.get("late_minus_dctcp")) and \
+        row["late_minus_dctcp"]["half95"] is not None
+
+
+def worse(row):
+    """Whether it is later than dctcp by more than the interval."""
+    return compared(row) and \
+        row["late_minus_dctcp"]["mean"] > row["late_minus_dctcp"]["half95"]
+
+
+def better(row):
+    return compared(row) and \
+        -row["late_minus_dctcp"]["mean"] > row["late_minus_dctcp"]["half95"]
+
+
+def verdict(row):
+    return "worse" if worse(row) else "better" if better(row) else \
+        "no difference"
+
+
+def base_of(rows, row, name=BASE):
+    """The row of another algorithm at the same point, or None."""
+    keys = [k for k in scenarios.SWEPT if k in row] + ["scenario", "service"]
+    return next((r for r in rows if r.get("algorithm") == name and
+                 "late_share" in r and not r["mix"] and
+                 all(r.get(k) == row.get(k) for k in keys)), None)
+
+
+def beside(rows, name, **want):
+    """Pairs of rows of d2tcp and of another algorithm at the same point."""
+    pairs = [(r, base_of(rows, r, name))
+             for r in loads(rows, algorithm=LAW, **want)]
+    return [(r, other) for r, other in pairs
+            if other and r.get("late_minus_dctcp")]
+
+
+def acting(rows):
+    """Rows of d2tcp at the points where the law can act."""
+    return [r for r in loads(rows, algorithm=LAW) if r.get("law_can_act")
+            and compared(r)]
+
+
+def known(row):
+    """Whether the ratio to dctcp means something: it has an interval, and dctcp was
+    late now and then.
+    """
+    found = row["late_over_dctcp"]
+    return bool(found and found["ratio"] is not None and found["ci95"])
+
+
+def quarter_slack(mine):
+    """The least slack from which on the ratio is a quarter at most, or None.
+
+    It is so at a point where the ratio is at most that; where there is none, since
+    hardly anybody is late under dctcp, there is nothing to say.
+    """
+    found = None
+    for row in sorted(filter(known, mine), key=lambda r: -r["slack"]):
+        if row["late_over_dctcp"]["ratio"] > 0.25:
+            break
+        found = row
+    return found and found["slack"]
+
+
+def surely(mine, slack):
+    """Whether a quarter is above the whole interval at that slack."""
+    return all(r["late_over_dctcp"]["ci95"][1] <= 0.25 for r in mine
+               if known(r) and r["slack"] == slack)
+
+
+def series(rows):
+    """{(rate, fan-in, scenario): rows over slack}, two slacks at least."""
+    found = {}
+    for row in rows:
+        found.setdefault((row["rate_mbps"], row["fan_in"], row["scenario"]),
+                         []).append(row)
+    return {k: v for k, v in sorted(found.items())
+            if len({r["slack"] for r in v}) > 1}
+
+
+def correlation(xs, ys):
+    """Pearson's."""
+    n = len(xs)
+    mx, my = sum(xs) / n, sum(ys) / n
+    sxx = sum((x - mx) ** 2 for x in xs)
+    syy = sum((y - my) ** 2 for y in ys)
+    sxy = sum((x - mx) * (y - my) for x, y in zip(xs, ys))
+    return sxy / (sxx * syy) ** 0.5 if sxx and syy else 0.0
+
+
+def background(rows):
+    return [r for r in loads(rows, algorithm=LAW)
+            if r.get("background_over_dctcp")]
+
+
+def least_background(rows):
+    """The least lower end of the ratio of background throughputs, and the row."""
+    mine = [r for r in background(rows) if r["background_over_dctcp"]["ci95"]]
+    return min(mine, key=lambda r: r["background_over_dctcp"]["ci95"][0],
+               default=None)
+
+
+def flow_groups(rows, scenario):
+    found = {}
+    for row in rows:
+        if "share" in row and row["scenario"] == scenario:
+            found.setdefault(row["flows"], []).append(row)
+    return found
+
+
+def against_plain_tcp(rows):
+    """{algorithm: its share of the link} beside one flow of plain TCP."""
+    found = {}
+    for name, some in flow_groups(rows, "coexistence").items():
+        one, _, other = name.partition("+")
+        if other == PLAIN_TCP and algorithms.BY_NAME.get(one) and \
+                algorithms.BY_NAME[one].reacts_to_marks:
+            found[one] = some[0]["share"]
+    return found
+
+
+def law_errors(rows):
+    """Largest error of the two predictions over all long flows, as shares; the
+    first is None where the link is not known.
+    """
+    mine = [r for some in flow_groups(rows, "differentiation").values()
+            for r in some if r["share_by_alpha"] is not None]
+    if not mine:
+        return None
+    return (max((abs(r["share"] - r["share_predicted"]) for r in mine
+                 if r["share_predicted"] is not None), default=None),
+            max(abs(r["share"] - r["share_by_alpha"]) for r in mine))
+
+
+def slack_at(rows, level):
+    """The slack at which a late share falls to `level`, between two points."""
+    ordered = sorted(rows, key=lambda r: r["slack"])
+    for one, two in zip(ordered, ordered[1:]):
+        if one["late_share"] > level >= two["late_share"]:
+            part = (one["late_share"] - level) / (one["late_share"] -
+                                                  two["late_share"])
+            return one["slack"] + part * (two["slack"] - one["slack"])
+    return None

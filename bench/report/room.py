@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The directory that the bench writes into, and may therefore empty."""
+
+import os
+import shutil
+
+import scenario as scenarios
+
+MARKER = "made-by-bench"  # a directory without it is not ours to empty
+
+
+def is_ours(out):
+    """Whether nothing is lost when the bench empties a directory."""
+    if not os.path.isdir(out) or os.path.exists(os.path.join(out, MARKER)):
+        return True
+    # make check has left this one there, once
+    return set(os.listdir(out)) <= {"cost.md"}
+
+
+def make_room(out):
+    """An empty directory for raw records below `out`, which is ours or new.
+
+    What an earlier run left in it is removed; a directory with other files is
+    refused.
+    """
+    if not is_ours(out):
+        raise scenarios.ScenarioError(
+            "%s holds files that are not of the bench; name a new or an empty "
+            "directory" % out)
+    shutil.rmtree(out, ignore_errors=True)
+    raw = os.path.join(out, "raw")
+    os.makedirs(raw)
+    with open(os.path.join(out, MARKER), "w") as f:
+        f.write("bench/run.py empties this directory when it runs again.\n")
+    return raw

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Which sentences are said, and in which order."""
+
+from . import sentences as say
+
+
+HEADLINES = (say.about_all, say.about_region, say.about_slack_in_short,
+             say.about_outside, say.about_prio, say.about_background,
+             say.about_services, say.about_coexistence)
+# the most important first
+FINDINGS = (say.about_all, say.about_region, say.about_slack, say.about_reasons,
+            say.about_prio, say.about_outside, say.about_thousand,
+            say.about_peers, say.about_exponential, say.about_services,
+            say.about_background, say.about_coexistence,
+            say.about_differentiation, say.about_tree, say.about_recovery,
+            say.about_certainty)
+
+
+def headlines(rows):
+    """The few sentences for a first reading."""
+    for about in HEADLINES:
+        yield from about(rows)
+
+
+def findings(rows):
+    """All of them."""
+    for about in FINDINGS:
+        yield from about(rows)
