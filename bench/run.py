@@ -276,14 +276,16 @@ def run_scenarios(chosen, raw, module, workers, progress):
         traces = []
 
 
-def main():
+def parse_options():
+    """The options of the command line, checked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--set", default="default", metavar="SET",
                         help="default, full or night")
     parser.add_argument("--scenario", default="", metavar="NAME",
                         help="this one only")
     parser.add_argument("--out", default=os.path.join(ROOT, "bench", "out"),
-                        metavar="DIR", help="where results go (bench/out)")
+                        metavar="DIR", help="where results go (bench/out)",
+                        type=os.path.abspath)
     parser.add_argument("--seeds", metavar="N",
                         help="so many instead of the scenario's number, or "
                         "certain ones: 3,8,9")
@@ -302,61 +304,85 @@ def main():
     if args.seeds is not None and \
             not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*,?", args.seeds):
         parser.error("--seeds %s: whole numbers from 1" % args.seeds)
-    wanted = args.algorithms.split(",") if args.algorithms else []
-    for name in wanted:
+    for name in args.algorithms.split(",") if args.algorithms else []:
         if name not in algorithms.NAMES:
             parser.error("--algorithms %s: there are %s"
                          % (name, ", ".join(algorithms.NAMES)))
-
     for param in args.param:
         name, _, value = param.partition("=")
         if name not in PARAMETERS or not value.isdigit():
             parser.error("--param %s: NAME=NUMBER, NAME one of %s"
                          % (param, ", ".join(PARAMETERS)))
+    return args
 
-    started = time.monotonic()
+
+def choose(args):
+    """The scenarios that are wanted, with what the options change in them."""
     chosen = scenarios.chosen(args.set, args.scenario)
-    out = os.path.abspath(args.out)
-    if args.publish:
-        report.publish(out, ROOT)
-        return
     for scenario in chosen:
-        if "flows" not in scenario:
-            scenario["algorithms"] = wanted or scenario["algorithms"]
+        if "flows" not in scenario and args.algorithms:
+            scenario["algorithms"] = args.algorithms.split(",")
         if args.seeds and "," in args.seeds:
             scenario["seed_list"] = [int(s) for s in args.seeds.split(",") if s]
         elif args.seeds:
             scenario["seed_list"] = list(range(1, int(args.seeds) + 1))
         scenario["params"] = args.param
         scenario["set"] = args.set
+    return chosen
 
-    command = "make bench SET=%s%s" % (
-        args.set, " SCENARIO=" + args.scenario if args.scenario else "")
+
+def command_of(args):
+    """The command that gives these results, as a report names it."""
     if args.seeds or args.algorithms or args.param:
-        command = " ".join(["bench/run.py"] + [
+        return " ".join(["bench/run.py"] + [
             a for a in sys.argv[1:] if a != "--report"])
-    if args.report:
-        report.write(chosen, os.path.join(out, "raw"), out, command)
-        return
+    return "make bench SET=%s%s" % (
+        args.set, " SCENARIO=" + args.scenario if args.scenario else "")
+
+
+def built_module():
+    """The module's path; the generator and it must be there."""
     module = module_path()
     for path, verb in ((module, "module KDIR=$(tests/lab/lab kdir)"),
                        (os.path.join(ROOT, "build", "incast"), "incast")):
         if not os.path.exists(path):
             raise JobError("%s is missing: make %s (make bench does it)"
                            % (os.path.relpath(path), verb))
-    raw = report.make_room(out)
-    workers = len(os.sched_getaffinity(0))
-    progress = Progress()
+    return module
+
+
+def check_links(chosen, raw, module, workers, progress):
+    """Measures every link that the scenarios use; stops if one is off."""
     checks = make_checks(chosen, raw, module)
     run_all([job for _, job in checks], workers, progress)
     for scenario, job in checks:
         with open(os.path.join(job["directory"], "link.json")) as f:
             check_fidelity(scenario, job["point"], json.load(f))
+
+
+def main():
+    started = time.monotonic()
+    args = parse_options()
+    if args.publish:
+        # also where a scenario is named that does not exist
+        scenarios.chosen(args.set, args.scenario)
+        report.publish(args.out, ROOT)
+        return
+    chosen = choose(args)
+    if args.report:
+        report.write(chosen, os.path.join(args.out, "raw"), args.out,
+                     command_of(args))
+        return
+    module = built_module()
+    raw = report.make_room(args.out)
+    workers = len(os.sched_getaffinity(0))
+    progress = Progress()
+    check_links(chosen, raw, module, workers, progress)
     runs = run_scenarios(chosen, raw, module, workers, progress)
-    report.write(chosen, raw, out, command)
+    report.write(chosen, raw, args.out, command_of(args))
     print("\n%d runs in %.0f s; report: %s" % (
         runs, time.monotonic() - started,
-        os.path.relpath(os.path.join(out, "index.html"))))
+        os.path.relpath(os.path.join(args.out, "index.html"))))
 
 
 if __name__ == "__main__":

@@ -125,16 +125,34 @@ def _check_one_of(where, key, value, allowed):
 
 
 def _check(where, raw):
-    required = REQUIRED_FLOWS if "flows" in raw else REQUIRED
+    """Refuses what is not a scenario, before anything is run."""
+    _check_required(where, raw)
+    _check_keys(where, raw)
+    _check_one_of(where, "topology", raw["topology"], TOPOLOGIES)
+    _check_one_of(where, "marker", raw.get("marker", "codel"), MARKERS)
+    _check_lists(where, raw)
+    _check_seeds(where, raw)
+    if (raw["topology"] == "tree") != ("racks" in raw) or \
+            ("racks" in raw) != ("uplink_mbps" in raw):
+        raise ScenarioError("%s: racks and uplink_mbps belong to a tree, and "
+                            "a tree needs both" % where)
+    if "flows" not in raw:
+        _check_queries(where, raw)
+
+
+def _check_required(where, raw):
     given = set(raw)
     if "services" in raw:
         _check_services(where, raw)
         for key in SERVICE:
             if all(key in service for service in raw["services"]):
                 given.add(key)
-    for key in required:
+    for key in REQUIRED_FLOWS if "flows" in raw else REQUIRED:
         if key not in given:
             raise ScenarioError("%s: '%s' is missing" % (where, key))
+
+
+def _check_keys(where, raw):
     for key, value in raw.items():
         if key in SWEPT:
             values = value if isinstance(value, list) else [value]
@@ -146,8 +164,10 @@ def _check(where, raw):
             raise ScenarioError(
                 "%s: '%s' is not known; known are %s"
                 % (where, key, ", ".join(sorted(set(OTHER) | set(SWEPT)))))
-    _check_one_of(where, "topology", raw["topology"], TOPOLOGIES)
-    _check_one_of(where, "marker", raw.get("marker", "codel"), MARKERS)
+
+
+def _check_lists(where, raw):
+    """The algorithms and the sets."""
     for key in ("algorithms", "sets"):
         if not isinstance(raw.get(key, []), list):
             raise ScenarioError("%s: %s = %r; allowed is a list"
@@ -162,6 +182,10 @@ def _check(where, raw):
                     a.name for a in algorithms.TABLE if not a.mixes)))
     for name in raw.get("sets", []):
         _check_one_of(where, "sets", name, SETS)
+
+
+def _check_seeds(where, raw):
+    """How many seeds are run, and whether one is traced."""
     for key in ("seeds", "most_seeds"):
         seeds = raw.get(key, 1)
         if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
@@ -178,12 +202,10 @@ def _check(where, raw):
             not 0 < half < 1:
         raise ScenarioError("%s: half_width = %r; allowed is a number between "
                             "0 and 1" % (where, half))
-    if (raw["topology"] == "tree") != ("racks" in raw) or \
-            ("racks" in raw) != ("uplink_mbps" in raw):
-        raise ScenarioError("%s: racks and uplink_mbps belong to a tree, and "
-                            "a tree needs both" % where)
-    if "flows" in raw:
-        return
+
+
+def _check_queries(where, raw):
+    """Keys of queries that need or exclude each other."""
     for service in raw.get("services", [{}]):
         whole = raw | service
         if ("query_bytes" in whole) == ("response_bytes" in whole):

@@ -307,7 +307,7 @@ def run_on(inventory, out, variables):
         raise
 
 
-def main():
+def parse_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--inventory", required=True, metavar="FILE")
     parser.add_argument("--scenario", metavar="NAME")
@@ -322,37 +322,40 @@ def main():
                         help="long flows, instead of the scenario's")
     parser.add_argument("--out", default=os.path.join(ROOT, "bench",
                                                           "out-hosts"),
-                        metavar="DIR",
+                        metavar="DIR", type=os.path.abspath,
                         help="where results go (bench/out-hosts)")
     parser.add_argument("--restore", action="store_true",
                         help="only put back what a broken run has left")
     args = parser.parse_args()
-    if not shutil.which("ansible-playbook"):
-        raise run.JobError("ansible-playbook is missing: apt-get install "
-                           "ansible-core")
-    out = os.path.abspath(args.out)
-    if args.restore:
-        with tempfile.TemporaryDirectory() as tmp:
-            play(args.inventory, tmp, {"restore_only": True})
-        return
-    if not args.scenario:
+    if not args.restore and not args.scenario:
         parser.error("--scenario NAME is needed")
+    return parser, args
+
+
+def choose_flows(parser, scenario, args):
+    """Which long flows a scenario of those runs."""
+    if args.algorithms or args.queries:
+        parser.error("scenario %s is of long flows: it takes --flows, not "
+                     "--algorithms or --queries" % scenario["name"])
+    if args.flows is None:
+        return
+    # each once: a second row of the same is nothing new
+    scenario["flows"] = list(dict.fromkeys(args.flows.split(",")))
+    for flows in scenario["flows"]:
+        if not scenarios.FLOWS.fullmatch(flows):
+            parser.error("--flows %s: allowed is %s" % (
+                flows, scenarios.ALLOWED[scenarios.FLOWS]))
+
+
+def choose(parser, args, addresses):
+    """The scenarios that are wanted, with what the options change in them."""
     chosen = scenarios.chosen(args.set, args.scenario)
-    addresses = read_inventory(args.inventory)
     for scenario in chosen:
-        if "flows" in scenario and (args.algorithms or args.queries):
-            parser.error("scenario %s is of long flows: it takes --flows, not "
-                         "--algorithms or --queries" % scenario["name"])
-        if args.flows is not None and "flows" not in scenario:
+        if "flows" in scenario:
+            choose_flows(parser, scenario, args)
+        elif args.flows is not None:
             parser.error("--flows is for scenarios of long flows, and %s is "
                          "none" % scenario["name"])
-        if args.flows is not None:
-            # each once: a second row of the same is nothing new
-            scenario["flows"] = list(dict.fromkeys(args.flows.split(",")))
-            for flows in scenario["flows"]:
-                if not scenarios.FLOWS.fullmatch(flows):
-                    parser.error("--flows %s: allowed is %s" % (
-                        flows, scenarios.ALLOWED[scenarios.FLOWS]))
         check_scenario(scenario, len(addresses) - 1)
         if args.algorithms:
             scenario["algorithms"] = args.algorithms.split(",")
@@ -366,33 +369,58 @@ def main():
             1, (args.seeds or scenario["seeds"]) + 1))
         scenario |= {"params": [], "set": args.set, "trace": False,
                      "hosts": len(addresses)}
-    incast = os.path.join(ROOT, "build", "incast")
-    if not os.path.exists(incast):
-        raise run.JobError("build/incast is missing: make incast")
-    jobs = [job for s in chosen for job in make_jobs(s, addresses)]
-    raw = report.make_room(out)
-    collected = os.path.join(out, "collected")
-    os.makedirs(collected)
+    return chosen
+
+
+def variables_of(chosen, addresses, incast, collected):
+    """What the playbook is told."""
     aggregator, *workers = addresses
-    run_on(args.inventory, out, {
-        "jobs": jobs, "files": [incast, os.path.join(HERE, "host.sh")],
+    return {
+        "jobs": [job for s in chosen for job in make_jobs(s, addresses)],
+        "files": [incast, os.path.join(HERE, "host.sh")],
         "modules": modules(), "collected": collected,
         "rto_min_ms": chosen[0]["rto_min_ms"],
         "echo_address": "%s:%d" % (addresses[aggregator], ECHO_PORT),
         "peers": {name: [addresses[w] for w in workers] if name == aggregator
-                  else [addresses[aggregator]] for name in addresses}})
-    clocks = read_clocks(collected, workers)
-    spread_out(raw, collected, chosen, addresses, clocks)
-    shutil.rmtree(collected)
+                  else [addresses[aggregator]] for name in addresses}}
+
+
+def write_clocks(out, clocks):
     with open(os.path.join(out, "clocks.csv"), "w") as f:
         writer = csv.DictWriter(f, ["host"] + list(next(iter(
             clocks.values()))))
         writer.writeheader()
         writer.writerows({"host": n} | c for n, c in sorted(clocks.items()))
-    report.write(chosen, raw, out, " ".join(["bench/hosts/run.py"]
-                                            + sys.argv[1:]))
+
+
+def main():
+    parser, args = parse_options()
+    if not shutil.which("ansible-playbook"):
+        raise run.JobError("ansible-playbook is missing: apt-get install "
+                           "ansible-core")
+    if args.restore:
+        with tempfile.TemporaryDirectory() as tmp:
+            play(args.inventory, tmp, {"restore_only": True})
+        return
+    addresses = read_inventory(args.inventory)
+    chosen = choose(parser, args, addresses)
+    incast = os.path.join(ROOT, "build", "incast")
+    if not os.path.exists(incast):
+        raise run.JobError("build/incast is missing: make incast")
+    collected = os.path.join(args.out, "collected")
+    variables = variables_of(chosen, addresses, incast, collected)
+    raw = report.make_room(args.out)
+    os.makedirs(collected)
+    run_on(args.inventory, args.out, variables)
+    clocks = read_clocks(collected, list(addresses)[1:])
+    spread_out(raw, collected, chosen, addresses, clocks)
+    shutil.rmtree(collected)
+    write_clocks(args.out, clocks)
+    report.write(chosen, raw, args.out, " ".join(["bench/hosts/run.py"]
+                                                 + sys.argv[1:]))
     print_clocks(clocks)
-    print("\nreport: %s" % os.path.relpath(os.path.join(out, "index.html")))
+    print("\nreport: %s" % os.path.relpath(os.path.join(args.out,
+                                                        "index.html")))
 
 
 if __name__ == "__main__":
