@@ -26,7 +26,7 @@ help:
 	@echo '  make check    run every test; ends with "N passed, N failed"'
 	@echo '                KERNEL=uml   the daily loop: of the other kernels one test only'
 	@echo '                ONLY=unit|lint|lib|builds|lab|kernel|fuzz|cost|bench  one part'
-	@echo '                ONLY=smp     sanitizers on two CPUs, CALLS=2000000 each: hours,'
+	@echo '                ONLY=smp     sanitizers on two CPUs, CALLS=2000000 each: an hour,'
 	@echo '                and not part of the whole'
 	@echo '  make fuzz     the socket options from many threads, on three kernels'
 	@echo '                CALLS=2000000 on each; leaves build/fuzz/table.md'

@@ -186,16 +186,19 @@ void d2tcp_look(const struct sock *sk, u64 now_ns, struct d2tcp_view *view)
 
 /* --- messages ------------------------------------------------------------ */
 
-/* Removes the messages that are acknowledged, and counts them. */
-static void d2tcp_settle(struct sock *sk, struct d2tcp *ca, u64 now_ns)
+/**
+ * d2tcp_settle() - remove the messages that are acknowledged, and count them
+ * @sk: a socket under its lock
+ * @ca: its state, with a message outstanding
+ * @now_ns: the time at which they count as acknowledged
+ */
+void d2tcp_settle(struct sock *sk, struct d2tcp *ca, u64 now_ns)
 {
 	u32 wseq = d2tcp_write_end(sk);
 	u32 una = d2tcp_una(sk, wseq);
 	struct deadline_settled was;
 	s64 late;
 
-	if (deadline_none(&ca->ring))
-		return;
 	deadline_begun(&ca->ring, wseq);
 	while (deadline_settle(&ca->ring, una, wseq, &was)) {
 		/* both below 2^60, see deadline.c */
@@ -275,32 +278,6 @@ void d2tcp_clear(struct sock *sk)
 
 	if (n)
 		d2tcp_count(sk, D2TCP_STAT_CLEARED, n);
-}
-
-/* The time of the ACK that is being received: the core has read the clock for
- * it, ktime_get_ns(). Only for .in_ack_event: other callbacks may run long after
- * the last packet.
- */
-static u64 d2tcp_ack_ns(const struct sock *sk)
-{
-	return tcp_sk(sk)->tcp_clock_cache;
-}
-
-/**
- * d2tcp_acked() - an ACK may have ended a message, or all that was written
- * @sk: a socket in .in_ack_event
- * @ca: its state, which is live
- */
-void d2tcp_acked(struct sock *sk, struct d2tcp *ca)
-{
-	const struct tcp_sock *tp = tcp_sk(sk);
-
-	d2tcp_settle(sk, ca, d2tcp_ack_ns(sk));
-	/* Only set here: an ACK may come between a write and its first packet,
-	 * which a closed window or a cork holds back.
-	 */
-	if (tp->snd_una == tp->write_seq)
-		ca->idle = 1;
 }
 
 /* --- budgets ------------------------------------------------------------- */
@@ -434,7 +411,8 @@ void d2tcp_flow_start(struct sock *sk, struct d2tcp *ca)
 	if (tp->bytes_acked)
 		d2tcp_syn_burst(sk, ca, first, now_ns);
 	/* and the ACK of that data came before .init */
-	d2tcp_settle(sk, ca, now_ns);
+	if (!deadline_none(&ca->ring))
+		d2tcp_settle(sk, ca, now_ns);
 }
 
 /**

@@ -69,8 +69,25 @@ void d2tcp_look(const struct sock *sk, u64 now_ns, struct d2tcp_view *view);
 void d2tcp_flow_start(struct sock *sk, struct d2tcp *ca);
 void d2tcp_flow_end(struct sock *sk);
 void d2tcp_tx_start(struct sock *sk);
-void d2tcp_acked(struct sock *sk, struct d2tcp *ca);
+void d2tcp_settle(struct sock *sk, struct d2tcp *ca, u64 now_ns);
 void d2tcp_view(const struct sock *sk, u32 cwnd_cnt, u64 now_ns,
 		struct d2tcp_view *view);
+
+/* An ACK may have ended a message, or all that was written. Only for
+ * .in_ack_event: for the ACK that is being received the core has read the clock,
+ * ktime_get_ns(); other callbacks may run long after the last packet.
+ */
+static inline void d2tcp_acked(struct sock *sk, struct d2tcp *ca)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+
+	if (!deadline_none(&ca->ring))
+		d2tcp_settle(sk, ca, tp->tcp_clock_cache);
+	/* Only set here: an ACK may come between a write and its first packet,
+	 * which a closed window or a cork holds back.
+	 */
+	if (tp->snd_una == tp->write_seq)
+		ca->idle = 1;
+}
 
 #endif /* D2TCP_FLOW_H */

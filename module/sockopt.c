@@ -50,7 +50,15 @@ static int check_tail(sockptr_t arg, unsigned int known, unsigned int len)
 	return zero ? 0 : -E2BIG;
 }
 
-/* The value of an option, as set and get exchange it with user memory. */
+/* The value that set takes from user memory. Without the info, which some kernels
+ * would fill with zeroes on the stack at each call.
+ */
+union d2tcp_arg {
+	struct d2tcp_deadline deadline;
+	int budget_us;
+};
+
+/* The value that get hands to user memory. */
 union d2tcp_value {
 	struct d2tcp_deadline deadline;
 	struct d2tcp_info info;
@@ -58,8 +66,7 @@ union d2tcp_value {
 };
 
 /* Converts both forms, the int and the struct, to the struct. */
-static int copy_deadline(union d2tcp_value *val, sockptr_t arg,
-			 unsigned int len)
+static int copy_deadline(union d2tcp_arg *val, sockptr_t arg, unsigned int len)
 {
 	struct d2tcp_deadline *dl = &val->deadline;
 	int err, usec;
@@ -135,7 +142,7 @@ static u64 absolute(const struct d2tcp_deadline *dl, u64 now_ns)
 	return clamp_t(u64, due, 1, farthest);
 }
 
-static int copy_budget(union d2tcp_value *val, sockptr_t arg, unsigned int len)
+static int copy_budget(union d2tcp_arg *val, sockptr_t arg, unsigned int len)
 {
 	const unsigned int size = sizeof(val->budget_us);
 	int err;
@@ -151,7 +158,7 @@ static int copy_budget(union d2tcp_value *val, sockptr_t arg, unsigned int len)
 	return val->budget_us < 0 ? -EINVAL : 0;
 }
 
-static int set_deadline(struct sock *sk, const union d2tcp_value *val)
+static int set_deadline(struct sock *sk, const union d2tcp_arg *val)
 {
 	const struct d2tcp_deadline *dl = &val->deadline;
 	bool clear = !dl->deadline_ns && !dl->bytes && !dl->flags;
@@ -166,7 +173,7 @@ static int set_deadline(struct sock *sk, const union d2tcp_value *val)
 	return d2tcp_arm(sk, absolute(dl, now_ns), dl->bytes, now_ns);
 }
 
-static int set_budget(struct sock *sk, const union d2tcp_value *val)
+static int set_budget(struct sock *sk, const union d2tcp_arg *val)
 {
 	struct d2tcp *ca = d2tcp_open(sk);
 
@@ -262,8 +269,8 @@ struct d2tcp_option {
 	int number;
 	int size;		/* bytes that get returns */
 	int least;		/* shortest buffer that get accepts */
-	int (*copy)(union d2tcp_value *val, sockptr_t arg, unsigned int len);
-	int (*set)(struct sock *sk, const union d2tcp_value *val);
+	int (*copy)(union d2tcp_arg *val, sockptr_t arg, unsigned int len);
+	int (*set)(struct sock *sk, const union d2tcp_arg *val);
 	void (*get)(struct sock *sk, union d2tcp_value *val);
 	bool any_algorithm;	/* else the socket's must be of this module */
 };
@@ -321,7 +328,7 @@ static int d2tcp_set(struct sock *sk, int optname, sockptr_t arg,
 		     unsigned int len)
 {
 	const struct d2tcp_option *option = find_option(optname);
-	union d2tcp_value val;
+	union d2tcp_arg val;
 	int err;
 
 	if (!for_us(sk) || !option || !option->set)
