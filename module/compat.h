@@ -49,8 +49,8 @@ d2tcp_register_sysctl(struct net *net, const char *path,
 #endif
 
 /* Was ECN negotiated, classic or accurate? In SYN_SENT it is only hoped for.
- * TCP_ECN_OK went with AccECN: upstream commit 041fb11d518f ("tcp: helpers for ECN
- * mode handling").
+ * TCP_ECN_OK went with AccECN: upstream commit 041fb11d518f ("tcp: helpers for
+ * ECN mode handling").
  *
  * With AccECN (net.ipv4.tcp_ecn of 3 and more; the default is below) the core
  * counts the peer's marks into delivered_ce before .in_ack_event, and echoes CE
@@ -66,8 +66,8 @@ static inline bool d2tcp_ecn(const struct tcp_sock *tp)
 }
 
 /* The start of a burst is a callback of its own, and no event any more, since
- * upstream commit d1e59a469737 (7.1): D2TCP_HAVE_TX_START. Where it is an event,
- * cong.c handles it as one.
+ * upstream commit d1e59a469737 (7.1): D2TCP_HAVE_TX_START. Where it is an
+ * event, cong.c handles it as one.
  */
 
 #endif /* D2TCP_COMPAT_H */

@@ -17,10 +17,10 @@
  *  - several messages may be outstanding; the most urgent prefix decides
  *  - after its deadline an unfinished message has d = late_d
  * and from the kernel's dctcp:
- *  - a loss that a tail loss probe mends halves the window too
+ *  - a loss that a tail loss probe repaired halves the window too
  *  - alpha has 20 bits, and the window a fraction of 8 bits that survives cuts:
  *    W = snd_cwnd + frac/256 + snd_cwnd_cnt/snd_cwnd. In whole packets a window
- *    of 4 is not cut at all below p = 0.5, and the law is lost.
+ *    of 4 would not be reduced at all for p < 0.5, which disables the law.
  *  - no PLB
  */
 #include <linux/inet_diag.h>
@@ -64,8 +64,8 @@ static void d2tcp_init(struct sock *sk)
 	ca->loss_cwnd = 0;
 	d2tcp_next_window(tp, ca);
 
-	/* In SYN_SENT the flag says only what was offered, and .init will not be
-	 * called again when the answer is known.
+	/* In SYN_SENT the flag says only what was offered, and .init will not
+	 * be called again when the answer is known.
 	 */
 	if (d2tcp_ecn(tp) && sk->sk_state != TCP_SYN_SENT) {
 		d2tcp_count(sk, D2TCP_STAT_ECN, 1);
@@ -89,7 +89,9 @@ static void d2tcp_reno_release(struct sock *sk)
 	WRITE_ONCE(inet_csk(sk)->icsk_ca_ops, &d2tcp_ops);
 }
 
-/* What only few ACKs need. Not inlined, so that the others save no registers. */
+/* The work of a few ACKs only. Not inlined, so that all others do not save
+ * registers for it.
+ */
 static noinline void d2tcp_rare_ack(struct sock *sk)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
@@ -97,8 +99,8 @@ static noinline void d2tcp_rare_ack(struct sock *sk)
 	u32 alpha;
 
 	d2tcp_acked(sk, ca);
-	/* The core asks for ssthresh then, as if for a mark; but for a DSACK,
-	 * which cannot be seen from here, and which the next ACK forgets.
+	/* The core then calls .ssthresh as if for a mark, except after a DSACK,
+	 * which is not visible here; the next ACK clears the flag.
 	 */
 	ca->tlp_loss = tp->tlp_high_seq && tp->tlp_retrans &&
 		       after(tp->snd_una, tp->tlp_high_seq);
@@ -113,8 +115,8 @@ static noinline void d2tcp_rare_ack(struct sock *sk)
 	d2tcp_next_window(tp, ca);
 }
 
-/* For every ACK: most of them pass between two windows, in the middle of a
- * message, with more to send.
+/* Called for every ACK. Most arrive within a window, in the middle of a
+ * message, with more data to send, and need nothing.
  */
 static void d2tcp_in_ack_event(struct sock *sk, u32 flags)
 {
@@ -125,8 +127,8 @@ static void d2tcp_in_ack_event(struct sock *sk, u32 flags)
 	/* on a child this runs before .init */
 	if (!d2tcp_live(ca))
 		return;
-	/* The core clears snd_cwnd_cnt before it asks for ssthresh. What is cut
-	 * off above 16 bits is part of one packet, in a window of 2^16.
+	/* The core clears snd_cwnd_cnt before it calls .ssthresh. Truncation to
+	 * 16 bits loses part of one packet, in windows above 2^16.
 	 */
 	ca->cwnd_cnt = (u16)tp->snd_cwnd_cnt;
 	/* within one of write_seq: a FIN counts one */
@@ -166,7 +168,7 @@ static u32 d2tcp_ssthresh(struct sock *sk)
 	struct d2tcp_view view;
 	u64 now_ns, after;
 
-	/* A loss that a tail loss probe has mended: no other call follows. */
+	/* A loss that a tail loss probe repaired: no other call follows. */
 	if (ca->tlp_loss) {
 		ca->tlp_loss = 0;
 		ca->cwnd_cnt = 0;
@@ -179,7 +181,7 @@ static u32 d2tcp_ssthresh(struct sock *sk)
 	after = law_cut(view.window, view.p);
 	ca->frac = after & ((1U << LAW_W_SHIFT) - 1);
 	ca->cwnd_cnt = 0;
-	/* After a loss the halving that follows is the cut, and tells. */
+	/* After a loss the halving that follows is the cut, and is traced. */
 	if (!tp->lost_out)
 		trace_d2tcp_cut(sk, ca->alpha, view.d, view.p, view.window,
 				after, view.prefix.bytes, view.prefix.left_ns,
@@ -239,7 +241,7 @@ static noinline void d2tcp_avoid_with_frac(struct sock *sk, u32 ack, u32 acked)
 	u32 cwnd;
 
 	tcp_reno_cong_avoid(sk, ack, acked);
-	/* what is not used does not grow */
+	/* a window that is not fully used does not grow */
 	if (!tcp_is_cwnd_limited(sk))
 		return;
 	cwnd = tcp_snd_cwnd(tp);

@@ -12,8 +12,8 @@ extern struct tcp_congestion_ops d2tcp_ops;
 
 bool d2tcp_is_fallback(const struct sock *sk);
 
-/* For a socket under its lock, so that its operations stay and their module with
- * them. Any algorithm of this module keeps a struct d2tcp.
+/* For a socket under its lock, so that its operations stay and their module
+ * with them. Any algorithm of this module keeps a struct d2tcp.
  */
 static inline bool d2tcp_is_ours(const struct sock *sk)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Bookkeeping of messages with deadlines. See deadline.h; what happens in each
- * odd case is told in docs/messages.md.
+ * Bookkeeping of messages with deadlines. docs/messages.md describes every
+ * corner case.
  */
 #include "deadline.h"
 
@@ -38,8 +38,8 @@ unsigned int deadline_count(const struct deadline_ring *ring)
 	return n;
 }
 
-/* Only the newest message may still be growing. What begins here ends it; if
- * nothing of it was written, what begins here takes its place.
+/* Only the newest message may still be growing. A new message ends it where the
+ * new one begins, or replaces it if none of it was written.
  */
 static unsigned int end_newest(struct deadline_ring *ring, unsigned int n,
 			       u32 wseq)
@@ -67,10 +67,11 @@ static unsigned int end_newest(struct deadline_ring *ring, unsigned int n,
  * @una: first byte not acknowledged
  * @wseq: where the message starts
  *
- * With no slot left it becomes one with the newest, under the tighter of both
- * deadlines: too urgent at worst, never forgotten.
+ * With no slot left the message is merged with the newest, under the tighter of
+ * the two deadlines: it may count as too urgent, but is never lost.
  *
- * Return: what was done. DEADLINE_RANGE leaves the ring as it was.
+ * Return: what happened to the message. DEADLINE_RANGE leaves the ring
+ * unchanged.
  */
 enum deadline_armed deadline_arm(struct deadline_ring *ring, u64 due_ns,
 				 u64 bytes, u32 una, u32 wseq)
@@ -100,7 +101,7 @@ enum deadline_armed deadline_arm(struct deadline_ring *ring, u64 due_ns,
 
 		if (due_time(old) < due_ns)
 			due_ns = due_time(old);
-		/* begun with the older one, whose start it keeps */
+		/* it keeps the start of the older one, which has begun */
 		ring->due[n - 1] = due_ns | DEADLINE_BEGUN;
 		if (!bytes)
 			ring->due[n - 1] |= DEADLINE_OPEN;
@@ -115,7 +116,7 @@ enum deadline_armed deadline_arm(struct deadline_ring *ring, u64 due_ns,
 }
 
 /**
- * deadline_rebase() - the stream, counted from 0 so far, starts at @wseq
+ * deadline_rebase() - move messages that were armed before the handshake
  * @ring: messages armed with una = wseq = 0
  * @wseq: sequence number of the first byte
  */
@@ -150,8 +151,9 @@ unsigned int deadline_clear(struct deadline_ring *ring)
  * @ring: the messages, at least one
  * @wseq: one after the last byte written
  *
- * To be called before 2^32 bytes were written since it was armed, when wseq
- * comes round to where it starts; once per window is plenty.
+ * Must be called before 2^32 bytes have been written since the message was
+ * armed, because @wseq would then equal its start again. Once per window is
+ * enough.
  */
 void deadline_begun(struct deadline_ring *ring, u32 wseq)
 {
@@ -160,16 +162,16 @@ void deadline_begun(struct deadline_ring *ring, u32 wseq)
 }
 
 /**
- * deadline_settle() - take out the oldest message, if it is acknowledged
+ * deadline_settle() - remove the oldest message if it is acknowledged
  * @ring: the messages
  * @una: first byte not acknowledged
  * @wseq: one after the last byte written
- * @settled: set to what was taken out
+ * @settled: set to the message that was removed
  *
- * To be called, after deadline_begun(), while it returns true: on each ACK for
- * which deadline_reached() or una is wseq.
+ * Call it after deadline_begun(), on each ACK for which deadline_reached() is
+ * true or @una equals @wseq, until it returns false.
  *
- * Return: true when a message was taken out.
+ * Return: true when a message was removed.
  */
 bool deadline_settle(struct deadline_ring *ring, u32 una, u32 wseq,
 		     struct deadline_settled *settled)
@@ -221,11 +223,11 @@ static u64 coarse(s64 left_ns)
  * @una: first byte not acknowledged
  * @wseq: one after the last byte written
  * @now_ns: the time
- * @most: no prefix counts more bytes than this
- * @least_ns: and none less time left than this, late or not; 0: late ones do not
- *	count at all
- * @prefix: set to the most urgent prefix, of equals the first; its time left is
- *	what it is
+ * @most: the bytes of a prefix are capped at this
+ * @least_ns: the time left is floored at this, for late messages too; 0: late
+ *	messages are skipped
+ * @prefix: set to the most urgent prefix, the first of several that are equally
+ *	urgent, with its real time left
  *
  * Return: false when no message is outstanding, or none that counts.
  */
@@ -256,7 +258,7 @@ bool deadline_urgent(const struct deadline_ring *ring, u32 una, u32 wseq,
 }
 
 /**
- * deadline_late() - the first prefix whose deadline has passed
+ * deadline_late() - the first prefix whose deadline passed
  * @ring: the messages
  * @una: first byte not acknowledged
  * @wseq: one after the last byte written

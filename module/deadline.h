@@ -35,7 +35,7 @@ struct deadline_prefix {
 	u32 bytes;			/* not yet acknowledged */
 };
 
-/* A message taken out of the ring. */
+/* A message that was removed from the ring. */
 struct deadline_settled {
 	u64 due_ns;
 	u32 end;			/* one after its last byte */
@@ -71,8 +71,8 @@ static inline bool deadline_none(const struct deadline_ring *ring)
 	return !ring->due[0];
 }
 
-/* The one question of the per-ACK path: may there be something to settle? One
- * of unknown length is settled when una is wseq, which the caller sees.
+/* The only check on the per-ACK path: can the oldest message be settled? One of
+ * unknown length is settled when una equals wseq, which the caller checks.
  */
 static inline bool deadline_reached(const struct deadline_ring *ring, u32 una)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * One flow: its messages are armed, settled and cleared here, in the sequence
- * space of its socket, and the law is asked how urgent they make it. cong.c says
- * when, sockopt.c on whose request.
+ * space of its socket, and the law is asked how urgent they make it. cong.c
+ * says when, sockopt.c on whose request.
  */
 #include <linux/ktime.h>
 #include <net/tcp.h>
@@ -353,9 +353,9 @@ static u64 d2tcp_syn_ns(const struct tcp_sock *tp, u64 now_ns)
 }
 
 /* Data that Fast Open sent with the SYN is a burst of its own, which the core
- * does not announce as one. Only in the handshake, before the core has noted that
- * the data was taken, and before anything else was sent: otherwise the socket
- * switched to d2tcp in the middle of a connection.
+ * does not announce as one. Only in the handshake, before the core has noted
+ * that the data was taken, and before anything else was sent: otherwise the
+ * socket switched to d2tcp in the middle of a connection.
  */
 static void d2tcp_syn_burst(struct sock *sk, struct d2tcp *ca, u32 first,
 			    u64 now_ns)

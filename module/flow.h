@@ -17,8 +17,8 @@
 #define D2TCP_LIVE	0xd27c11feu	/* .init has run */
 
 /* Lives in icsk_ca_priv, is protected by the socket lock, and fills it to the
- * last byte. Bytes 16 to 23 stay zero until .init: tcp_cdg keeps a pointer there
- * and would free whatever it finds if a route gave it an early socket.
+ * last byte. Bytes 16 to 23 stay zero until .init: tcp_cdg keeps a pointer
+ * there and would free whatever it finds if a route gave it an early socket.
  */
 struct d2tcp {
 	u32 mark;		/* D2TCP_EARLY, D2TCP_LIVE, or not ours */
@@ -27,7 +27,7 @@ struct d2tcp {
 	u8 frac;		/* 2^-8 packets of window beyond snd_cwnd */
 	u8 ce_state:1,		/* the last packet received carried CE */
 	   idle:1,		/* all was acknowledged, no burst since */
-	   tlp_loss:1,		/* this ACK shows a loss that a tail probe repaired */
+	   tlp_loss:1,		/* a tail probe repaired a loss */
 	   budget_told:1,	/* budget_us was set: no default applies */
 	   unused:4;
 	u16 cwnd_cnt;		/* tp->snd_cwnd_cnt at the last ACK, 16 bits */
@@ -74,8 +74,8 @@ void d2tcp_view(const struct sock *sk, u32 cwnd_cnt, u64 now_ns,
 		struct d2tcp_view *view);
 
 /* An ACK may have ended a message, or all that was written. Only for
- * .in_ack_event: for the ACK that is being received the core has read the clock,
- * ktime_get_ns(); other callbacks may run long after the last packet.
+ * .in_ack_event: for the ACK that is being received the core has read the
+ * clock, ktime_get_ns(); other callbacks may run long after the last packet.
  */
 static inline void d2tcp_acked(struct sock *sk, struct d2tcp *ca)
 {

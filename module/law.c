@@ -35,14 +35,14 @@ static const u32 exp2_table[65] = {
 };
 
 /**
- * law_alpha() - one step of the moving average of the marked share
+ * law_alpha() - one step of the moving average of the marked fraction
  * @alpha: the average so far, 2^-20, 0 to LAW_ONE
  * @delivered: packets delivered in the window that ends
  * @delivered_ce: those of them that were marked
  * @shift_g: g = 2^-shift_g, 0 to LAW_G_MOST
  *
- * The last 2^shift_g - 1 steps down are taken at once, so that alpha reaches 0
- * (as the kernel's dctcp does it).
+ * Where the step down would round to 0 alpha becomes 0, as in the kernel's
+ * dctcp; otherwise it would never reach 0.
  *
  * Return: the new average, 2^-20, 0 to LAW_ONE.
  */
@@ -115,8 +115,8 @@ u32 law_pow(u32 alpha, u32 d)
  * @window: congestion window in 2^-8 packets, below 2^40
  * @mss: bytes per packet, below 2^16
  *
- * Tc = bytes / (3/4 * window) round trips: a window that saws between W/2 and
- * W carries 3/4 W on average (paper, section 3.2).
+ * Tc = bytes / (3/4 * window) round trips: a window in a sawtooth between W/2
+ * and W is 3/4 W on average (paper, section 3.2).
  *
  * Return: nanoseconds, S64_MAX at most; 0 while no round trip was measured.
  */
@@ -142,8 +142,8 @@ u64 law_finish_ns(u32 bytes, u32 srtt_8us, u64 window, u32 mss)
  * law_imminence() - d = Tc / D
  * @finish_ns: Tc, as law_finish_ns() gives it
  * @left_ns: D, above 0
- * @d_min: least result, LAW_D_LEAST to LAW_D_ONE
- * @d_max: greatest result, LAW_D_ONE to LAW_D_MOST
+ * @d_min: smallest result, LAW_D_LEAST to LAW_D_ONE
+ * @d_max: largest result, LAW_D_ONE to LAW_D_MOST
  *
  * Return: d in 2^-8; 1 when @finish_ns is 0, which means not known.
  */
@@ -167,8 +167,8 @@ u32 law_imminence(u64 finish_ns, u64 left_ns, u32 d_min, u32 d_max)
  * @window: before, in 2^-8 packets, below 2^40
  * @p: penalty in 2^-20, 0 to LAW_ONE
  *
- * Return: window * (1 - p / 2) in 2^-8 packets, at least two packets. What is
- * given up is rounded down to 2^-8 of a packet.
+ * Return: window * (1 - p / 2) in 2^-8 packets, at least two packets. The
+ * reduction is rounded down to 2^-8 of a packet.
  */
 u64 law_cut(u64 window, u32 p)
 {
@@ -178,15 +178,15 @@ u64 law_cut(u64 window, u32 p)
 }
 
 /**
- * law_carry() - does what is beyond whole packets make one?
+ * law_carry() - do the fraction and Reno's gain add up to a packet?
  * @cwnd: whole packets of the window, above 0
- * @cnt: gained towards the next, in 1/@cwnd of a packet
- * @frac: left over by a cut, in 2^-8 packets; set to what is left now
+ * @cnt: Reno's gain towards the next packet, in 1/@cwnd of a packet
+ * @frac: fraction left by a cut, in 2^-8 packets; updated
  *
- * @cnt is below @cwnd, unless the core has shrunk the window and not @cnt: then
- * what is beyond a second packet is forgotten.
+ * @cnt is below @cwnd, unless the core reduced the window without resetting
+ * @cnt; anything beyond a second packet is then dropped.
  *
- * Return: true when the window opens by a packet, and @cnt with it becomes 0.
+ * Return: true when the window opens by a packet; the caller then resets @cnt.
  */
 bool law_carry(u32 cwnd, u32 cnt, u8 *frac)
 {

@@ -26,7 +26,7 @@ struct d2tcp_param {
 	unsigned int least, most;
 };
 
-/* A value outside its range is refused, not bent into it. */
+/* A value outside its range is refused, not clamped. */
 static int d2tcp_param_set(const char *val, const struct kernel_param *kp)
 {
 	const struct d2tcp_param *param = kp->arg;
@@ -37,7 +37,7 @@ static int d2tcp_param_set(const char *val, const struct kernel_param *kp)
 	if (!err && (value < param->least || value > param->most))
 		err = -EINVAL;
 	if (err) {
-		/* what comes through sysfs ends its line itself */
+		/* a value written through sysfs ends with a newline */
 		pr_err("%s: a number from %u to %u, not '%.*s'\n", kp->name,
 		       param->least, param->most,
 		       (int)min_t(size_t, strcspn(val, "\n"), 32), val);
@@ -81,11 +81,11 @@ static struct d2tcp_param late_d = { &d2tcp_late_d, LAW_D_LEAST, LAW_D_MOST };
 module_param_cb(late_d, &d2tcp_param_ops, &late_d, 0644);
 MODULE_PARM_DESC(late_d, "d after a missed deadline in 2^-8: 64 to 1024 (256)");
 
-/* A socket can be given to d2tcp as soon as the congestion control is
- * registered, so its counters and settings come before it. Nothing may fail after
- * that: a failed load frees this text under a socket that has taken it. So the
- * numbers of the options, which another module may own, are claimed before, and
- * the options take calls only when everything else is there.
+/* Sockets can select d2tcp as soon as the congestion control is registered, so
+ * counters and settings are registered before it. No step may fail afterwards:
+ * a failed load would free this code under a socket that uses it. Claiming the
+ * option numbers can fail, because another module may own them, so it comes
+ * before too; the options accept calls only when everything else is ready.
  */
 static int __init d2tcp_load(void)
 {
@@ -117,10 +117,11 @@ no_sysctl:
 	return err;
 }
 
-/* The options first: while they are listed, and this module is going, the core
- * refuses the options of every module listed behind them. That is the moment
- * between the core's decision and this call; the next step waits for an RCU grace
- * period, so they must not be listed then.
+/* Options go first: while they are still registered and the module is
+ * unloading, the core refuses the options of every module registered behind
+ * them. That leaves the moment between the core's decision and this call. The
+ * next step waits for an RCU grace period, during which they must no longer be
+ * registered.
  */
 static void __exit d2tcp_unload(void)
 {

@@ -32,9 +32,9 @@
 
 static bool d2tcp_sockopt_is_open;	/* the module is loaded completely */
 
-/* Everything of a longer struct that this version does not know must be zero,
- * so that no newer program is misunderstood. No struct is longer than a page, as
- * in the kernel's own extensible structs (copy_struct_from_user()).
+/* All bytes beyond the struct known here must be zero, so that a newer program
+ * is not misunderstood. No struct is longer than a page, as in the kernel's own
+ * extensible structs (copy_struct_from_user()).
  */
 static int check_tail(sockptr_t arg, unsigned int known, unsigned int len)
 {
@@ -50,8 +50,8 @@ static int check_tail(sockptr_t arg, unsigned int known, unsigned int len)
 	return zero ? 0 : -E2BIG;
 }
 
-/* The value that set takes from user memory. Without the info, which some kernels
- * would fill with zeroes on the stack at each call.
+/* The value that set takes from user memory. Without the info, which some
+ * kernels would fill with zeroes on the stack at each call.
  */
 union d2tcp_arg {
 	struct d2tcp_deadline deadline;
@@ -126,8 +126,8 @@ static u64 caller_time(u64 kernel_ns)
 	return max_t(s64, (s64)kernel_ns + caller_offset_ns(), 1);
 }
 
-/* When the deadline is on the kernel's clock: above 0, and no farther away than
- * D2TCP_FARTHEST_NS.
+/* The deadline on the kernel's clock, above 0 and at most D2TCP_FARTHEST_NS
+ * away.
  */
 static u64 absolute(const struct d2tcp_deadline *dl, u64 now_ns)
 {
@@ -261,9 +261,9 @@ static void get_info(struct sock *sk, union d2tcp_value *val)
 	info->cleared = ca->ring.cleared;
 }
 
-/* An option. @copy takes its value from user memory before the socket is locked;
- * @set and @get have the lock. An option without @set or without @get does not
- * exist in that direction.
+/* An option. Its value is taken from user memory by copy() before the socket is
+ * locked; set() and get() have the lock. An option without set() or without
+ * get() does not exist in that direction.
  */
 struct d2tcp_option {
 	int number;
@@ -398,7 +398,7 @@ int d2tcp_sockopt_claim(void)
 }
 
 /**
- * d2tcp_sockopt_open() - take calls: everything that they use is there
+ * d2tcp_sockopt_open() - accept calls: everything that they use is ready
  */
 void d2tcp_sockopt_open(void)
 {
@@ -412,9 +412,9 @@ void d2tcp_sockopt_open(void)
  * The core frees the text of a module whose load failed without looking at its
  * references. A caller that was refused may still be on its way out of here, so
  * wait until only the reference of the loader is left. Callers are out at once:
- * none of them touches user memory or a lock. Whoever attached to a tracepoint of
- * the module in these moments, root only, keeps it waiting, which is better than
- * freeing what is attached.
+ * none of them touches user memory or a lock. A tracepoint to which root
+ * attaches in these moments keeps it waiting, which is better than freeing the
+ * tracepoint.
  */
 void d2tcp_sockopt_abandon(void)
 {

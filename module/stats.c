@@ -2,11 +2,11 @@
 /*
  * Counters per network namespace, and /proc/net/d2tcp.
  *
- * Rows of counters, each CPU with one of its own (beyond 32 they share), so that
- * CPUs do not pull cache lines from each other. The rows are part of what the
- * core keeps per namespace (net_generic), and not a per-CPU allocation of our
- * own: that would be freed in .exit, which runs before those of built-in users
- * of kernel sockets, and such a socket may still count.
+ * Each CPU has a row of counters (CPUs beyond 32 share rows), so that CPUs do
+ * not contend for cache lines. The rows are part of the namespace's net_generic
+ * memory rather than a per-CPU allocation: that would have to be freed in
+ * .exit, which runs before the .exit of built-in users of kernel sockets, and
+ * such a socket may still count.
  */
 #include <linux/cache.h>
 #include <linux/proc_fs.h>
@@ -53,7 +53,7 @@ void d2tcp_count(const struct sock *sk, enum d2tcp_counter what,
 	struct d2tcp_stats_row *row = net_generic(sock_net(sk), d2tcp_stats_id);
 
 	/* Callers may be preempted and moved, or interrupted by a softirq that
-	 * counts too: any row will do, but each addition must be whole.
+	 * counts too: any row will do, but each addition must be atomic.
 	 */
 	row += raw_smp_processor_id() % D2TCP_STATS_ROWS;
 	atomic_long_add(n, &row->n[what]);

@@ -11,14 +11,14 @@
 enum d2tcp_counter {
 	D2TCP_STAT_ARMED,	/* messages given a deadline */
 	D2TCP_STAT_MET,		/* acknowledged by then */
-	D2TCP_STAT_MISSED,	/* and later */
-	D2TCP_STAT_CLEARED,	/* taken back or replaced */
-	D2TCP_STAT_MERGED,	/* made one with another, the ring being full */
+	D2TCP_STAT_MISSED,	/* acknowledged later */
+	D2TCP_STAT_CLEARED,	/* cleared or replaced by the program */
+	D2TCP_STAT_MERGED,	/* merged with another: the ring was full */
 	D2TCP_STAT_ARMED_LATE,	/* already late when armed */
 	D2TCP_STAT_ABANDONED,	/* outstanding when their connection ended */
-	D2TCP_STAT_TIGHT,	/* nearer than min_budget_us when armed */
-	D2TCP_STAT_ECN,		/* times d2tcp took on a connection with ECN */
-	D2TCP_STAT_NO_ECN,	/* and without: in the fallback */
+	D2TCP_STAT_TIGHT,	/* closer than min_budget_us when armed */
+	D2TCP_STAT_ECN,		/* connections with ECN that got d2tcp */
+	D2TCP_STAT_NO_ECN,	/* without ECN: in the Reno fallback */
 	D2TCP_STATS
 };
 

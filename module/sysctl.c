@@ -2,18 +2,17 @@
 /*
  * The administrator's settings per network namespace:
  *
- * net.ipv4.d2tcp.default_budget_us	the budget of each d2tcp socket that was
- *					never told one; 0, off, at first
- * net.ipv4.d2tcp.min_budget_us		the tightest deadline that is honoured:
- *					nearer ones make nobody more urgent; 0:
- *					any. The initial namespace's is a floor
- *					for all, and a new namespace starts with
- *					that of its creator. Only those who
- *					administer the host may change it: the
- *					root of a container is among those it
- *					bounds.
+ * net.ipv4.d2tcp.default_budget_us	the budget of every d2tcp socket on which
+ *					none was set; 0, off, by default
+ * net.ipv4.d2tcp.min_budget_us		floor of the time left when urgency is
+ *					computed; 0: none. The value of the
+ *					initial namespace is a floor for all,
+ *					and a new namespace inherits that of its
+ *					creator. Writing needs CAP_NET_ADMIN on
+ *					the host, because it limits the root of
+ *					a container too.
  *
- * docs/abi.md tells what they do.
+ * docs/abi.md describes both.
  */
 #include <linux/capability.h>
 #include <linux/nsproxy.h>
@@ -44,7 +43,7 @@ static struct d2tcp_settings *d2tcp_settings(const struct net *net)
 	return net_generic(net, d2tcp_settings_id);
 }
 
-/* Both may be written at any time. */
+/* READ_ONCE: both may be written at any time. */
 u32 d2tcp_default_budget_us(const struct sock *sk)
 {
 	return READ_ONCE(d2tcp_settings(sock_net(sk))->default_budget_us);
@@ -56,7 +55,7 @@ u32 d2tcp_min_budget_us(const struct sock *sk)
 		   READ_ONCE(d2tcp_settings(&init_net)->min_budget_us));
 }
 
-/* The core lets the root of the namespace's own user namespace write. */
+/* The core would also let the root of the namespace's user namespace write. */
 static int d2tcp_host_only(D2TCP_CTL_TABLE *table, int write, void *buffer,
 			   size_t *lenp, loff_t *ppos)
 {
@@ -65,8 +64,8 @@ static int d2tcp_host_only(D2TCP_CTL_TABLE *table, int write, void *buffer,
 	return proc_douintvec_minmax(table, write, buffer, lenp, ppos);
 }
 
-/* Budgets are ints in the socket option, so INT_MAX bounds them here too. The
- * last, empty entry is what older kernels look for.
+/* Budgets are ints in the socket option, so INT_MAX bounds them here too.
+ * Kernels before 6.6 find the end of the table by its empty last entry.
  */
 static const struct ctl_table d2tcp_table[] = {
 	{
@@ -93,8 +92,8 @@ static int __net_init d2tcp_settings_init(struct net *net)
 	struct d2tcp_settings *set = d2tcp_settings(net);
 	const struct net *creator = current->nsproxy->net_ns;
 
-	/* While the module is being loaded nobody creates anything, and what is
-	 * current may have no settings yet.
+	/* While the module loads, existing namespaces get their settings in
+	 * turn, and that of the current process may not have them yet.
 	 */
 	if (READ_ONCE(d2tcp_settings_everywhere))
 		set->min_budget_us =
@@ -121,7 +120,8 @@ static void __net_exit d2tcp_settings_exit(struct net *net)
 	kfree(set->table);
 }
 
-/* Sockets may read the settings until the core frees them, after every .exit. */
+/* Sockets may read the settings until the core frees them, after every .exit.
+ */
 static struct pernet_operations d2tcp_settings_ops = {
 	.init	= d2tcp_settings_init,
 	.exit	= d2tcp_settings_exit,
@@ -133,9 +133,7 @@ int d2tcp_sysctl_register(void)
 {
 	int err = register_pernet_subsys(&d2tcp_settings_ops);
 
-	/* a namespace that is created meanwhile starts without a bound of its
-	 * own
-	 */
+	/* a namespace created before this starts without a floor of its own */
 	if (!err)
 		WRITE_ONCE(d2tcp_settings_everywhere, true);
 	return err;

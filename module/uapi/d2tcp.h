@@ -48,7 +48,7 @@
 /* struct d2tcp_deadline.flags */
 #define D2TCP_F_RELATIVE	1u	/* deadline_ns counts from now */
 
-/* A deadline farther away than this is held here: 2^40 ns, 18 minutes. */
+/* A deadline farther away than this is held at it: 2^40 ns, 18 minutes. */
 #define D2TCP_FARTHEST_NS	_BITULL(40)
 
 struct d2tcp_deadline {
@@ -71,7 +71,7 @@ struct d2tcp_deadline {
 					 */
 
 struct d2tcp_info {		/* grows at its tail only */
-	__u32 size;		/* bytes there are, of which optlen were given */
+	__u32 size;		/* of the kernel's struct, in bytes */
 	__u32 abi_version;	/* major << 16 | minor */
 	__u32 flags;		/* D2TCP_INFO_* */
 	__u32 alpha;		/* 2^-20: share of packets marked, smoothed;
@@ -89,9 +89,9 @@ struct d2tcp_info {		/* grows at its tail only */
 	__s64 time_left_ns;	/* negative: late by */
 	__u64 finish_ns;	/* time the prefix still needs at this rate */
 	__u64 met;		/* messages acknowledged in time */
-	__u64 missed;		/* and later */
+	__u64 missed;		/* messages acknowledged later */
 	__u64 armed_late;	/* already late when armed */
-	__u64 cleared;		/* taken back or replaced; stays at 65535 */
+	__u64 cleared;		/* cleared or replaced; stays at 65535 */
 };
 
 #endif /* _UAPI_D2TCP_H */
