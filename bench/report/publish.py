@@ -113,7 +113,7 @@ def publish(out, root):
     with open(readme) as f:
         front = f.read()
     front = between_marks(front, "findings", [
-        "- " + line for line in selection.headlines(everything)] + ["", by],
+        "- " + line for line in selection.bottom_line(everything)] + ["", by],
         readme)
     # nothing is written unless both have their places
     replace_pictures(settings, out, docs)

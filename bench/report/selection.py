@@ -4,6 +4,8 @@
 from . import sentences as say
 
 
+# for the README: where the law helps, where it does not, what does better
+BOTTOM_LINE = (say.about_region, say.about_outside, say.about_prio)
 HEADLINES = (say.about_all, say.about_region, say.about_slack_in_short,
              say.about_outside, say.about_prio, say.about_background,
              say.about_services, say.about_coexistence)
@@ -14,6 +16,12 @@ FINDINGS = (say.about_all, say.about_region, say.about_slack, say.about_reasons,
             say.about_background, say.about_coexistence,
             say.about_differentiation, say.about_tree, say.about_recovery,
             say.about_certainty)
+
+
+def bottom_line(rows):
+    """The sentences of the README."""
+    for about in BOTTOM_LINE:
+        yield from about(rows)
 
 
 def headlines(rows):
