@@ -62,8 +62,7 @@ $(B)/d2tcp: $(COMMAND) userspace/d2tcp/command.h
 
 # --- libd2tcp -----------------------------------------------------------------
 
-VERSION := $(shell sed -n 's/^\#define LIBD2TCP_VERSION_[A-Z]*\t*//p' \
-	     userspace/libd2tcp/libd2tcp.h | paste -sd.)
+VERSION := $(shell cat VERSION)
 SO := libd2tcp.so.0
 LIBSRC := userspace/libd2tcp/libd2tcp.c
 LIBDEP := $(LIBSRC) userspace/libd2tcp/libd2tcp.h module/uapi/d2tcp.h Makefile

@@ -38,7 +38,7 @@ case $dir in
 	echo "The kernel's build takes no path with a space: $dir" >&2
 	exit 1 ;;
 esac
-cp -ru "$src/Kbuild" "$src/module" "$dir/"
+cp -ru "$src/Kbuild" "$src/VERSION" "$src/module" "$dir/"
 if ! make -C "$kdir" $arch M="$dir" "$@" modules 2>"$dir/errors"; then
 	# a kernel that is too old is refused in one sentence, without make's own
 	grep -xF 'D2TCP supports Linux 6.1 and later; this kernel is too old.' \

@@ -137,4 +137,4 @@ module_exit(d2tcp_unload);
 MODULE_AUTHOR("The D2TCP maintainers");
 MODULE_DESCRIPTION("Deadline-Aware Datacenter TCP (D2TCP)");
 MODULE_LICENSE("GPL");
-MODULE_VERSION("0.1.0");
+MODULE_VERSION(D2TCP_VERSION);
