@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The raw records of a run: where they lie, how they are read, what is told apart.
+"""Where the raw records of a run are, and reading them.
 
     raw/links/LINK/link.json                          a link, measured
     raw/SCENARIO/POINT/RUN/from-seedN/seedM/          one seed
@@ -56,7 +56,7 @@ def read_records(path):
 
 @functools.lru_cache(256)
 def read_run(directory):
-    """Records of each service, and what else was measured."""
+    """The records of each service, and the contents of load.json."""
     records = []
     while os.path.exists(os.path.join(
             directory, "records-%d.csv.gz" % len(records))):
@@ -73,10 +73,11 @@ def is_late(records, slack):
 
 
 def parts(point, algorithm):
-    """What is told apart at a point: {"service": ..., "algorithm": ...}.
+    """The rows of a point: one for all of it, one per service, or one per member of a
+    mix.
 
-    Yields (names, services, member): indices of the services, and which of the
-    algorithms of a mix, or None.
+    Yields (names, services, member): the keys "service", "algorithm" and "mix" of the
+    row, the indices of its services, and the index of its member or None.
     """
     services = point.get("services") or []
     everything = range(max(len(services), point.get("aggregators", 1)))

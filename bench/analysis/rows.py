@@ -20,14 +20,14 @@ from .intervals import (difference95, half95, interval95, mean, percentile,
 from .records import (by_query, is_late, link_name, parts, read_run,
                       seed_directories, select)
 
-# Back to normal: of what is asked in so many bins in a row, no more is late than before
-# the burst, and this much.
+# Recovered: over BINS bins of BIN_MS the miss rate is within NORMAL of the rate before
+# the burst, itself capped at NORMAL.
 NORMAL, BIN_MS, BINS = 0.05, 100, 5
 
 
 @functools.lru_cache(None)
 def _run_shares(directory, slack, services, member, algorithm):
-    """Late share, late queries share and marks of one run, and its times."""
+    """Miss rates of responses and of queries, and completion times, of one run."""
     everything, _ = read_run(directory)
     late = total = late_queries = queries = 0
     took = []
@@ -51,7 +51,7 @@ def late_shares(scenario, raw, point, algorithm):
 
 
 def bounds(directories, slack, rate_mbps, base_rtt_us):
-    """Of each run its least possible late share, and those of the two fluids."""
+    """For each run the lower bound of the miss rate, and the rates of both fluids."""
     asked = [read_run(d)[0][0] for d in directories]
     sizes = [by_query(records, "bytes") for records in asked]
     dues = [numpy.floor(by_query(records, "deadline_ns").astype(float) * slack)
@@ -72,13 +72,11 @@ def bounds(directories, slack, rate_mbps, base_rtt_us):
 
 
 def recovery_ms(directory, slack, burst_from_ms, burst_to_ms):
-    """From the end of the burst until queries are answered in time again.
+    """(ms from the end of the burst to recovery, None) or (None, ms observed).
 
-    Looks at what is first asked in BINS bins of BIN_MS: it is normal when its late
-    share is at most NORMAL above that of what was asked before the burst, which
-    counts up to NORMAL too: what was bad before does not make bad normal. None if
-    that does not happen while queries are sent; then also how long it was looked
-    for.
+    Recovered: over BINS bins of BIN_MS, the miss rate of first attempts is at most
+    NORMAL above the rate before the burst, itself capped at NORMAL so that a bad rate
+    before does not make a bad one after count as recovered.
     """
     records = select(read_run(directory)[0][0], None, "")
     late = is_late(records, slack)
@@ -128,7 +126,7 @@ def _row(scenario, point, raw, link, runs, part, algorithm):
     }
     for key in ("marks", "drops", "uplink_marks", "uplink_drops"):
         if key in extras[0]:
-            # real switches do not tell what they dropped
+            # of real switches drops are not known
             row[key] = None if extras[0][key] is None else \
                 sum(e[key] for e in extras)
     if point["background_flows"]:
@@ -153,9 +151,9 @@ def _row(scenario, point, raw, link, runs, part, algorithm):
 
 
 def _compare(row, late, base, what):
-    """Difference and ratio of two lists of shares, paired by seed."""
+    """Adds the difference and the ratio of two lists of miss rates, paired by seed."""
     middle, half = difference95(late, base)
-    # a ratio to one in a thousand says little about either
+    # the ratio to a rate below one in a thousand is meaningless
     ratio, interval = ratio95(late, base) if mean(base) >= 0.001 \
         else (None, None)
     row["late_minus_" + what] = {"mean": rounded(middle),
@@ -182,7 +180,7 @@ def _load_rows(scenario, raw, point, link):
         limits = [rounded(mean(v)) for v in zip(*bounds(
             list(runs.values()), point["slack"], link["rate_mbps"],
             link["base_rtt_us"]))]
-    # what a fluid does with long flows beside is another question
+    # the fluids do not model long flows beside the queries
     apart = limits and not point["background_flows"]
     window = rounded(fluid.fair_window(point), 2)
     plain = seed_directories(raw, scenario, point, algorithms.BASE)
@@ -216,7 +214,7 @@ CLAIMED_D = {"": 1.0, "near": 2.0, "far": 0.5}
 
 
 def _flow_rows(scenario, raw, point, link):
-    """A row for each of the long flows of a point."""
+    """A row for each long flow of a point."""
     runs = []
     for directory in seed_directories(raw, scenario, point,
                                       "flows").values():

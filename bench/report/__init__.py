@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
-"""From rows to what people read.
+"""From rows to tables, pictures, sentences and the page.
 
     tables.py     rows as tables of text
-    queries.py    questions asked of the rows
-    sentences.py  what the rows say
-    selection.py  which sentences are said, in which order
-    claims.py     the paper's claims beside what was measured
-    style.py      how every picture looks
+    queries.py    queries on the rows
+    sentences.py  findings as sentences
+    selection.py  which findings are shown where
+    claims.py     the paper's claims beside the measurements
     plots.py      the pictures
     page.py       one page of HTML, from page.html
     publish.py    docs/results.md and README.md
-    room.py       the directory that all of it is written into
+    room.py       the output directory
 """
 
 import json

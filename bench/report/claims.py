@@ -92,7 +92,7 @@ def against_d3(rows):
 
 
 def tighter(rows):
-    """How much less slack d2tcp needs than dctcp for 5 % late."""
+    """How much less slack d2tcp needs than DCTCP for a miss rate of 5 %."""
     found = []
     pairs = [(r, other) for r, other in beside(rows, BASE)
              if "fluid" in r and r["fluid"]["fair_window"] >= 4]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Questions that are asked of the rows of summary.json."""
+"""Queries on the rows of summary.json."""
 
 import algorithms
 from algorithms import BASE, LAW, PLAIN_TCP
@@ -7,24 +7,25 @@ import scenario as scenarios
 
 
 def loads(rows, **want):
-    """Rows of whole queries: no member of a mix, no single service."""
+    """Rows over whole queries, not of a member of a mix or a single service."""
     return [r for r in rows if "late_share" in r and not r["mix"] and
             not r["service"] and all(r.get(k) == v for k, v in want.items())]
 
 
 def compared(row):
-    """Whether the row was compared with dctcp, and how surely."""
+    """Whether the row has a difference from DCTCP with an interval."""
     return bool(row.get("late_minus_dctcp")) and \
         row["late_minus_dctcp"]["half95"] is not None
 
 
 def worse(row):
-    """Whether it is later than dctcp by more than the interval."""
+    """Whether it misses more than DCTCP, by more than the interval."""
     return compared(row) and \
         row["late_minus_dctcp"]["mean"] > row["late_minus_dctcp"]["half95"]
 
 
 def better(row):
+    """Whether it misses fewer than DCTCP, by more than the interval."""
     return compared(row) and \
         -row["late_minus_dctcp"]["mean"] > row["late_minus_dctcp"]["half95"]
 
@@ -43,7 +44,7 @@ def base_of(rows, row, name=BASE):
 
 
 def beside(rows, name, **want):
-    """Pairs of rows of d2tcp and of another algorithm at the same point."""
+    """Pairs of rows, of d2tcp and of another algorithm at the same point."""
     pairs = [(r, base_of(rows, r, name))
              for r in loads(rows, algorithm=LAW, **want)]
     return [(r, other) for r, other in pairs
@@ -57,18 +58,17 @@ def acting(rows):
 
 
 def known(row):
-    """Whether the ratio to dctcp means something: it has an interval, and dctcp was
-    late now and then.
+    """Whether the ratio to DCTCP is meaningful: it has an interval, so DCTCP missed
+    some deadlines.
     """
     found = row["late_over_dctcp"]
     return bool(found and found["ratio"] is not None and found["ci95"])
 
 
 def quarter_slack(mine):
-    """The least slack from which on the ratio is a quarter at most, or None.
+    """The smallest slack from which on the ratio stays at or below 0.25, or None.
 
-    It is so at a point where the ratio is at most that; where there is none, since
-    hardly anybody is late under dctcp, there is nothing to say.
+    Points without a ratio are skipped: DCTCP hardly misses a deadline there.
     """
     found = None
     for row in sorted(filter(known, mine), key=lambda r: -r["slack"]):
@@ -79,13 +79,13 @@ def quarter_slack(mine):
 
 
 def surely(mine, slack):
-    """Whether a quarter is above the whole interval at that slack."""
+    """Whether the whole interval of the ratio at that slack is at or below 0.25."""
     return all(r["late_over_dctcp"]["ci95"][1] <= 0.25 for r in mine
                if known(r) and r["slack"] == slack)
 
 
 def series(rows):
-    """{(rate, fan-in, scenario): rows over slack}, two slacks at least."""
+    """{(rate, fan-in, scenario): rows}, where at least two slacks were run."""
     found = {}
     for row in rows:
         found.setdefault((row["rate_mbps"], row["fan_in"], row["scenario"]),
@@ -95,7 +95,7 @@ def series(rows):
 
 
 def correlation(xs, ys):
-    """Pearson's."""
+    """Pearson's correlation coefficient."""
     n = len(xs)
     mx, my = sum(xs) / n, sum(ys) / n
     sxx = sum((x - mx) ** 2 for x in xs)
@@ -105,18 +105,20 @@ def correlation(xs, ys):
 
 
 def background(rows):
+    """Rows of d2tcp with long flows beside the queries."""
     return [r for r in loads(rows, algorithm=LAW)
             if r.get("background_over_dctcp")]
 
 
 def least_background(rows):
-    """The least lower end of the ratio of background throughputs, and the row."""
+    """The row with the smallest lower end of the ratio of background throughputs."""
     mine = [r for r in background(rows) if r["background_over_dctcp"]["ci95"]]
     return min(mine, key=lambda r: r["background_over_dctcp"]["ci95"][0],
                default=None)
 
 
 def flow_groups(rows, scenario):
+    """{flows of a point: their rows} of a scenario of long flows."""
     found = {}
     for row in rows:
         if "share" in row and row["scenario"] == scenario:
@@ -136,8 +138,8 @@ def against_plain_tcp(rows):
 
 
 def law_errors(rows):
-    """Largest error of the two predictions over all long flows, as shares; the
-    first is None where the link is not known.
+    """The largest errors of the two predicted shares over all long flows: from the
+    link (None if the link is unknown) and from each flow's alpha.
     """
     mine = [r for some in flow_groups(rows, "differentiation").values()
             for r in some if r["share_by_alpha"] is not None]
@@ -149,7 +151,7 @@ def law_errors(rows):
 
 
 def slack_at(rows, level):
-    """The slack at which a late share falls to `level`, between two points."""
+    """The slack at which the miss rate falls to `level`, interpolated."""
     ordered = sorted(rows, key=lambda r: r["slack"])
     for one, two in zip(ordered, ordered[1:]):
         if one["late_share"] > level >= two["late_share"]:

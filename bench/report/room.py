@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The directory that the bench writes into, and may therefore empty."""
+"""The output directory, which the bench empties before a run."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ MARKER = "made-by-bench"  # a directory without it is not ours to empty
 
 
 def is_ours(out):
-    """Whether nothing is lost when the bench empties a directory."""
+    """Whether the bench may empty the directory: it made it, or it is new."""
     if not os.path.isdir(out) or os.path.exists(os.path.join(out, MARKER)):
         return True
     # make check has left this one there, once
@@ -18,10 +18,9 @@ def is_ours(out):
 
 
 def make_room(out):
-    """An empty directory for raw records below `out`, which is ours or new.
+    """Creates an empty directory for raw records below `out`, and returns it.
 
-    What an earlier run left in it is removed; a directory with other files is
-    refused.
+    The output of an earlier run is removed; a directory with other files is refused.
     """
     if not is_ours(out):
         raise scenarios.ScenarioError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Which sentences are said, and in which order."""
+"""Which findings are shown where, and in which order."""
 
 from . import sentences as say
 
@@ -25,12 +25,12 @@ def bottom_line(rows):
 
 
 def headlines(rows):
-    """The few sentences for a first reading."""
+    """The findings at the top of the page."""
     for about in HEADLINES:
         yield from about(rows)
 
 
 def findings(rows):
-    """All of them."""
+    """All findings."""
     for about in FINDINGS:
         yield from about(rows)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the rows say, in sentences. Every number is computed from the rows; a sentence
-about a scenario that was not run is left out.
+"""Findings as sentences.
+
+Every number is computed from the rows; a sentence about a scenario that was not run is
+left out.
 """
 
 from algorithms import BASE, BY_NAME, LAW, PEERS, PLAIN_TCP, PRIORITIES
@@ -12,7 +14,7 @@ from .tables import share
 
 
 def where(row):
-    """A point in words: scenario, rate, fan-in, slack, and what else it sweeps."""
+    """A point in words: scenario, rate, fan-in, slack, and other swept keys."""
     text = "%s: %g Gbit/s, fan-in %s, slack %s" % (
         row["scenario"], row["rate_mbps"] / 1000, row["fan_in"], row["slack"])
     if "exponential" in str(row.get("deadline_ms")):
@@ -23,7 +25,7 @@ def where(row):
 
 
 def some_of(rows):
-    """Where rows are and by how much: the tables have each."""
+    """The range of slacks and of differences; the tables have each row."""
     if len(rows) == 1:
         return "%s, by %+.1f points" % (
             where(rows[0]), 100 * rows[0]["late_minus_dctcp"]["mean"])
@@ -220,7 +222,7 @@ def about_differentiation(rows):
 
 
 def listed(rows, scenario, words):
-    """The late shares of d2tcp and dctcp at each point of a scenario."""
+    """The miss rates of d2tcp and DCTCP at each point of a scenario."""
     pairs = beside(rows, BASE, scenario=scenario)
     if pairs:
         yield "%s: %s." % (words, "; ".join(
