@@ -59,8 +59,8 @@ static void d2tcp_init(struct sock *sk)
 	ca->alpha = READ_ONCE(d2tcp_alpha_on_init);
 	ca->prior_rcv_nxt = tp->rcv_nxt;
 	ca->ce_state = 0;
-	/* a SYN that timed out was a loss */
 	ca->frac = 0;
+	/* a SYN timeout before .init has set it */
 	ca->loss_cwnd = 0;
 	d2tcp_next_window(tp, ca);
 

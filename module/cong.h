@@ -8,6 +8,10 @@
 #include <linux/module.h>
 #include <net/tcp.h>
 
+#ifndef MODULE
+#error D2TCP is built as a module: d2tcp_is_ours() compares owners
+#endif
+
 extern struct tcp_congestion_ops d2tcp_ops;
 
 bool d2tcp_is_fallback(const struct sock *sk);

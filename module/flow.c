@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * One flow: its messages are armed, settled and cleared here, in the sequence
- * space of its socket, and the law is asked how urgent they make it. cong.c
- * says when, sockopt.c on whose request.
+ * space of its socket, and the law computes how urgent they make the flow.
  */
 #include <linux/ktime.h>
 #include <net/tcp.h>
@@ -135,7 +134,7 @@ static void d2tcp_bounded(const struct sock *sk, u32 una, u32 wseq, u64 now_ns,
 
 	d_written = d2tcp_urgency(sk, una, wseq, now_ns, wseq - una, least_ns,
 				  &written);
-	/* what INFO shows is the message as it was claimed */
+	/* options and tracepoints show the message as it was claimed */
 	view->d = d2tcp_urgency(sk, una, wseq, now_ns, U32_MAX, least_ns, view);
 	view->d = min(view->d, max(d_written, LAW_D_ONE));
 	view->late = view->prefix.left_ns <= 0;
@@ -319,7 +318,7 @@ static void d2tcp_arm_burst(struct sock *sk, struct d2tcp *ca, u32 first,
 }
 
 /**
- * d2tcp_tx_start() - a packet leaves while none is in flight
+ * d2tcp_tx_start() - a data packet leaves while none is in flight
  * @sk: a socket under its lock
  *
  * It starts a burst only if everything written before is acknowledged; the core
@@ -373,8 +372,9 @@ static void d2tcp_syn_burst(struct sock *sk, struct d2tcp *ca, u32 first,
 
 /* --- the life of a flow -------------------------------------------------- */
 
-/* A child must not inherit deadlines set on its listener, and a connection that
- * returns to d2tcp starts afresh; only the budget stays.
+/* A child inherits its listener's budget, but not deadlines set on the listener.
+ * The core clears the state of a connection that returns to d2tcp; should it be
+ * live all the same, it starts afresh.
  */
 static void d2tcp_forget(struct d2tcp *ca)
 {

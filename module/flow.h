@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The state of one d2tcp socket: what the program wrote, which messages are
- * outstanding, and how urgent they make the flow.
+ * The state of one d2tcp socket: its messages, and what the callbacks keep.
  */
 #ifndef D2TCP_FLOW_H
 #define D2TCP_FLOW_H

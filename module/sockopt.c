@@ -50,8 +50,8 @@ static int check_tail(sockptr_t arg, unsigned int known, unsigned int len)
 	return zero ? 0 : -E2BIG;
 }
 
-/* The value that set takes from user memory. Without the info, which some
- * kernels would fill with zeroes on the stack at each call.
+/* The value that set takes from user memory. Apart from d2tcp_value, so that
+ * kernels that zero the stack do not clear a struct d2tcp_info at each call.
  */
 union d2tcp_arg {
 	struct d2tcp_deadline deadline;

@@ -17,8 +17,8 @@ enum d2tcp_counter {
 	D2TCP_STAT_ARMED_LATE,	/* already late when armed */
 	D2TCP_STAT_ABANDONED,	/* outstanding when their connection ended */
 	D2TCP_STAT_TIGHT,	/* closer than min_budget_us when armed */
-	D2TCP_STAT_ECN,		/* connections with ECN that got d2tcp */
-	D2TCP_STAT_NO_ECN,	/* without ECN: in the Reno fallback */
+	D2TCP_STAT_ECN,		/* d2tcp started on a connection with ECN */
+	D2TCP_STAT_NO_ECN,	/* or without: in the Reno fallback */
 	D2TCP_STATS
 };
 

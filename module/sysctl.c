@@ -93,7 +93,7 @@ static int __net_init d2tcp_settings_init(struct net *net)
 	const struct net *creator = current->nsproxy->net_ns;
 
 	/* While the module loads, existing namespaces get their settings in
-	 * turn, and that of the current process may not have them yet.
+	 * turn, and the current process's may not have them yet.
 	 */
 	if (READ_ONCE(d2tcp_settings_everywhere))
 		set->min_budget_us =

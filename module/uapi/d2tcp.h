@@ -48,7 +48,7 @@
 /* struct d2tcp_deadline.flags */
 #define D2TCP_F_RELATIVE	1u	/* deadline_ns counts from now */
 
-/* A deadline farther away than this is held at it: 2^40 ns, 18 minutes. */
+/* A deadline farther away counts as this far away: 2^40 ns, 18 minutes. */
 #define D2TCP_FARTHEST_NS	_BITULL(40)
 
 struct d2tcp_deadline {
