@@ -11,7 +11,6 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
-#include <getopt.h>
 #include <netinet/tcp.h>
 #include <math.h>
 #include <pthread.h>
@@ -20,6 +19,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "args.h"
 #include "parts.h"
 #include "util.h"
 #include "wire.h"
@@ -528,7 +528,7 @@ static void parse_background(const char *name, char *text)
 	opt.background_port = htons(parse_u64(name, text, 1, 65535));
 }
 
-static void parse_burst(const char *name, const char *text)
+static void parse_burst(const char *name, char *text)
 {
 	int n = 0;
 
@@ -541,124 +541,35 @@ static void parse_burst(const char *name, const char *text)
 		    name, text);
 }
 
+static const struct arg args[] = {
+	{ "worker", ARG_CALL, .call = add_worker },
+	{ "queries", ARG_UINT, .to = &opt.queries, .min = 1, .max = 1000000 },
+	{ "query-bytes", ARG_U64, .to = &opt.query_bytes, .min = 1, .max = 1ull << 40 },
+	{ "spread", ARG_REAL, .to = &opt.spread, .low = 0, .high = 1 },
+	{ "response-bytes", ARG_DIST, .to = &opt.bytes, .given = &opt.has_bytes },
+	{ "deadline-ms", ARG_DIST, .to = &opt.deadline_ms, .given = &opt.has_deadline },
+	{ "slack", ARG_REAL, .to = &opt.slack, .low = 0, .high = 1e6 },
+	{ "think-ms", ARG_DIST, .to = &opt.think_ms },
+	{ "min-gap-ms", ARG_REAL, .to = &opt.min_gap_ms, .low = 0, .high = 1e6 },
+	{ "poisson", ARG_REAL, .to = &opt.poisson, .low = 1e-3, .high = 1e9 },
+	{ "background", ARG_UINT, .to = &opt.background, .min = 0, .max = 65536 },
+	{ "cc", ARG_TEXT, .to = &opt.cc },
+	{ "seed", ARG_U64, .to = &opt.seed, .min = 0, .max = UINT64_MAX },
+	{ "out", ARG_TEXT, .to = &opt.out },
+	{ "start-in-ms", ARG_U64, .to = &opt.start_in_ms, .min = 0, .max = 3600000 },
+	{ "until-ms", ARG_REAL, .to = &opt.until_ms, .low = 0, .high = 1e9 },
+	{ "background-via", ARG_CALL, .call = parse_background },
+	{ "jitter-ms", ARG_DIST, .to = &opt.jitter_ms },
+	{ "burst", ARG_CALL, .call = parse_burst },
+	{ "retries", ARG_UINT, .to = &opt.retries, .min = 0, .max = 100 },
+	{ "retry-after-ms", ARG_DIST, .to = &opt.retry_ms },
+	{ "start-at-ns", ARG_U64, .to = &opt.start_at_ns, .min = 0, .max = INT64_MAX },
+	{ "dry-run", ARG_FLAG, .to = &opt.dry_run },
+};
+
 static void options(int argc, char **argv)
 {
-	enum {
-		WORKER = 1, QUERIES, QUERY_BYTES, SPREAD, BYTES, DEADLINE,
-		SLACK, THINK, GAP, POISSON, BACKGROUND, CC, SEED, OUT,
-		DRY_RUN, JITTER, BURST, RETRIES, RETRY, START_AT,
-		BACKGROUND_VIA, START_IN, UNTIL,
-	};
-	static const struct option longs[] = {
-		{ "worker", required_argument, NULL, WORKER },
-		{ "queries", required_argument, NULL, QUERIES },
-		{ "query-bytes", required_argument, NULL, QUERY_BYTES },
-		{ "spread", required_argument, NULL, SPREAD },
-		{ "response-bytes", required_argument, NULL, BYTES },
-		{ "deadline-ms", required_argument, NULL, DEADLINE },
-		{ "slack", required_argument, NULL, SLACK },
-		{ "think-ms", required_argument, NULL, THINK },
-		{ "min-gap-ms", required_argument, NULL, GAP },
-		{ "poisson", required_argument, NULL, POISSON },
-		{ "background", required_argument, NULL, BACKGROUND },
-		{ "cc", required_argument, NULL, CC },
-		{ "seed", required_argument, NULL, SEED },
-		{ "out", required_argument, NULL, OUT },
-		{ "start-in-ms", required_argument, NULL, START_IN },
-		{ "until-ms", required_argument, NULL, UNTIL },
-		{ "background-via", required_argument, NULL, BACKGROUND_VIA },
-		{ "jitter-ms", required_argument, NULL, JITTER },
-		{ "burst", required_argument, NULL, BURST },
-		{ "retries", required_argument, NULL, RETRIES },
-		{ "retry-after-ms", required_argument, NULL, RETRY },
-		{ "start-at-ns", required_argument, NULL, START_AT },
-		{ "dry-run", no_argument, NULL, DRY_RUN },
-		{ NULL, 0, NULL, 0 },
-	};
-	int o, at;
-
-	while (at = -1, (o = getopt_long(argc, argv, "", longs, &at)) != -1) {
-		char name[32];
-
-		if (at < 0)
-			exit(2);
-		snprintf(name, sizeof(name), "--%s", longs[at].name);
-		switch (o) {
-		case WORKER:
-			add_worker(name, optarg);
-			break;
-		case QUERIES:
-			opt.queries = parse_u64(name, optarg, 1, 1000000);
-			break;
-		case QUERY_BYTES:
-			opt.query_bytes = parse_u64(name, optarg, 1, 1ull << 40);
-			break;
-		case SPREAD:
-			opt.spread = parse_real(name, optarg, 0, 1);
-			break;
-		case BYTES:
-			opt.bytes = parse_dist(name, optarg);
-			opt.has_bytes = true;
-			break;
-		case DEADLINE:
-			opt.deadline_ms = parse_dist(name, optarg);
-			opt.has_deadline = true;
-			break;
-		case SLACK:
-			opt.slack = parse_real(name, optarg, 0, 1e6);
-			break;
-		case THINK:
-			opt.think_ms = parse_dist(name, optarg);
-			break;
-		case GAP:
-			opt.min_gap_ms = parse_real(name, optarg, 0, 1e6);
-			break;
-		case POISSON:
-			opt.poisson = parse_real(name, optarg, 1e-3, 1e9);
-			break;
-		case BACKGROUND:
-			opt.background = parse_u64(name, optarg, 0, 65536);
-			break;
-		case CC:
-			opt.cc = optarg;
-			break;
-		case SEED:
-			opt.seed = parse_u64(name, optarg, 0, UINT64_MAX);
-			break;
-		case OUT:
-			opt.out = optarg;
-			break;
-		case BACKGROUND_VIA:
-			parse_background(name, optarg);
-			break;
-		case START_IN:
-			opt.start_in_ms = parse_u64(name, optarg, 0, 3600000);
-			break;
-		case UNTIL:
-			opt.until_ms = parse_real(name, optarg, 0, 1e9);
-			break;
-		case JITTER:
-			opt.jitter_ms = parse_dist(name, optarg);
-			break;
-		case BURST:
-			parse_burst(name, optarg);
-			break;
-		case RETRIES:
-			opt.retries = parse_u64(name, optarg, 0, 100);
-			break;
-		case RETRY:
-			opt.retry_ms = parse_dist(name, optarg);
-			break;
-		case START_AT:
-			opt.start_at_ns = parse_u64(name, optarg, 0, INT64_MAX);
-			break;
-		case DRY_RUN:
-			opt.dry_run = true;
-			break;
-		}
-	}
-	if (optind < argc)
-		bad("aggregate: '%s' is no option", argv[optind]);
+	parse_args("aggregate", argc, argv, args, sizeof(args) / sizeof(args[0]));
 	if (!opt.workers)
 		bad("aggregate: at least one --worker ADDRESS:PORT is needed");
 	if (!opt.out)

@@ -9,7 +9,6 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <getopt.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
@@ -21,6 +20,7 @@
 
 #include <libd2tcp.h>
 
+#include "args.h"
 #include "parts.h"
 #include "util.h"
 
@@ -70,95 +70,41 @@ static void add_end(const char *option, char *text)
 	end->addr = parse_address(option, text);
 }
 
-/* --to of flow, --listen of sink */
-static void options(int argc, char **argv, const char *address)
+static void parse_from(const char *option, char *text)
 {
-	unsigned int i;
-	enum { ADDRESS = 1, CC, BYTES, DUE, CLAIM, WAIT, SNDBUF, FLOWS, SECONDS,
-	       AT, SETTLE, ACCEPT, FROM, LIFE, TELL };
-	const struct option longs[] = {
-		{ address + 2, required_argument, NULL, ADDRESS },
-		{ "cc", required_argument, NULL, CC },
-		{ "bytes", required_argument, NULL, BYTES },
-		{ "due-us", required_argument, NULL, DUE },
-		{ "claim-bytes", required_argument, NULL, CLAIM },
-		{ "wait-us", required_argument, NULL, WAIT },
-		{ "sndbuf", required_argument, NULL, SNDBUF },
-		{ "flows", required_argument, NULL, FLOWS },
-		{ "at-ns", required_argument, NULL, AT },
-		{ "settle-ms", required_argument, NULL, SETTLE },
-		{ "accept-s", required_argument, NULL, ACCEPT },
-		{ "from", required_argument, NULL, FROM },
-		{ "life-s", required_argument, NULL, LIFE },
-		{ "tell", no_argument, NULL, TELL },
-		{ "seconds", required_argument, NULL, SECONDS },
-		{ NULL, 0, NULL, 0 },
-	};
-	int o;
+	opt.from.sin_family = AF_INET;
+	if (inet_pton(AF_INET, text, &opt.from.sin_addr) != 1)
+		bad("%s: '%s' is not an IPv4 address", option, text);
+}
 
-	while ((o = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		switch (o) {
-		case ADDRESS:
-			add_end(address, optarg);
-			break;
-		case CC:
-			opt.cc = optarg;
-			break;
-		case BYTES:
-			opt.bytes = parse_u64("--bytes", optarg, 1, 1 << 30);
-			break;
-		case DUE:
-			opt.due_us = parse_u64("--due-us", optarg, 1,
-					       1ull << 40);
-			break;
-		case CLAIM:
-			opt.claim = parse_u64("--claim-bytes", optarg, 1,
-					      INT32_MAX);
-			break;
-		case WAIT:
-			opt.wait_us = parse_u64("--wait-us", optarg, 0,
-						1ull << 40);
-			break;
-		case SNDBUF:
-			opt.sndbuf = parse_u64("--sndbuf", optarg, 1, 1 << 30);
-			break;
-		case FLOWS:
-			opt.flows = parse_u64("--flows", optarg, 1, MOST);
-			break;
-		case AT:
-			opt.at_ns = parse_u64("--at-ns", optarg, 1, INT64_MAX);
-			break;
-		case SETTLE:
-			opt.settle_ms = parse_u64("--settle-ms", optarg, 0,
-						  86400000);
-			break;
-		case ACCEPT:
-			opt.accept_s = parse_u64("--accept-s", optarg, 1,
-						 86400);
-			break;
-		case FROM:
-			opt.from.sin_family = AF_INET;
-			if (inet_pton(AF_INET, optarg, &opt.from.sin_addr) != 1)
-				bad("--from: '%s' is not an IPv4 address",
-				    optarg);
-			break;
-		case LIFE:
-			opt.life_s = parse_u64("--life-s", optarg, 1, 86400);
-			break;
-		case TELL:
-			opt.told = true;
-			break;
-		case SECONDS:
-			opt.seconds = parse_u64("--seconds", optarg, 1, 86400);
-			break;
-		default:
-			exit(2);
-		}
-	}
-	if (optind < argc)
-		bad("'%s' is no option", argv[optind]);
+/* The address is --to of flow, --listen of sink. */
+static void options(const char *part, int argc, char **argv,
+		    const char *address)
+{
+	const struct arg args[] = {
+		{ address, ARG_CALL, .call = add_end },
+		{ "cc", ARG_TEXT, .to = &opt.cc },
+		{ "bytes", ARG_U64, .to = &opt.bytes, .min = 1, .max = 1 << 30 },
+		{ "due-us", ARG_U64, .to = &opt.due_us, .min = 1, .max = 1ull << 40 },
+		{ "claim-bytes", ARG_U64, .to = &opt.claim, .min = 1,
+		  .max = INT32_MAX },
+		{ "wait-us", ARG_U64, .to = &opt.wait_us, .min = 0, .max = 1ull << 40 },
+		{ "sndbuf", ARG_U64, .to = &opt.sndbuf, .min = 1, .max = 1 << 30 },
+		{ "flows", ARG_U64, .to = &opt.flows, .min = 1, .max = MOST },
+		{ "at-ns", ARG_U64, .to = &opt.at_ns, .min = 1, .max = INT64_MAX },
+		{ "settle-ms", ARG_U64, .to = &opt.settle_ms, .min = 0,
+		  .max = 86400000 },
+		{ "accept-s", ARG_U64, .to = &opt.accept_s, .min = 1, .max = 86400 },
+		{ "from", ARG_CALL, .call = parse_from },
+		{ "life-s", ARG_U64, .to = &opt.life_s, .min = 1, .max = 86400 },
+		{ "tell", ARG_FLAG, .to = &opt.told },
+		{ "seconds", ARG_U64, .to = &opt.seconds, .min = 1, .max = 86400 },
+	};
+	unsigned int i;
+
+	parse_args(part, argc, argv, args, sizeof(args) / sizeof(args[0]));
 	if (!opt.ends)
-		bad("%s ADDRESS:PORT is needed", address);
+		bad("--%s ADDRESS:PORT is needed", address);
 	for (i = 0; i < opt.ends; i++)
 		if (!opt.end[i].cc)
 			opt.end[i].cc = opt.cc;
@@ -208,7 +154,7 @@ int flow_main(int argc, char **argv)
 	ssize_t n;
 	int fd;
 
-	options(argc, argv, "--to");
+	options("flow", argc, argv, "to");
 	to = opt.end;
 	if (opt.ends > 1)
 		bad("flow: one --to");
@@ -216,7 +162,7 @@ int flow_main(int argc, char **argv)
 		bad("flow: --bytes is needed");
 	if (opt.claim && !opt.due_us)
 		bad("flow: --claim-bytes needs --due-us");
-	if (opt.due_us && (!to->cc || strcmp(to->cc, D2TCP_NAME)))
+	if (opt.due_us && !takes_deadlines(to->cc))
 		bad("flow: --due-us needs --cc " D2TCP_NAME);
 	buf = calloc(1, opt.bytes);
 	if (!buf)
@@ -318,7 +264,7 @@ int sink_main(int argc, char **argv)
 	unsigned int i, flows;
 	pthread_t thread;
 
-	options(argc, argv, "--listen");
+	options("sink", argc, argv, "listen");
 	if (!opt.seconds)
 		bad("sink: --seconds is needed");
 	if (opt.flows * opt.ends > MOST)

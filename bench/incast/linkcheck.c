@@ -10,7 +10,6 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
-#include <getopt.h>
 #include <stddef.h>
 #include <netinet/ip.h>
 #include <stdio.h>
@@ -20,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "args.h"
 #include "parts.h"
 #include "util.h"
 
@@ -43,46 +43,24 @@ static struct {
 	const char *out;
 } opt = { .count = 20 };
 
-static void options(int argc, char **argv, const char *address)
+static void set_address(const char *option, char *text)
 {
-	enum { ADDRESS = 1, COUNT, ID, GAP, AT, OUT };
-	const struct option longs[] = {
-		{ address, required_argument, NULL, ADDRESS },
-		{ "count", required_argument, NULL, COUNT },
-		{ "id", required_argument, NULL, ID },
-		{ "gap-ns", required_argument, NULL, GAP },
-		{ "at", required_argument, NULL, AT },
-		{ "out", required_argument, NULL, OUT },
-		{ NULL, 0, NULL, 0 },
-	};
-	int o;
+	opt.addr = parse_address(option, text);
+}
 
-	while ((o = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		switch (o) {
-		case ADDRESS:
-			opt.addr = parse_address(address, optarg);
-			break;
-		case COUNT:
-			opt.count = parse_u64("--count", optarg, 1, 1000000);
-			break;
-		case ID:
-			opt.id = parse_u64("--id", optarg, 0, UINT32_MAX);
-			break;
-		case GAP:
-			opt.gap_ns = parse_u64("--gap-ns", optarg, 1, NSEC);
-			break;
-		case AT:
-			opt.at_ns = parse_u64("--at", optarg, 0, INT64_MAX);
-			break;
-		case OUT:
-			opt.out = optarg;
-			break;
-		default:
-			exit(2);
-		}
-	}
-	if (optind < argc)
-		bad("'%s' is no option", argv[optind]);
+static void options(const char *part, int argc, char **argv,
+		    const char *address)
+{
+	const struct arg args[] = {
+		{ address, ARG_CALL, .call = set_address },
+		{ "count", ARG_UINT, .to = &opt.count, .min = 1, .max = 1000000 },
+		{ "id", ARG_UINT, .to = &opt.id, .min = 0, .max = UINT32_MAX },
+		{ "gap-ns", ARG_U64, .to = &opt.gap_ns, .min = 1, .max = NSEC },
+		{ "at", ARG_U64, .to = &opt.at_ns, .min = 0, .max = INT64_MAX },
+		{ "out", ARG_TEXT, .to = &opt.out },
+	};
+
+	parse_args(part, argc, argv, args, sizeof(args) / sizeof(args[0]));
 	if (!opt.addr.sin_port)
 		bad("--%s ADDRESS:PORT is needed", address);
 }
@@ -145,7 +123,7 @@ int receive_main(int argc, char **argv)
 	ssize_t len;
 	int fd;
 
-	options(argc, argv, "listen");
+	options(argv[0], argc, argv, "listen");
 	fd = udp();
 	set_int(fd, IPPROTO_IP, IP_RECVTOS, 1, "IP_RECVTOS");
 	set_int(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1, "SO_TIMESTAMPNS");
@@ -199,7 +177,7 @@ int train_main(int argc, char **argv)
 	unsigned int i;
 	int fd;
 
-	options(argc, argv, "to");
+	options(argv[0], argc, argv, "to");
 	if (!opt.gap_ns)
 		bad("train: --gap-ns is needed");
 	fd = udp();
@@ -230,7 +208,7 @@ static uint64_t shortest_rtt(int argc, char **argv, int64_t *ahead)
 	ssize_t len_in;
 	int fd;
 
-	options(argc, argv, "to");
+	options(argv[0], argc, argv, "to");
 	fd = udp();
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
 		       sizeof(patience)))

@@ -196,11 +196,16 @@ void raise_file_limit(void)
 	setrlimit(RLIMIT_NOFILE, &files);
 }
 
+bool takes_deadlines(const char *cc)
+{
+	return cc && !strcmp(cc, D2TCP_NAME);
+}
+
 void set_cc(int fd, const char *cc)
 {
 	int err;
 
-	if (!strcmp(cc, D2TCP_NAME)) {
+	if (takes_deadlines(cc)) {
 		if (d2tcp_enable(fd))
 			die("d2tcp: %s", d2tcp_strerror(errno));
 		return;

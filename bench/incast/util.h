@@ -29,6 +29,7 @@ double parse_real(const char *option, const char *text, double least,
 void raise_file_limit(void);		/* to what is allowed */
 uint64_t bytes_received(int fd);
 void set_cc(int fd, const char *cc);
+bool takes_deadlines(const char *cc);	/* NULL: the default */
 void set_int(int fd, int level, int name, int value, const char *what);
 
 /* "12.5", "uniform(10, 20)" or "exponential(30)" */

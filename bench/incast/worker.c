@@ -8,7 +8,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -23,6 +22,7 @@
 
 #include <libd2tcp.h>
 
+#include "args.h"
 #include "parts.h"
 #include "util.h"
 #include "wire.h"
@@ -323,7 +323,7 @@ static void listen_on(struct leaf *leaf)
 }
 
 /* [NETNS/]ADDRESS:PORT[,CC[+deadlines]] */
-static void add_leaf(char *text)
+static void add_leaf(const char *option, char *text)
 {
 	struct leaf *leaf;
 	char *slash, *end;
@@ -345,16 +345,16 @@ static void add_leaf(char *text)
 		leaf->cc = end + 1;
 		end = strchr(leaf->cc, '+');
 		if (end && strcmp(end, "+deadlines"))
-			bad("--listen: '%s' is not +deadlines", end);
+			bad("%s: '%s' is not +deadlines", option, end);
 		if (end) {
 			*end = 0;
 			leaf->deadlines = true;
 		}
 	}
-	leaf->listen = parse_address("--listen", text);
+	leaf->listen = parse_address(option, text);
 }
 
-static void parse_dscp(char *list)
+static void parse_dscp(const char *option, char *list)
 {
 	const size_t most = sizeof(opt.dscp_ns) / sizeof(opt.dscp_ns[0]);
 	char *part, *rest;
@@ -362,61 +362,39 @@ static void parse_dscp(char *list)
 	for (part = strtok_r(list, ",", &rest); part;
 	     part = strtok_r(NULL, ",", &rest)) {
 		if (opt.dscps == most)
-			bad("--dscp-us takes at most %zu times", most);
+			bad("%s takes at most %zu times", option, most);
 		opt.dscp_ns[opt.dscps] = 1000 *
-			parse_u64("--dscp-us", part, 1, 1ull << 40);
+			parse_u64(option, part, 1, 1ull << 40);
 		if (opt.dscps &&
 		    opt.dscp_ns[opt.dscps] <= opt.dscp_ns[opt.dscps - 1])
-			bad("--dscp-us takes times that grow, not '%s'", part);
+			bad("%s takes times that grow, not '%s'", option,
+			    part);
 		opt.dscps++;
 	}
 }
 
+static void parse_offset(const char *option, char *text)
+{
+	opt.shared_clock = true;
+	opt.clock_offset_ns = parse_i64(option, text);
+}
+
 static void options(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "listen", required_argument, NULL, 'l' },
-		{ "cc", required_argument, NULL, 'c' },
-		{ "deadlines", no_argument, NULL, 'd' },
-		{ "shared-clock", no_argument, NULL, 's' },
-		{ "clock-offset-ns", required_argument, NULL, 'o' },
-		{ "dscp-us", required_argument, NULL, 'p' },
-		{ NULL, 0, NULL, 0 },
-	};
 	const char *cc = NULL;
 	bool deadlines = false;
+	const struct arg args[] = {
+		{ "listen", ARG_CALL, .call = add_leaf },
+		{ "cc", ARG_TEXT, .to = &cc },
+		{ "deadlines", ARG_FLAG, .to = &deadlines },
+		{ "shared-clock", ARG_FLAG, .to = &opt.shared_clock },
+		{ "clock-offset-ns", ARG_CALL, .call = parse_offset },
+		{ "dscp-us", ARG_CALL, .call = parse_dscp },
+	};
 	struct leaf *leaf;
 	unsigned int i;
-	int o;
 
-	while ((o = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		switch (o) {
-		case 'l':
-			add_leaf(optarg);
-			break;
-		case 'c':
-			cc = optarg;
-			break;
-		case 'd':
-			deadlines = true;
-			break;
-		case 's':
-			opt.shared_clock = true;
-			break;
-		case 'o':
-			opt.shared_clock = true;
-			opt.clock_offset_ns = parse_i64("--clock-offset-ns",
-							optarg);
-			break;
-		case 'p':
-			parse_dscp(optarg);
-			break;
-		default:
-			exit(2);
-		}
-	}
-	if (optind < argc)
-		bad("worker: '%s' is no option", argv[optind]);
+	parse_args("worker", argc, argv, args, sizeof(args) / sizeof(args[0]));
 	if (!opt.leaves)
 		bad("worker: --listen ADDRESS:PORT is needed");
 	for (i = 0; i < opt.leaves; i++) {
@@ -425,8 +403,7 @@ static void options(int argc, char **argv)
 			leaf->cc = cc;
 			leaf->deadlines = deadlines;
 		}
-		if (leaf->deadlines &&
-		    (!leaf->cc || strcmp(leaf->cc, D2TCP_NAME)))
+		if (leaf->deadlines && !takes_deadlines(leaf->cc))
 			bad("worker: --deadlines needs --cc " D2TCP_NAME);
 	}
 }
