@@ -6,6 +6,7 @@
     sentences.py  findings as sentences
     selection.py  which findings are shown where
     claims.py     the paper's claims beside the measurements
+    style.py      how every picture looks
     plots.py      the pictures
     page.py       one page of HTML, from page.html
     publish.py    docs/results.md and README.md
@@ -27,14 +28,13 @@ __all__ = ["is_ours", "make_room", "publish", "write"]
 
 def write(chosen, raw, out, command):
     """summary.json, tables on the terminal, pictures and index.html."""
-    everything, parts = [], []
+    everything, parts, links = [], [], {}
     for scenario in chosen:
         rows = list(make_rows(scenario, raw))
-        scenario["links"] = {}
         for point in scenarios.points(scenario):
             name = link_name(point)
             with open(os.path.join(raw, "links", name, "link.json")) as f:
-                scenario["links"][name] = json.load(f)
+                links[name] = json.load(f)
         everything += rows
         tables.print_table(scenario, rows)
         parts.append((scenario, rows, plots.pictures(scenario, rows, raw, out)))
@@ -48,7 +48,7 @@ def write(chosen, raw, out, command):
             for s, _, pictures in parts], "ratio": ratio}, f, indent=1,
                   sort_keys=True)
         f.write("\n")
-    page.write_page(parts, everything, ratio, command, out)
+    page.write_page(parts, everything, links, ratio, command, out)
     print("\nFindings:")
     for text in selection.findings(everything):
         print("- " + text)

@@ -29,10 +29,11 @@ CLAIMS = ("claim (%s)" % claims.PAPER, "claimed", "measured here", "conditions",
           "verdict")
 
 
-def write_page(parts, everything, ratio, command, out):
+def write_page(parts, everything, measured, ratio, command, out):
     """Writes index.html.
 
-    `parts` are (scenario, its rows, its pictures), a picture (file, what it says).
+    `parts` are (scenario, its rows, its pictures), a picture (file, what it says);
+    `measured` has the links as they were measured, by name.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True,
@@ -52,12 +53,12 @@ def write_page(parts, everything, ratio, command, out):
             "setting": tables.setting(scenario, rows), "pictures": pictures,
             "cells": list(tables.table(scenario, rows)),
             "note": tables.note(rows)} for scenario, rows, pictures in parts],
-    } | where_measured(parts, everything)
+    } | where_measured(parts, everything, measured)
     with open(os.path.join(out, "index.html"), "w") as f:
         f.write(environment.get_template("page.html").render(values))
 
 
-def where_measured(parts, everything):
+def where_measured(parts, everything, measured):
     """What depends on whether it was the lab or real hosts."""
     kernel = everything[0]["kernel"]
     hosts = parts[0][0].get("hosts")
@@ -66,17 +67,17 @@ def where_measured(parts, everything):
                 "base_rtt_us": everything[0]["fidelity"]["base_rtt_us"]}
     return {"measured": "with the real kernel, Linux %s, and the real module, in "
             "virtual time: how fast or busy the machine was changes nothing"
-            % kernel, "links": list(links(parts))}
+            % kernel, "links": list(links(parts, measured))}
 
 
-def links(parts):
+def links(parts, measured):
     """The links as described and as measured."""
     yield ("scenario", "rate", "measured", "base RTT us", "measured",
            "mark us", "measured", "uplink rate", "measured", "uplink marks at")
     seen = set()
     for scenario, _, _ in parts:
         for point in scenarios.points(scenario):
-            link = scenario["links"][link_name(point)]
+            link = measured[link_name(point)]
             line = (scenario["name"], point["rate_mbps"], link["rate_mbps"],
                     2 * point["host_delay_us"], link["base_rtt_us"],
                     point["mark_us"], link["mark_us"],

@@ -7,47 +7,15 @@ Panels stand side by side in a wide window and below each other in a narrow one.
 import json
 import os
 import re
-import textwrap
 
-import matplotlib
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy  # noqa: E402
+import numpy
 
-import algorithms  # noqa: E402
-from analysis import records as results  # noqa: E402
-from analysis.rows import BIN_MS  # noqa: E402
-import scenario as scenarios  # noqa: E402
-from .tables import setting  # noqa: E402
-
-SIZE = (5.2, 4.0)
-WORDS = {"fan_in": "fan-in", "slack": "deadline slack (factor)",
-         "background_flows": "background flows", "deadline_ms": "deadlines (ms)",
-         "rate_mbps": "Mbit/s"}
-
-
-def style(algorithm):
-    one = algorithms.BY_NAME[algorithm]
-    return {"color": one.colour, "marker": one.marker, "markersize": 5,
-            "linestyle": one.line}
-
-
-def colour(algorithm):
-    return algorithms.BY_NAME[algorithm].colour
-
-
-def save(figure, out, name, below):
-    size = 7.5
-    width, height = figure.get_size_inches()
-    # a character is about half as wide as high
-    lines = textwrap.wrap(below, int(72 * width / (0.54 * size)))
-    figure.tight_layout(rect=(
-        0, (1.3 * size * len(lines) / 72 + 0.08) / height, 1, 1))
-    figure.text(0.5, 0.03 / height, "\n".join(lines), ha="center",
-                va="bottom", fontsize=size, color="#444444")
-    figure.savefig(os.path.join(out, name), dpi=140)
-    plt.close(figure)
-    return name
+import algorithms
+from analysis import records as results
+from analysis.rows import BIN_MS
+import scenario as scenarios
+from .style import SIZE, WORDS, colour, line_style, plt, save
+from .tables import setting
 
 
 def x_key(scenario):
@@ -122,7 +90,7 @@ def _lines(axis, some, key):
             [order.index(r[key]) if words else r[key] for r in mine],
             [e[0] for e in errors], yerr=[[e[1] for e in errors],
                                           [e[2] for e in errors]],
-            label=algorithm, capsize=2, **style(algorithm))
+            label=algorithm, capsize=2, **line_style(algorithm))
     mine = [r for r in some if r["algorithm"] == some[0]["algorithm"]]
     if mine[0]["late_share_optimum"] is not None:
         axis.plot([order.index(r[key]) if words else r[key] for r in mine],
