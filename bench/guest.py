@@ -45,7 +45,7 @@ def wait_for_second():
     gives another draw. Everything after this starts from the same time.
     """
     when = (ctypes.c_long * 2)(uptime_ns() // 10**9 + 1, 0)
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = ctypes.CDLL(None)
     # the second argument is TIMER_ABSTIME
     if libc.clock_nanosleep(time.CLOCK_MONOTONIC, 1, when, None):
         raise SystemExit("guest: clock_nanosleep failed")
