@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# The verbs a person uses. What the kernel's build compiles is in Kbuild.
+# The commands of the project. Kbuild tells the kernel's build what to compile.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 B := build
@@ -13,40 +13,40 @@ HOSTFLAGS = $(WARN) $(CFLAGS) -Imodule/uapi -Iuserspace/libd2tcp
 .PHONY: help module upgrade command lib incast demo bench bench-cost bench-greedy publish check fuzz lint install uninstall clean
 
 help:
-	@echo 'D2TCP: TCP that meets deadlines. The verbs:'
+	@echo 'D2TCP: TCP that meets deadlines. Targets:'
 	@echo
-	@echo '  make demo     messages with deadlines across an emulated link, and what'
-	@echo '                becomes of them; seconds once the lab kernel is there'
-	@echo '  make bench    run the incast scenarios and print who misses deadlines'
-	@echo '                SCENARIO=name  one of bench/scenarios only'
+	@echo '  make demo     send messages with deadlines across an emulated link and show'
+	@echo '                which are met; takes seconds once the lab kernel is built'
+	@echo '  make bench    run the incast scenarios and print the deadline miss rates'
+	@echo '                SCENARIO=name  only this scenario of bench/scenarios'
 	@echo '                SET=default | full | night  (default: default)'
 	@echo '  make bench-cost  count the instructions of an ACK and of the options'
-	@echo '  make bench-greedy  what a program that lies about deadlines takes from others'
-	@echo '  make publish  put the results of the last bench into docs/results.md and README.md'
+	@echo '  make bench-greedy  measure what a flow gains by lying about its deadlines'
+	@echo '  make publish  put the results of the last bench into docs/results/ and README.md'
 	@echo '  make check    run every test; ends with "N passed, N failed"'
-	@echo '                KERNEL=uml   the daily loop: of the other kernels one test only'
+	@echo '                KERNEL=uml   the daily loop: on other kernels only one test'
 	@echo '                ONLY=unit|lint|lib|builds|lab|kernel|fuzz|cost|bench  one part'
-	@echo '                ONLY=smp     sanitizers on two CPUs, CALLS=2000000 each: an hour,'
-	@echo '                and not part of the whole'
-	@echo '  make fuzz     the socket options from many threads, on three kernels'
-	@echo '                CALLS=2000000 on each; leaves build/fuzz/table.md'
+	@echo '                ONLY=smp     KASAN, then KCSAN, on two CPUs, CALLS=2000000 on'
+	@echo '                each; takes an hour and is not part of make check'
+	@echo '  make fuzz     fuzz the socket options from many threads, on three kernels'
+	@echo '                CALLS=2000000 on each; writes build/fuzz/table.md'
 	@echo '  make module   build tcp_d2tcp.ko for the running kernel'
-	@echo '                KDIR=dir  for the kernel whose headers are there'
-	@echo '  make command  build the command d2tcp: who holds the module'
-	@echo '  make upgrade  load what make module built in place of the module that is'
-	@echo '                loaded; refused, and by whom, while it is in use. Needs root'
+	@echo '                KDIR=dir  for the kernel whose headers are in dir'
+	@echo '  make command  build the command d2tcp, which lists the users of the module'
+	@echo '  make upgrade  replace the loaded module by the one that make module built;'
+	@echo '                refused, with a list of its users, while it is in use. Needs root'
 	@echo '  make lib      build libd2tcp, static and shared'
 	@echo '  make install  install library, headers, pkg-config file and d2tcp'
-	@echo '                PREFIX=/usr/local DESTDIR=; uninstall takes them away'
-	@echo '  make lint     style and static checks of everything'
+	@echo '                PREFIX=/usr/local DESTDIR=; make uninstall removes them'
+	@echo '  make lint     run style and static checks on everything'
 	@echo '  make clean    remove build/ and bench/out/ (lab kernels stay in the cache)'
 
-# --- the module: built beside the sources, one directory per kernel ----------
+# --- the module: built in build/, one directory per kernel --------------------
 
 module:
 	@sh module/build.sh "$(KDIR)" $(B)
 
-# as root, so it builds nothing
+# runs as root, so it builds nothing
 upgrade:
 	@sh module/upgrade.sh $(B)/module-$$(uname -r)/tcp_d2tcp.ko $(B)/d2tcp
 
@@ -83,7 +83,7 @@ $(B)/libd2tcp.so: $(B)/libd2tcp.o userspace/libd2tcp/libd2tcp.map
 		$(LDFLAGS) -o $(B)/$(SO) $<
 	ln -sf $(SO) $@
 
-# made anew each time: PREFIX may have changed
+# always rebuilt, because PREFIX may have changed
 .PHONY: $(B)/d2tcp.pc
 $(B)/d2tcp.pc: userspace/libd2tcp/d2tcp.pc.in $(LIBDEP)
 	@mkdir -p $(B)
@@ -114,11 +114,11 @@ incast: $(B)/incast
 $(B)/incast: $(INCAST) $(wildcard bench/incast/*.h) $(B)/libd2tcp.a
 	$(CC) $(HOSTFLAGS) -o $@ $(INCAST) $(B)/libd2tcp.a -pthread -lm
 
-# --- the two commands -----------------------------------------------------------
+# --- demo, benchmarks and tests -----------------------------------------------
 
 SET ?= default
 
-# what each verb that boots the lab's kernel needs
+# prepares what every target that boots the lab's kernel needs
 lab_ready = tests/lab/packages bench && $(LAB) build && \
 	$(MAKE) --no-print-directory -s incast && \
 	$(MAKE) --no-print-directory -s module KDIR="$$($(LAB) kdir)"

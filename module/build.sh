@@ -3,9 +3,9 @@
 #
 # build.sh KDIR OUT [MAKE-ARGUMENT...] - build tcp_d2tcp.ko for one kernel
 #
-# Builds in OUT/module-<kernel release>, so that modules for several kernels
-# stand side by side and the source tree stays clean. Prints where the module
-# is.
+# Builds in OUT/module-<kernel release>, so that modules for several kernels can
+# exist side by side and the source tree stays clean. Prints the path of the
+# module.
 set -eu
 kdir=$1
 out=$2
@@ -17,14 +17,14 @@ if [ ! -e "$kdir/Makefile" ]; then
 		echo "There are no kernel headers at $kdir."
 		echo "For the running kernel, on Debian:" \
 		     "apt-get install linux-headers-$(uname -r)"
-		echo "For another one: make module KDIR=<where its headers are>"
+		echo "For another kernel: make module KDIR=<directory of its headers>"
 	} >&2
 	exit 1
 fi
 arch=
 [ ! -e "$kdir/.config" ] || ! grep -q '^CONFIG_UML=y' "$kdir/.config" ||
 	arch=ARCH=um
-# what uname -r says on that kernel; make kernelrelease may differ on Debian
+# the output of uname -r on that kernel; on Debian make kernelrelease may differ
 release=$(sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' \
 	"$kdir/include/generated/utsrelease.h")
 if [ -z "$release" ]; then
@@ -35,12 +35,13 @@ mkdir -p "$out/module-$release"
 dir=$(cd "$out/module-$release" && pwd)
 case $dir in
 *[[:space:]]*)
-	echo "The kernel's build takes no path with a space: $dir" >&2
+	echo "The kernel's build does not support a path with a space: $dir" >&2
 	exit 1 ;;
 esac
 cp -ru "$src/Kbuild" "$src/VERSION" "$src/module" "$dir/"
 if ! make -C "$kdir" $arch M="$dir" "$@" modules 2>"$dir/errors"; then
-	# a kernel that is too old is refused in one sentence, without make's own
+	# for a kernel that is too old print only this line, without make's
+	# errors
 	grep -xF 'D2TCP supports Linux 6.1 and later; this kernel is too old.' \
 		"$dir/errors" >&2 || cat "$dir/errors" >&2
 	exit 1

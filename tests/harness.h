@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A small test harness, for host tests and for those inside a kernel.
+ * A small test harness, for tests on the host and inside a kernel.
  *
- *	TEST(what it shows) { CHECK(a == b, "a %d", a); }
+ *	TEST(the behaviour it shows) { CHECK(a == b, "a %d", a); }
  *	int main(int argc, char **argv) { return run_tests(argc, argv); }
  *
- * Prints TAP: a line per test, and the plan at the end, so that a program that
- * dies early is seen to have. A test stops at its first failed CHECK. With an
- * argument only tests whose name contains it run. SKIP("why") ends a test that
- * has no subject here.
+ * Prints TAP: a line per test, then the plan, which is therefore missing from
+ * the output of a program that dies early. A test stops at its first failed
+ * CHECK. With an argument, only tests whose name contains it run. SKIP("why")
+ * ends a test that does not apply to this kernel.
  */
 #ifndef HARNESS_H
 #define HARNESS_H
@@ -34,7 +34,7 @@ static const char *skipped = "";
 #define CAT_(a, b) a##b
 #define CAT(a, b) CAT_(a, b)
 
-/* Tests run in the order in which they stand. */
+/* Tests run in the order of their definition. */
 #define TEST(name) TEST_(#name, CAT(test_, __LINE__))
 #define TEST_(text, id)							\
 	static void id(void);						\
@@ -87,7 +87,7 @@ static void check_failed(const char *file, int line, const char *what,
 
 static int run_tests(int argc, char **argv)
 {
-	/* volatile: they live across longjmp() */
+	/* volatile: they must keep their values across longjmp() */
 	volatile unsigned int n = 0, bad = 0;
 	volatile unsigned long before;
 	struct test *volatile t;
@@ -107,7 +107,7 @@ static int run_tests(int argc, char **argv)
 			continue;
 		}
 		if (!end && checks == before) {
-			/* a test that asserts nothing is no test */
+			/* a test without a CHECK shows nothing, so it fails */
 			printf("# nothing was checked\n");
 			end = 1;
 		}

@@ -3,10 +3,10 @@
 #
 # TAP for tests written in bash:
 #
-#	t "what it shows" COMMAND...	the command must succeed
-#	end_of_tests			the plan, and the exit status
+#	t "behaviour" COMMAND...	run a test: the command must succeed
+#	end_of_tests			print the plan; true if all tests passed
 #
-# What the command says is shown only when it fails.
+# The output of a command is shown only if it fails.
 tests=0
 failed=0
 tap_log=$(mktemp)
@@ -15,7 +15,7 @@ t() {
 	local name=$1 status
 	shift
 	tests=$((tests + 1))
-	# not as the condition of an if: there, set -e has no effect
+	# not in the condition of an if, where set -e has no effect
 	(set -e; "$@") >"$tap_log" 2>&1
 	status=$?
 	if [ $status = 0 ]; then
@@ -33,7 +33,7 @@ end_of_tests() {
 	[ "$failed" = 0 ] && [ "$tests" -gt 0 ]
 }
 
-# same WANT GOT
+# same WANT GOT: the strings must be equal
 same() {
 	[ "$1" = "$2" ] || {
 		echo "wanted: $1"
@@ -42,7 +42,7 @@ same() {
 	}
 }
 
-# says TEXT FILE
+# says TEXT FILE: the file must contain the text
 says() {
 	grep -qF -- "$1" "$2" || {
 		echo "'$1' is not in:"

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * fuzz CALLS SEED - the socket options of d2tcp from many threads and network
- * namespaces at once, in every state that a socket can be in, while the module is
- * unloaded and loaded. Runs as root inside a kernel of the lab; prints one line
- * of figures. What is looked for shows in the kernel's log, in a module that
- * cannot be unloaded, or here:
+ * fuzz CALLS SEED - call the socket options of d2tcp from many threads and
+ * network namespaces in parallel, on sockets in every state, while the module
+ * is unloaded and loaded. Runs as root inside a kernel of the lab and prints
+ * one line of figures. A bug shows as a report in the kernel's log, as a module
+ * that cannot be unloaded, or here as
  *
- *  - an errno that docs/abi.md does not know
+ *  - an errno that docs/abi.md does not list
  *  - an INFO that contradicts itself
- *  - less than half of the calls with success: then little was reached
+ *  - a success rate below one half: the calls would reach little code
  *
- * In rounds: in each, some processes with a namespace each start, and in each
- * of them some threads that share their sockets; when all have ended, the module
+ * Each round starts several processes in a network namespace each. The threads
+ * of a process share its sockets. When all processes have ended, the module
  * must unload.
  */
 #include "../kernel/kernel.h"
@@ -25,7 +25,7 @@
 
 #define PROCESSES	4
 #define THREADS		4
-#define ROUND		4000	/* operations of a thread in a round */
+#define ROUND		4000	/* operations per thread and round */
 #define SLOTS		24	/* sockets of a process */
 #define PORTS		2
 
@@ -57,7 +57,7 @@ static void count_call(int ret)
 {
 	static const int known[] = {
 		EINVAL, E2BIG, ERANGE, EOPNOTSUPP, ENOPROTOOPT, EFAULT,
-		/* closed, and perhaps opened as something else, meanwhile */
+		/* another thread has closed or replaced the descriptor */
 		EBADF, ENOTSOCK,
 	};
 	size_t i;
@@ -75,7 +75,7 @@ static void count_call(int ret)
 	printf("# errno %s\n", strerrorname_np(errno));
 }
 
-/* --- what is done to a socket ------------------------------------------------ */
+/* --- operations on a socket ----------------------------------------------- */
 
 static uint64_t odd_number(void)
 {
@@ -104,9 +104,9 @@ static void set_a_deadline(int fd)
 		v.usec = rnd(8) ? (int)rnd(50000) : (int)odd_number();
 		len = sizeof(v.usec);
 		break;
-	case 2:			/* all zero: clears */
+	case 2:			/* all zero clears */
 		break;
-	case 3:			/* anything */
+	case 3:			/* arbitrary values */
 		v.dl.deadline_ns = odd_number();
 		v.dl.bytes = odd_number();
 		v.dl.flags = rnd(4);
@@ -188,7 +188,7 @@ static void look(int fd)
 	struct tcp_info info;
 	socklen_t len = sizeof(cc);
 
-	/* .get_info, and what else reads the socket */
+	/* .get_info, and the core's own reading of the socket */
 	getsockopt(fd, IPPROTO_TCP, TCP_CC_INFO, &cc, &len);
 	len = sizeof(info);
 	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len);
@@ -218,7 +218,7 @@ static void choose(int fd)
 	set_cc(fd, rnd(4) ? "d2tcp" : other[rnd(3)]);
 }
 
-/* What is closed is replaced. */
+/* Puts a new socket into a slot and closes the old one. */
 static int fill(unsigned int slot)
 {
 	static const int family[] = { AF_INET, AF_INET6 };
@@ -363,7 +363,7 @@ static void operate(int fd, int file)
 			break;
 		pid = fork();
 		if (!pid) {
-			/* with copies of all sockets, which close at the end */
+			/* it has copies of all sockets, closed by its exit */
 			for (i = 0; i < 20; i++) {
 				set_a_deadline(slots[rnd(SLOTS)]);
 				send_something(slots[rnd(SLOTS)], file);
@@ -388,7 +388,7 @@ static void *worker(void *seed)
 		if (fd < 0 || one_of(300))
 			fd = fill(slot);
 		operate(fd, file);
-		/* timers and packets get their turn */
+		/* let timers and packets be processed */
 		if (i % 64 == 0)
 			sleep_us(50);
 	}
@@ -421,7 +421,7 @@ static void process(uint64_t seed)
 	_exit(0);
 }
 
-/* --- the module ------------------------------------------------------------------ */
+/* --- the module ----------------------------------------------------------- */
 
 static bool unload(void)
 {
@@ -455,7 +455,9 @@ int main(int argc, char **argv)
 	load();
 	next = want / 10;
 	for (round = 0; !bad && sum->calls < want; round++) {
-		/* before some have a socket yet, and while they run */
+		/* unload before the processes have sockets, and below while
+		 * they run
+		 */
 		for (i = 0; i < PROCESSES; i++) {
 			if (!fork())
 				process(seed * 1000003 + round * PROCESSES + i);
@@ -476,8 +478,8 @@ int main(int argc, char **argv)
 				load();
 			sleep_us(2000);
 		}
-		/* namespaces go away in their own time, and take the last
-		 * sockets along
+		/* namespaces are freed with a delay, and with them their last
+		 * sockets
 		 */
 		for (i = 0; i < 3000 && module_loaded() && !unload(); i++)
 			sleep_us(10000);

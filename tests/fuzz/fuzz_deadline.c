@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * libFuzzer on module/deadline.c: any history of arming, writing, acknowledging
- * and clearing, from any first sequence number, against the model that never
- * wraps. tests/fuzz/run builds and runs it.
+ * libFuzzer target for module/deadline.c: compares any history of arming,
+ * writing, acknowledging and clearing, from any first sequence number, with the
+ * model that never wraps. tests/fuzz/run builds and runs it.
  */
 #include <stdint.h>
 
@@ -31,7 +31,7 @@ static void step(struct input *in, struct deadline_ring *r, struct model *m,
 	switch (take(in, 1) % 6) {
 	case 0:
 		due = *now + take(in, 3);
-		/* far, near, or already late */
+		/* ahead, or already late */
 		due = take(in, 1) % 4 ? due : *now / 2 + 1;
 		bytes = take(in, 1) % 2 ? take(in, 4) : take(in, 2);
 		if (n + bytes > INT32_MAX) {
@@ -75,7 +75,7 @@ static void step(struct input *in, struct deadline_ring *r, struct model *m,
 			CHECK_EQ(was.end, base + (u32)end);
 		}
 	} while (more);
-	/* the module's counters stay at their end, the model's do not */
+	/* the module's counters saturate, the model's do not */
 	if (m->cleared < U16_MAX && m->merged < U16_MAX)
 		compare(r, m, base, *now);
 }

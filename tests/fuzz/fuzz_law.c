@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * libFuzzer on module/law.c: every function with any argument, against real
- * numbers. tests/fuzz/run builds and runs it.
+ * libFuzzer target for module/law.c: compares every function, with any
+ * arguments, with floating point. tests/fuzz/run builds and runs it.
  */
 #include <math.h>
 #include <stdint.h>
@@ -24,7 +24,7 @@ static void check_all(const struct arguments *x)
 	double real;
 	u32 lo, hi;
 
-	/* alpha^d: the bound of docs/law.md */
+	/* alpha^d: within 3e-5, below the bound of docs/law.md */
 	got = law_pow(alpha, d);
 	real = pow((double)alpha / LAW_ONE, d / 256.0);
 	CHECK(fabs(got - real * LAW_ONE) <= 3e-5 * LAW_ONE + 0.5,
@@ -42,7 +42,7 @@ static void check_all(const struct arguments *x)
 	finish = law_finish_ns(x->b % (1ull << 31), x->e, w,
 			       x->f % 65536);
 	CHECK(finish <= INT64_MAX, "finish %llu", (unsigned long long)finish);
-	/* the time left is held at 2^40 ns */
+	/* the time left is capped at 2^40 ns */
 	left = x->c % (1ull << 40) + 1;
 	lo = d < LAW_D_ONE ? d : LAW_D_LEAST;
 	hi = d > LAW_D_ONE ? d : LAW_D_MOST;

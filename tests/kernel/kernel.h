@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the tests inside a kernel share: a network namespace of their own,
- * sysctls, pairs of connected sockets, and the socket options.
+ * Helpers of the tests inside a kernel: network namespaces, sysctls, pairs of
+ * connected sockets, and the socket options.
  */
 #ifndef KERNEL_H
 #define KERNEL_H
@@ -52,7 +52,7 @@ static inline void sleep_us(unsigned int us)
 	nanosleep(&t, NULL);
 }
 
-/* A shell command that must succeed. */
+/* Runs a shell command, which must succeed. */
 __attribute__((format(printf, 1, 2)))
 static inline void sh(const char *fmt, ...)
 {
@@ -65,7 +65,7 @@ static inline void sh(const char *fmt, ...)
 	CHECK(system(cmd) == 0, "failed: %s", cmd);
 }
 
-/* What a shell command prints, at most 64 KB. */
+/* The output of a shell command, at most 64 KB. */
 static inline const char *output(const char *cmd)
 {
 	static char text[65536];
@@ -79,7 +79,7 @@ static inline const char *output(const char *cmd)
 	return text;
 }
 
-/* Back to the namespace that the program was started in. */
+/* Returns to the network namespace in which the program was started. */
 static inline void first_net(void)
 {
 	static int first = -1;
@@ -90,7 +90,9 @@ static inline void first_net(void)
 		CHECK_OK(setns(first, CLONE_NEWNET));
 }
 
-/* A fresh namespace with lo up: no metrics, no sysctls of the test before. */
+/* Enters a new namespace with lo up, without metrics or sysctls of earlier
+ * tests.
+ */
 static inline void fresh_net(void)
 {
 	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
@@ -103,7 +105,7 @@ static inline void fresh_net(void)
 	close(fd);
 }
 
-/* 0, or the errno of the write. */
+/* Returns 0, or the errno of the open or write. */
 static inline int write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY), err = 0;
@@ -126,7 +128,7 @@ static inline void sysctl_net(const char *name, const char *value)
 	CHECK(!err, "%s = %s: %s", name, value, strerror(err));
 }
 
-/* A line of /proc/net/d2tcp, of this namespace. */
+/* A counter of /proc/net/d2tcp in the current namespace. */
 static inline long counter(const char *name)
 {
 	char line[128], found[64];
@@ -192,7 +194,7 @@ static inline const char *get_cc(int fd)
 	return name;
 }
 
-/* A socket under cc, or under the namespace's default if that is NULL. */
+/* A socket under cc, or under the namespace's default if cc is NULL. */
 static inline int tcp_socket(int family, const char *cc)
 {
 	int fd = socket(family, SOCK_STREAM, 0), one = 1;
@@ -263,7 +265,7 @@ static inline void all_acked(int fd)
 		sleep_us(1000);
 }
 
-/* Sends n bytes and waits until the other side has read and acknowledged. */
+/* Sends n bytes and waits until they are read and acknowledged. */
 static inline void transfer(int from, int to, size_t n)
 {
 	char *buf = calloc(1, n);
@@ -335,7 +337,7 @@ static inline struct d2tcp_info get_info(int fd)
 	return info;
 }
 
-/* Waits until nothing that was armed on fd is outstanding. */
+/* Waits until no message is outstanding on fd. */
 static inline struct d2tcp_info settled(int fd)
 {
 	struct d2tcp_info info;

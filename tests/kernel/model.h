@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A reference model of a d2tcp sender, written from docs/law.md and the paper,
- * sharing no code with the module: its tables come from libm, its products are
- * taken in 128 bits. It follows a connection ACK by ACK.
+ * A reference model of a d2tcp sender, written from docs/law.md and the paper.
+ * It shares no code with the module: its tables come from libm, and its
+ * products have 128 bits. It follows a connection ACK by ACK.
  */
 #ifndef MODEL_H
 #define MODEL_H
@@ -23,11 +23,11 @@ struct model {
 	bool cwr;			/* from a cut until high_seq is passed */
 	uint32_t high_seq;
 	uint32_t next_seq;		/* end of the window for alpha */
-	uint32_t acked, acked_ce;	/* packets in it */
-	/* of the last cut */
+	uint32_t acked, acked_ce;	/* packets acknowledged in it */
+	/* inputs and result of the last cut */
 	uint64_t before, after;
 	uint32_t d, p;
-	bool cut;			/* the last ACK cut */
+	bool cut;			/* the last ACK caused a cut */
 };
 
 static inline void model_start(struct model *m, uint32_t nxt, uint32_t cwnd)
@@ -109,7 +109,7 @@ static inline void model_grow(struct model *m, uint32_t n)
 			m->cnt %= w;
 		}
 	}
-	/* a whole packet, of the fraction and what was gained since */
+	/* the fraction and the gain since the cut make a whole packet */
 	if (m->frac && (uint64_t)m->cnt * 256 + (uint64_t)m->frac * m->cwnd >=
 		       (uint64_t)m->cwnd * 256) {
 		m->frac = ((uint64_t)m->cnt * 256 +
@@ -121,8 +121,8 @@ static inline void model_grow(struct model *m, uint32_t n)
 }
 
 /*
- * An ACK for n more packets, up to una, when the sender had sent up to nxt.
- * d(m, arg) gives the urgency, asked only if there is a cut.
+ * Processes an ACK for n more packets, up to una, when the sender had sent up
+ * to nxt. d(m, arg) returns the urgency; it is called only for a cut.
  */
 static inline void model_ack(struct model *m, uint32_t una, uint32_t nxt,
 			     uint32_t n, bool ece,

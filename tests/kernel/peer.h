@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A scripted TCP peer on a TUN device: the test decides, packet by packet, what
- * is acknowledged, with ECE or without, and what carries CE.
+ * A scripted TCP peer on a TUN device: the test decides for each packet which
+ * data it acknowledges, and whether it carries ECE or CE.
  *
  *	socket under test --- 10.1.0.1 --- tun0 --- this file, 10.1.0.2:7
  *
- * Segments of PEER_MSS bytes; SACK and timestamps when the test asks for them.
+ * Segments have PEER_MSS bytes. SACK and timestamps are used only if the test
+ * wants them.
  */
 #ifndef PEER_H
 #define PEER_H
@@ -25,7 +26,7 @@
 #define TH_ACK	0x10
 #define TH_ECE	0x40
 #define TH_CWR	0x80
-#define TH_AE	0x100		/* AccECN's, the last bit of the 13th byte */
+#define TH_AE	0x100		/* of AccECN: the last bit of the 13th byte */
 
 struct segment {
 	uint32_t seq, len, ack;
@@ -35,15 +36,15 @@ struct segment {
 
 struct peer {
 	int tun, sock;
-	uint16_t port;		/* of the socket under test */
-	uint32_t iss;		/* its initial sequence number */
+	uint16_t port;		/* port of the socket under test */
+	uint32_t iss;		/* initial sequence number of the socket */
 	uint32_t nxt;		/* one after the highest byte it sent */
-	uint32_t seq;		/* our next one */
-	uint16_t window;	/* that we offer, in 128 bytes */
-	uint16_t syn_flags;	/* of its SYN */
-	bool timestamps;	/* the peer uses them, from its SYN-ACK on */
-	uint32_t ts_recent;	/* the last one of the socket */
-	struct segment in[PEER_BACKLOG];	/* read, not yet looked at */
+	uint32_t seq;		/* next sequence number of the peer */
+	uint16_t window;	/* offered by the peer, in 128 bytes */
+	uint16_t syn_flags;	/* flags of the socket's SYN */
+	bool timestamps;	/* the peer sends them, from its SYN-ACK on */
+	uint32_t ts_recent;	/* last timestamp of the socket */
+	struct segment in[PEER_BACKLOG];	/* read from tun0, in order */
 	unsigned int first, count;
 };
 
@@ -71,8 +72,8 @@ static inline uint16_t fold(uint32_t sum)
 
 #define PEER_PACKET	(60 + 60 + PEER_MSS)
 
-/* Makes the next packet to the socket under test, of at most PEER_PACKET bytes,
- * and returns its length. sack: n pairs of sequence numbers.
+/* Builds the next packet to the socket under test, of at most PEER_PACKET
+ * bytes, and returns its length. sack has n pairs of sequence numbers.
  */
 static inline size_t peer_packet(struct peer *p, uint8_t *pkt, uint16_t flags,
 				 uint8_t ecn, uint32_t ack,
@@ -146,7 +147,7 @@ static inline size_t peer_packet(struct peer *p, uint8_t *pkt, uint16_t flags,
 	return 20 + tcp_len;
 }
 
-/* One packet to the socket under test. */
+/* Sends one packet to the socket under test. */
 static inline void peer_send(struct peer *p, uint16_t flags, uint8_t ecn,
 			     uint32_t ack, const uint32_t *sack, unsigned int n,
 			     uint32_t len)
@@ -157,7 +158,7 @@ static inline void peer_send(struct peer *p, uint16_t flags, uint8_t ecn,
 	CHECK_EQ(write(p->tun, pkt, size), (ssize_t)size);
 }
 
-/* The time in the options of a TCP header, or the last one. */
+/* The timestamp in the options of a TCP header, or last if there is none. */
 static inline uint32_t timestamp_of(const uint8_t *th, size_t head,
 				    uint32_t last)
 {
@@ -174,7 +175,7 @@ static inline uint32_t timestamp_of(const uint8_t *th, size_t head,
 	return last;
 }
 
-/* Reads what the socket has sent so far. */
+/* Reads all packets that the socket has sent so far. */
 static inline void peer_drain(struct peer *p)
 {
 	uint8_t pkt[2048], *th;
@@ -184,7 +185,7 @@ static inline void peer_drain(struct peer *p)
 	uint16_t port;
 	ssize_t n;
 
-	/* a moment for what the stack does after we have read, twice */
+	/* after the last read the stack gets a moment to send more */
 	while (poll(&pfd, 1, 0) > 0 || (sleep_us(20), poll(&pfd, 1, 0)) > 0) {
 		n = read(p->tun, pkt, sizeof(pkt));
 		if (n < 40 || pkt[0] != 0x45 || pkt[9] != IPPROTO_TCP)
@@ -249,8 +250,8 @@ static inline void tun_up(struct peer *p)
 	   "ip link set tun0 up txqueuelen 10000 gso_max_segs 1");
 }
 
-/* A socket under cc that has sent its SYN to the script. early() is called on it
- * before that.
+/* Creates a socket under cc and lets it send its SYN to the peer. early() is
+ * called on the socket before that.
  */
 static inline void peer_start(struct peer *p, const char *cc,
 			      void (*early)(int fd))
@@ -262,8 +263,8 @@ static inline void peer_start(struct peer *p, const char *cc,
 	memset(p, 0, sizeof(*p));
 	fresh_net();
 	tun_up(p);
-	/* no probes for lost tails: on a slow guest a script that takes its time
-	 * looks like a loss
+	/* No tail loss probes: on a slow guest a slow script would look like a
+	 * loss.
 	 */
 	sysctl_net("tcp_early_retrans", "0");
 	p->sock = tcp_socket(AF_INET, cc);
@@ -277,7 +278,7 @@ static inline void peer_start(struct peer *p, const char *cc,
 	fcntl(p->sock, F_SETFL, O_NONBLOCK);
 	CHECK_ERRNO(connect(p->sock, &a.sa, a.len), EINPROGRESS);
 	CHECK(peer_next(p, &s) && s.flags & TH_SYN, "no SYN");
-	/* AccECN is offered only where the administrator asks for it */
+	/* AccECN is offered only where a sysctl enables it */
 	if (!strcmp(cc, "d2tcp") || !strcmp(cc, "dctcp"))
 		CHECK_EQ(s.flags & ~TH_AE, TH_SYN | TH_ECE | TH_CWR);
 	p->syn_flags = s.flags;
@@ -287,7 +288,7 @@ static inline void peer_start(struct peer *p, const char *cc,
 	p->window = 0xffff;
 }
 
-/* The rest of the handshake, with or without ECN. */
+/* Completes the handshake, with or without ECN. */
 static inline void peer_answer(struct peer *p, bool ecn)
 {
 	struct segment s;
@@ -308,13 +309,13 @@ static inline void peer_close(struct peer *p)
 {
 	const struct linger now = { .l_onoff = 1 };
 
-	/* a reset: nobody would acknowledge what is still queued */
+	/* close with a reset: the peer would not acknowledge queued data */
 	setsockopt(p->sock, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	close(p->sock);
 	close(p->tun);
 }
 
-/* Queues n bytes on the socket; whatever the window, it does not block. */
+/* Queues n bytes on the socket, without blocking whatever the window is. */
 static inline void peer_write(struct peer *p, size_t n)
 {
 	char *buf = calloc(1, n);

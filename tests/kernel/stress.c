@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * stress SECONDS - everything of the module that runs without the lock of a
- * socket, against everything that runs with it: TCP_CC_INFO and ss, settings and
- * parameters, counters, changes of the congestion control, with messages on the
- * way. For a kernel that reports data races (kcsan); the fuzzer reads too little
- * without the lock to find them.
+ * stress SECONDS - run the module's code that does not take the socket lock
+ * (TCP_CC_INFO and ss, settings, parameters, counters) in parallel with the
+ * code that does, on connections that carry messages and change their
+ * congestion control. For a kernel that reports data races (kcsan): the fuzzer
+ * makes too few reads without the lock to find them.
  */
 #include "kernel.h"
 #include <linux/inet_diag.h>
@@ -108,7 +108,9 @@ static void *switch_control(void *arg)
 	return NULL;
 }
 
-/* One connection for five seconds; every third changes its control as well. */
+/* One connection for five seconds. Every third round also changes its
+ * congestion control.
+ */
 static void one_round(unsigned int n)
 {
 	static void *(*const what[])(void *) = {
@@ -137,7 +139,7 @@ static void one_round(unsigned int n)
 
 static unsigned int seconds;
 
-TEST(what runs without the lock beside what has it)
+TEST(code without the socket lock runs in parallel with code that holds it)
 {
 	uint64_t end = clock_ns() + seconds * 1000000000ull;
 	unsigned int n = 0;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * ECN as it is negotiated with peers that speak Accurate ECN (AccECN) and with
- * those that do not: what the law counts must be what the peer saw.
+ * ECN negotiated with peers that support Accurate ECN (AccECN) and with peers
+ * that do not: the law must count the marks that the peer saw.
  *
- * Three bits of the TCP header, AE, CWR and ECE. On a SYN 011 offers classic ECN
- * (RFC 3168) and 111 AccECN too. The answer 001 is classic ECN; AccECN's answer
- * says how the SYN arrived. From then on AccECN counts the packets with CE in the
- * three bits, from 5 on.
+ * The negotiation uses three bits of the TCP header, AE, CWR and ECE. On a SYN,
+ * 011 offers classic ECN (RFC 3168), and 111 offers AccECN too. The answer 001
+ * is classic ECN; an AccECN answer tells how the SYN arrived. From then on
+ * AccECN counts the packets with CE in the three bits, starting at 5.
  *
  * Linux has AccECN since 7.0. Its default, net.ipv4.tcp_ecn = 2, is to answer
  * with classic ECN; from 3 on it negotiates AccECN.
@@ -34,8 +34,9 @@ static void set_ecn(int fd)
 	sysctl_net("tcp_ecn", tcp_ecn);
 }
 
-/* How AccECN says that a SYN or SYN-ACK came with ECT(0), or without ECT. A false
- * answer looks like a path that clears ECT, and the sender then stops using it.
+/* The bits by which AccECN reports that a SYN or SYN-ACK arrived with ECT(0),
+ * or without ECT. A false report looks like a path that clears ECT, and the
+ * sender then stops using it.
  */
 static uint16_t came_as(uint8_t ecn)
 {
@@ -53,7 +54,7 @@ static void client(const char *ecn, uint16_t answer)
 	CHECK(peer_next(&peer, &s), "no ACK of the handshake");
 }
 
-/* The peer connects with these bits on its SYN; returns what it is answered. */
+/* The peer sends a SYN with these bits; returns the bits of the SYN-ACK. */
 static uint16_t server(const char *ecn, uint16_t offer, int *fd)
 {
 	struct address a = { .len = sizeof(a.in) };
@@ -78,7 +79,7 @@ static uint16_t server(const char *ecn, uint16_t offer, int *fd)
 	CHECK(peer_next(&peer, &s) && s.flags & TH_SYN, "no SYN-ACK");
 	peer.iss = s.seq;
 	peer.nxt = s.seq + 1;
-	/* with AccECN the third packet says how the SYN-ACK came */
+	/* with AccECN the third packet reports how the SYN-ACK arrived */
 	peer_send(&peer, TH_ACK | (s.flags & (TH_AE | TH_CWR) ? came_as(s.ecn) :
 				   0), 0, peer.nxt, NULL, 0, 0);
 	sleep_us(1000);
@@ -92,8 +93,8 @@ static uint16_t server(const char *ecn, uint16_t offer, int *fd)
 	return s.flags & BITS;
 }
 
-/* Acknowledges 30 round trips, every fourth packet marked; the alpha that comes
- * of it.
+/* Acknowledges 30 round trips with every fourth packet marked; returns the
+ * resulting alpha.
  */
 static uint32_t alpha_of_a_quarter(bool accecn)
 {
@@ -147,7 +148,7 @@ TEST(a peer that offers AccECN gets classic ECN by default)
 	CHECK_EQ(alpha[0], alpha[1]);
 }
 
-TEST(by default a client offers classic ECN and takes it)
+TEST(by default a client offers classic ECN and uses it if the peer does)
 {
 	client("2", TH_ECE);
 	CHECK_EQ(peer.syn_flags & BITS, TH_CWR | TH_ECE);
@@ -158,7 +159,7 @@ TEST(by default a client offers classic ECN and takes it)
 	peer_close(&peer);
 }
 
-TEST(where AccECN is negotiated the law counts the same marks)
+TEST(with AccECN the law counts the same marks as with classic ECN)
 {
 	uint32_t classic, accurate;
 	int fd;
@@ -168,14 +169,14 @@ TEST(where AccECN is negotiated the law counts the same marks)
 	client("2", TH_ECE);
 	classic = alpha_of_a_quarter(false);
 	peer_close(&peer);
-	/* offered, and taken by the peer: d2tcp's SYN is ECT(0), as dctcp's */
+	/* offered, and accepted; d2tcp's SYN is ECT(0), like dctcp's */
 	client("3", came_as(2));
 	CHECK_EQ(peer.syn_flags & BITS, BITS);
 	CHECK_EQ(get_info(peer.sock).flags, D2TCP_INFO_ECN);
 	accurate = alpha_of_a_quarter(true);
 	peer_close(&peer);
 	CHECK_EQ(accurate, classic);
-	/* offered, and the peer knows only classic ECN, or none */
+	/* offered, and the peer supports only classic ECN, or none */
 	client("3", TH_ECE);
 	CHECK_EQ(get_info(peer.sock).flags, D2TCP_INFO_ECN);
 	CHECK_EQ(alpha_of_a_quarter(false), classic);
@@ -183,7 +184,7 @@ TEST(where AccECN is negotiated the law counts the same marks)
 	client("3", 0);
 	CHECK_EQ(get_info(peer.sock).flags, D2TCP_INFO_FALLBACK);
 	peer_close(&peer);
-	/* and as a server */
+	/* the same as a server */
 	CHECK_EQ(server("3", BITS, &fd), TH_CWR);
 	CHECK_EQ(get_info(fd).flags, D2TCP_INFO_ECN);
 	CHECK_EQ(alpha_of_a_quarter(true), classic);
@@ -193,8 +194,8 @@ TEST(where AccECN is negotiated the law counts the same marks)
 	peer_close(&peer);
 }
 
-/* Each packet's CE is counted, and nothing is echoed in ECE. */
-TEST(where AccECN is negotiated the receiver counts CE packet by packet)
+/* The count of packets with CE is in the three bits, and ECE echoes nothing. */
+TEST(with AccECN the receiver counts every packet with CE)
 {
 	struct segment s;
 	char buf[PEER_MSS];
@@ -213,7 +214,7 @@ TEST(where AccECN is negotiated the receiver counts CE packet by packet)
 		ce += marked;
 		while (recv(fd, buf, sizeof(buf), 0) > 0)
 			;
-		/* as often as it counts: the last ACK has it */
+		/* after a delayed ACK the count is complete */
 		if (i % 20 == 19)
 			sleep_us(300000);
 		ace = 8;

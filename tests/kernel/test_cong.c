@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The congestion control on the wire, against a scripted peer: bit by bit with
- * a reference model of the law, within a packet of the kernel's own dctcp,
- * losses, the echo of CE, and messages that are outstanding.
+ * The congestion control on the wire, against a scripted peer. Compares it bit
+ * by bit with a reference model of the law, and within a packet with the
+ * kernel's dctcp; tests losses, the echo of CE, and outstanding messages.
  */
 #include "kernel.h"
 #include "model.h"
@@ -41,13 +41,13 @@ static bool next_cut(struct cut *c)
 	return false;
 }
 
-/* --- bit by bit ------------------------------------------------------------ */
+/* --- bit by bit ----------------------------------------------------------- */
 
-static const struct cut *traced;	/* what the module says of this cut */
+static const struct cut *traced;	/* this cut as the module traced it */
 static uint64_t due_ns, clock_before;
 static uint32_t message_end, acked_to;
 
-/* d from what went into it; the inputs are checked against what is known. */
+/* The model's d from the traced inputs, which are checked first. */
 static uint32_t urgency(const struct model *m, void *arg)
 {
 	(void)arg;
@@ -62,9 +62,9 @@ static uint32_t urgency(const struct model *m, void *arg)
 		       traced->mss);
 }
 
-/* Waits until we have read all that the socket has sent, in full segments: on
- * several CPUs the last of it may still be on its way to us, and the model is told
- * where the flight ends.
+/* Waits until the peer has read every segment that the socket has sent: on
+ * several CPUs the last ones may still be on their way, and the model needs the
+ * end of the flight.
  */
 static void read_flight(void)
 {
@@ -107,7 +107,7 @@ static void ack_and_compare(struct model *m, uint32_t una, bool ece)
 		CHECK_EQ(c.before, m->before);
 		CHECK_EQ(c.after, m->after);
 		CHECK_EQ(c.loss, 0);
-		/* and the law itself, in real numbers */
+		/* and compare with the law in floating point */
 		if (m->after > 512)
 			CHECK(fabs((double)c.after -
 				   (double)c.before * (1 - real / 2)) <=
@@ -123,8 +123,8 @@ static void ack_and_compare(struct model *m, uint32_t una, bool ece)
 }
 
 /*
- * Up to `flights` round trips; each ACK is marked with a chance that changes
- * from flight to flight, and falls to nothing now and then.
+ * Follows up to `flights` round trips. Each ACK is marked with a probability
+ * that changes from flight to flight and is often 0.
  */
 static unsigned int follow(unsigned int seed, unsigned int flights)
 {
@@ -151,7 +151,7 @@ static unsigned int follow(unsigned int seed, unsigned int flights)
 		end = peer.nxt;
 		while (peer.count && seq_before(peer.in[peer.first].seq, end)) {
 			CHECK(peer_data(&peer, &s), "no data");
-			/* nothing is said after the deadline */
+			/* the model does not cover a passed deadline */
 			if (due_ns && clock_ns() + MS > due_ns)
 				goto out;
 			ack_and_compare(&m, s.seq + s.len,
@@ -177,7 +177,7 @@ TEST(without a deadline every ACK agrees with the model bit by bit)
 
 TEST(with a deadline every ACK agrees with the model bit by bit)
 {
-	/* from hopeless to idle: d at both ends and between */
+	/* from too tight to very far: d at its bounds and between them */
 	static const unsigned int ms[] = { 20, 40, 80, 160, 320, 1000, 100000 };
 	unsigned int seed, i, cuts = 0;
 
@@ -202,9 +202,9 @@ static void set_param(const char *name, const char *value)
 	CHECK(!err, "%s = %s: %s", name, value, strerror(err));
 }
 
-TEST(near deadlines yield less than far ones and none is between)
+TEST(a flow near its deadline yields less than one without and a far one more)
 {
-	/* the time left, in parts of 256 of what the message needs */
+	/* the time left, in 1/256 of the time that the message needs */
 	static const struct {
 		uint32_t left, d;
 	} flow[] = { { 64, 512 }, { 0, 256 }, { 1024, 128 } };
@@ -223,7 +223,7 @@ TEST(near deadlines yield less than far ones and none is between)
 		peer_write(&peer, 3000000);
 		sleep_us(1000);
 		CHECK(peer_data(&peer, &s), "no data");
-		/* the first: there is no round trip to compute d from */
+		/* the first ACK measures the round trip, which d needs */
 		peer_ack(&peer, s.seq + s.len, false);
 		CHECK(peer_data(&peer, &s), "no data");
 		/* 360 round trips: 3 MB at 3/4 of 11 packets each */
@@ -246,11 +246,13 @@ TEST(near deadlines yield less than far ones and none is between)
 	      (unsigned long long)after[2]);
 }
 
-/* --- beside the kernel's dctcp --------------------------------------------- */
+/* --- comparison with the kernel's dctcp ----------------------------------- */
 
 #define FLIGHTS	60
 
-/* cwnd after each flight; flights in which all ACKs carry ECE are marked */
+/* Records cwnd after each flight. All ACKs of a marked flight carry ECE, and
+ * the first packet of a lossy one is lost.
+ */
 static void beside(const char *cc, const bool *marked, const bool *lossy,
 		   uint32_t *cwnd)
 {
@@ -268,7 +270,7 @@ static void beside(const char *cc, const bool *marked, const bool *lossy,
 		while (peer.count && seq_before(peer.in[peer.first].seq, end)) {
 			CHECK(peer_data(&peer, &s), "no data");
 			if (lossy[f] && !hole) {
-				/* the first of the flight is lost */
+				/* the first packet of the flight is lost */
 				hole = s.seq;
 				sack[0] = s.seq + s.len;
 				continue;
@@ -282,7 +284,7 @@ static void beside(const char *cc, const bool *marked, const bool *lossy,
 			peer_drain(&peer);
 		}
 		if (hole) {
-			/* the retransmission has arrived */
+			/* acknowledge the retransmission and the rest */
 			sleep_us(1000);
 			peer_ack(&peer, end, false);
 		}
@@ -293,7 +295,7 @@ static void beside(const char *cc, const bool *marked, const bool *lossy,
 
 /*
  * dctcp rounds each cut down to whole packets, and alpha to 10 bits, so its
- * window may stay up to a packet larger at each cut; d2tcp keeps the fraction.
+ * window may stay up to a packet larger at each cut. d2tcp keeps the fraction.
  */
 static void compare_with_dctcp(const bool *marked, const bool *lossy)
 {
@@ -304,7 +306,7 @@ static void compare_with_dctcp(const bool *marked, const bool *lossy)
 	beside("d2tcp", marked, lossy, ours);
 	for (f = 0; f < FLIGHTS; f++) {
 		cuts += marked[f] || lossy[f];
-		/* in the flight after a cut the window is on its way down */
+		/* in the flight after a cut the window still shrinks */
 		if (f && (marked[f] || marked[f - 1] || lossy[f]))
 			continue;
 		if (theirs[f] > most)
@@ -317,12 +319,12 @@ static void compare_with_dctcp(const bool *marked, const bool *lossy)
 	CHECK(most >= 20, "the windows stayed at %u", most);
 }
 
-TEST(without a deadline the window is within a packet of dctcp after a cut)
+TEST(without a deadline a cut leaves a window within a packet of that of dctcp)
 {
 	bool marked[FLIGHTS], lossy[FLIGHTS] = { 0 };
 	unsigned int f;
 
-	/* alpha and window at the cut differ from one to the next */
+	/* each round has another alpha and window at the cut */
 	for (f = 1; f < 7; f++) {
 		memset(marked, 0, sizeof(marked));
 		marked[f] = true;
@@ -330,7 +332,7 @@ TEST(without a deadline the window is within a packet of dctcp after a cut)
 	}
 }
 
-TEST(and of dctcp after a loss)
+TEST(without a deadline a loss leaves a window within a packet of that of dctcp)
 {
 	bool marked[FLIGHTS] = { 0 }, lossy[FLIGHTS] = { 0 };
 	unsigned int f;
@@ -342,7 +344,7 @@ TEST(and of dctcp after a loss)
 	}
 }
 
-TEST(and no more than a packet per cut after many)
+TEST(after many cuts the window is within a packet per cut of that of dctcp)
 {
 	bool marked[FLIGHTS] = { 0 }, lossy[FLIGHTS] = { 0 };
 	unsigned int f;
@@ -355,7 +357,7 @@ TEST(and no more than a packet per cut after many)
 	compare_with_dctcp(marked, lossy);
 }
 
-/* --- losses ------------------------------------------------------------------ */
+/* --- losses --------------------------------------------------------------- */
 
 static void grow(unsigned int flights)
 {
@@ -372,8 +374,8 @@ static void grow(unsigned int flights)
 	}
 }
 
-/* Loses the first packet of a flight; returns where it started. The window is
- * halved from cwnd.
+/* Loses the first packet of a flight, checks that the window is halved from
+ * cwnd, and returns the packet's sequence number.
  */
 static uint32_t lose_one(uint32_t cwnd)
 {
@@ -422,7 +424,7 @@ TEST(a loss halves the window whatever the deadline)
 	}
 }
 
-TEST(a timeout halves ssthresh and starts over with one packet)
+TEST(a timeout halves ssthresh and restarts with a window of one packet)
 {
 	struct tcp_info info;
 	uint32_t cwnd;
@@ -445,8 +447,8 @@ TEST(a timeout halves ssthresh and starts over with one packet)
 	peer_close(&peer);
 }
 
-/* Nine of ten packets arrive; the last does not, until a probe sends it again.
- * Returns where that one starts.
+/* Acknowledges nine of ten packets and waits until a tail loss probe sends the
+ * last one again. Returns that packet's sequence number.
  */
 static uint32_t probed_tail(uint32_t *end)
 {
@@ -470,7 +472,7 @@ static uint32_t probed_tail(uint32_t *end)
 	return s.seq;
 }
 
-TEST(a loss that a tail loss probe mends halves the window too)
+TEST(a loss that a tail loss probe repairs halves the window too)
 {
 	uint32_t cwnd, end;
 	struct segment s;
@@ -490,7 +492,7 @@ TEST(a loss that a tail loss probe mends halves the window too)
 	peer_close(&peer);
 }
 
-TEST(a tail loss probe of new data is no loss)
+TEST(a tail loss probe with new data does not count as a loss)
 {
 	struct segment s = { 0 };
 	uint32_t first, end;
@@ -500,7 +502,7 @@ TEST(a tail loss probe of new data is no loss)
 	trace_on("d2tcp_cut");
 	peer_open(&peer, "d2tcp", true, NULL);
 	sysctl_net("tcp_early_retrans", "3");
-	/* a round trip is known, and the window is not all that is written */
+	/* measure a round trip, and write more than the window allows */
 	peer_write(&peer, 100 * PEER_MSS);
 	sleep_us(1000);
 	CHECK(peer_data(&peer, &s), "no data");
@@ -513,39 +515,39 @@ TEST(a tail loss probe of new data is no loss)
 	}
 	CHECK_EQ(peer.nxt, end + PEER_MSS);
 	CHECK(seq_before(first, end), "nothing was in flight");
-	/* a mark together with the ACK of the probe: the law cuts, not a loss */
+	/* a mark on the ACK of the probe: cut by the law, not as for a loss */
 	peer_ack(&peer, peer.nxt, true);
 	CHECK(next_cut(&c), "no cut");
 	CHECK_EQ(c.loss, 0);
 	peer_close(&peer);
 }
 
-TEST(what a DSACK says of a probe is forgotten with the next ACK)
+TEST(after the DSACK of a probe a mark does not count as a loss)
 {
 	uint32_t hole, end, sack[2];
 	struct cut c;
 
 	trace_on("d2tcp_cut");
 	hole = probed_tail(&end);
-	/* more is sent, so that the ACK of the probe is beyond what it probed */
+	/* send more, so that the ACK of the probe is beyond the probed data */
 	peer_write(&peer, 40 * PEER_MSS);
 	peer_drain(&peer);
 	CHECK(seq_before(end + 4 * PEER_MSS, peer.nxt), "too little in flight");
-	/* the tail was late, not lost: it came twice */
+	/* the tail was delayed, not lost: it arrived twice */
 	sack[0] = hole;
 	sack[1] = hole + PEER_MSS;
 	peer_send(&peer, TH_ACK, 0, end + PEER_MSS, sack, 1, 0);
 	peer_drain(&peer);
 	CHECK_EQ(tcp_info(peer.sock).tcpi_ca_state, TCP_CA_Open);
 	CHECK(!next_cut(&c), "a cut");
-	/* in the middle of a window, where most ACKs pass quickly */
+	/* in the middle of a window, where ACKs take the fast path */
 	peer_ack(&peer, end + 2 * PEER_MSS, true);
 	CHECK(next_cut(&c), "no cut");
 	CHECK_EQ(c.loss, 0);
 	peer_close(&peer);
 }
 
-TEST(a mark after a probe of new data is no loss even beyond it)
+TEST(a mark beyond a probe with new data does not count as a loss)
 {
 	struct segment s = { 0 };
 	uint32_t end;
@@ -565,7 +567,7 @@ TEST(a mark after a probe of new data is no loss even beyond it)
 		peer_drain(&peer);
 	}
 	CHECK_EQ(peer.nxt, end + PEER_MSS);
-	/* some of what came before the probe: more is sent behind it */
+	/* acknowledge data before the probe, so that more is sent after it */
 	peer_ack(&peer, end - 2 * PEER_MSS, false);
 	CHECK(seq_before(end + 2 * PEER_MSS, peer.nxt), "nothing more was sent");
 	CHECK(!next_cut(&c), "a cut");
@@ -575,21 +577,21 @@ TEST(a mark after a probe of new data is no loss even beyond it)
 	peer_close(&peer);
 }
 
-TEST(a mark on the ACK of exactly what was probed is no loss)
+TEST(a mark on the ACK of exactly the probed data does not count as a loss)
 {
 	uint32_t end;
 	struct cut c;
 
 	trace_on("d2tcp_cut");
 	probed_tail(&end);
-	/* one of the two has arrived; whether one was lost is not yet known */
+	/* one of two copies has arrived; it is not known yet if one was lost */
 	peer_ack(&peer, end, true);
 	CHECK(next_cut(&c), "no cut");
 	CHECK_EQ(c.loss, 0);
 	peer_close(&peer);
 }
 
-TEST(a second timeout leaves ssthresh at two packets)
+TEST(a second timeout leaves ssthresh at its minimum of two packets)
 {
 	struct segment s, last = { 0 };
 	struct tcp_info info;
@@ -605,7 +607,7 @@ TEST(a second timeout leaves ssthresh at two packets)
 	}
 	while (peer_next(&peer, &s))
 		last = s;
-	/* the retransmission arrives, and what follows does not */
+	/* the retransmission arrives, the packets after it do not */
 	peer_ack(&peer, last.seq + last.len, false);
 	CHECK_EQ(tcp_info(peer.sock).tcpi_retransmits, 0);
 	CHECK(tcp_info(peer.sock).tcpi_snd_cwnd <= 3, "%u",
@@ -622,7 +624,7 @@ TEST(a second timeout leaves ssthresh at two packets)
 	peer_close(&peer);
 }
 
-TEST(ss shows what the window that runs has had of marks)
+TEST(ss shows the marks of the current window)
 {
 	struct segment s;
 	const char *text;
@@ -631,7 +633,7 @@ TEST(ss shows what the window that runs has had of marks)
 	peer_write(&peer, 100 * PEER_MSS);
 	grow(1);
 	peer_drain(&peer);
-	/* three in the middle of a window, two of them marked */
+	/* three packets in the middle of a window, two of them marked */
 	CHECK(peer_data(&peer, &s), "no data");
 	peer_ack(&peer, s.seq + s.len, true);
 	CHECK(peer_data(&peer, &s), "no data");
@@ -647,7 +649,7 @@ TEST(ss shows what the window that runs has had of marks)
 	peer_close(&peer);
 }
 
-/* A window with a fraction, as the law leaves it behind. */
+/* Cuts the window to one with a fraction, and returns the fraction. */
 static uint32_t cut_to_a_fraction(void)
 {
 	struct segment s;
@@ -662,13 +664,13 @@ static uint32_t cut_to_a_fraction(void)
 	CHECK(next_cut(&c), "no cut");
 	CHECK_EQ(c.loss, 0);
 	CHECK(c.after % 256 > 10, "no fraction: %llu", c.after);
-	/* the rest of the window, in which nothing grows */
+	/* the rest of the window, in which it does not grow */
 	peer_drain(&peer);
 	while (seq_before(s.seq + s.len, peer.nxt)) {
 		CHECK(peer_data(&peer, &s), "no data");
 		peer_ack(&peer, s.seq + s.len, false);
 	}
-	/* and a packet beyond, which ends it */
+	/* and a packet beyond it, which ends the cut */
 	peer_write(&peer, PEER_MSS);
 	CHECK(peer_data(&peer, &s), "no data");
 	peer_ack(&peer, s.seq + s.len, false);
@@ -676,7 +678,7 @@ static uint32_t cut_to_a_fraction(void)
 	return c.after % 256;
 }
 
-TEST(the fraction of the window does not outlive a loss)
+TEST(a loss clears the fraction of the window)
 {
 	struct cut c;
 	uint32_t cwnd;
@@ -690,7 +692,7 @@ TEST(the fraction of the window does not outlive a loss)
 	lose_one(cwnd);
 	CHECK(next_cut(&c), "no cut was traced");
 	CHECK_EQ(c.loss, 1);
-	/* alpha was below 1, so the law's cut alone would have left one */
+	/* alpha was below 1, so a cut by the law would leave a fraction */
 	CHECK(get_info(peer.sock).alpha < 600000 &&
 	      get_info(peer.sock).alpha > 100000, "alpha %u",
 	      get_info(peer.sock).alpha);
@@ -700,7 +702,7 @@ TEST(the fraction of the window does not outlive a loss)
 	set_param("alpha_on_init", "1048576");
 }
 
-TEST(the fraction of the window does not outlive an idle time)
+TEST(a restart after idle time clears the fraction of the window)
 {
 	uint32_t frac, cwnd, before;
 
@@ -709,7 +711,9 @@ TEST(the fraction of the window does not outlive an idle time)
 	cwnd = tcp_info(peer.sock).tcpi_snd_cwnd;
 	before = get_info(peer.sock).cwnd;
 	CHECK(before - 256 * cwnd >= frac, "no fraction left: %u", before);
-	/* longer than the RTO: the core restarts the window, below its first */
+	/* Idle for longer than the RTO: the core restarts the window, and does
+	 * not reduce cwnd, which is not above the initial one.
+	 */
 	CHECK(cwnd <= 10, "%u", cwnd);
 	sleep_us(3000000);
 	peer_write(&peer, PEER_MSS);
@@ -719,7 +723,7 @@ TEST(the fraction of the window does not outlive an idle time)
 	set_param("alpha_on_init", "1048576");
 }
 
-TEST(a loss that was none gives the window back)
+TEST(a spurious loss restores the window)
 {
 	uint32_t sack[2], hole, cwnd;
 	struct segment s;
@@ -727,13 +731,13 @@ TEST(a loss that was none gives the window back)
 	peer_open(&peer, "d2tcp", true, NULL);
 	peer_write(&peer, 1000000);
 	grow(2);
-	/* out of slow start, where an ACK of many would hide it */
+	/* leave slow start, where an ACK of many packets would hide it */
 	CHECK(peer_data(&peer, &s), "no data");
 	peer_ack(&peer, s.seq + s.len, true);
 	grow(3);
 	cwnd = tcp_info(peer.sock).tcpi_snd_cwnd;
 	hole = lose_one(cwnd);
-	/* it was late, not lost: a DSACK says that it came twice */
+	/* it was delayed, not lost: a DSACK reports a second copy */
 	sack[0] = hole;
 	sack[1] = hole + PEER_MSS;
 	peer_send(&peer, TH_ACK, 0, peer.nxt, sack, 1, 0);
@@ -744,9 +748,9 @@ TEST(a loss that was none gives the window back)
 	peer_close(&peer);
 }
 
-/* --- with and without ECN ---------------------------------------------------- */
+/* --- with and without ECN ------------------------------------------------- */
 
-TEST(data packets are ECT with ECN and not without)
+TEST(data packets carry ECT with ECN and not without)
 {
 	struct segment s;
 	int ecn, n;
@@ -771,12 +775,12 @@ static void ask_for_ecn(int fd)
 	sysctl_net("tcp_ecn", "1");
 }
 
-TEST(d2tcp that is chosen while the SYN is out is in the fallback)
+TEST(a socket that selects d2tcp in SYN_SENT is in the fallback)
 {
 	struct segment s;
 	int ecn;
 
-	/* the SYN asks for ECN, so ECN looks agreed on for as long as it is out */
+	/* the SYN offers ECN, which looks negotiated until it is answered */
 	for (ecn = 0; ecn < 2; ecn++) {
 		peer_start(&peer, "cubic", ask_for_ecn);
 		CHECK_OK(set_cc(peer.sock, "d2tcp"));
@@ -796,7 +800,7 @@ TEST(d2tcp that is chosen while the SYN is out is in the fallback)
 	}
 }
 
-TEST(without ECN the window is that of Reno and ECE means nothing)
+TEST(without ECN the window is that of Reno and ECE is ignored)
 {
 	uint32_t cwnd[2][30];
 	struct segment s;
@@ -831,13 +835,13 @@ TEST(in the fallback alpha and penalty are 0)
 	CHECK_EQ(info.flags & D2TCP_INFO_FALLBACK, D2TCP_INFO_FALLBACK);
 	CHECK_EQ(info.alpha, 0);
 	CHECK_EQ(info.penalty, 0);
-	/* the message is told of as ever */
+	/* the message is reported as with ECN */
 	CHECK(info.bytes_left > 0 && info.bytes_left < 100000, "%llu",
 	      (unsigned long long)info.bytes_left);
 	peer_close(&peer);
 }
 
-TEST(in the fallback a standing budget is for each burst)
+TEST(in the fallback a standing budget arms each burst)
 {
 	struct segment s;
 	int i;
@@ -880,15 +884,15 @@ TEST(srtt in INFO is that of the connection in microseconds)
 	peer_close(&peer);
 }
 
-/* --- chosen in the middle of a connection ----------------------------------- */
+/* --- selected in the middle of a connection ------------------------------- */
 
-TEST(chosen with data in flight d2tcp gives the rest of a burst no budget)
+TEST(selecting d2tcp during a burst arms no budget for the rest of it)
 {
 	struct segment s;
 
 	peer_start(&peer, "cubic", ask_for_ecn);
 	peer_answer(&peer, true);
-	/* room for one packet, so each ACK empties the flight */
+	/* a window of one packet, so that each ACK empties the flight */
 	peer.window = PEER_MSS / 128 + 1;
 	peer_ack(&peer, peer.nxt, false);
 	peer_send(&peer, TH_ACK, 0, peer.nxt, NULL, 0, 10);
@@ -904,14 +908,14 @@ TEST(chosen with data in flight d2tcp gives the rest of a burst no budget)
 		peer_ack(&peer, peer.nxt, false);
 	} while (peer_data(&peer, &s));
 	CHECK_EQ(get_info(peer.sock).met, 0);
-	/* the next burst has it */
+	/* the next burst has the budget */
 	peer_write(&peer, PEER_MSS);
 	CHECK(peer_data(&peer, &s), "no data");
 	CHECK_EQ(get_info(peer.sock).outstanding, 1);
 	peer_close(&peer);
 }
 
-TEST(chosen in mid-connection d2tcp acknowledges what came before it as it came)
+TEST(selecting d2tcp in mid-connection echoes no CE for earlier packets)
 {
 	struct segment s;
 	char buf[PEER_MSS];
@@ -920,7 +924,7 @@ TEST(chosen in mid-connection d2tcp acknowledges what came before it as it came)
 
 	peer_start(&peer, "cubic", ask_for_ecn);
 	peer_answer(&peer, true);
-	/* out of the quick ACKs at the start */
+	/* get past the quick ACKs at the start of a connection */
 	for (i = 0; i < 100; i++) {
 		peer_send(&peer, TH_ACK, 2, peer.nxt, NULL, 0, PEER_MSS);
 		while (recv(peer.sock, buf, sizeof(buf), 0) > 0)
@@ -931,7 +935,7 @@ TEST(chosen in mid-connection d2tcp acknowledges what came before it as it came)
 		while (peer_next(&peer, &s))
 			;
 	}
-	/* one packet is not acknowledged yet: its ACK is delayed */
+	/* the ACK of one packet is still delayed */
 	CHECK(i < 100, "ACKs are not delayed");
 	before = peer.seq;
 	CHECK_OK(set_cc(peer.sock, "d2tcp"));
@@ -947,9 +951,9 @@ TEST(chosen in mid-connection d2tcp acknowledges what came before it as it came)
 }
 
 /*
- * DCTCP's promise, RFC 8257 section 3.2: of the bytes acknowledged, exactly
- * those that arrived with CE are acknowledged with ECE, and each ACK speaks for
- * packets of one kind.
+ * RFC 8257, section 3.2: exactly the bytes that arrived with CE are
+ * acknowledged with ECE, and each ACK covers packets of one kind, with CE or
+ * without.
  */
 static void echo(unsigned int seed, unsigned int chance)
 {
@@ -982,12 +986,12 @@ static void echo(unsigned int seed, unsigned int chance)
 			at = i;
 			acks++;
 		}
-		/* the first packet of the other kind is acknowledged at once */
+		/* the first packet after a change is acknowledged at once */
 		if (change)
 			CHECK_EQ(at, n + 1);
 	}
 	CHECK_EQ(at, 1000);
-	/* it does delay ACKs, where no change forces one */
+	/* without changes ACKs are delayed */
 	if (!chance)
 		CHECK(acks < 950, "%u ACKs", acks);
 	peer_close(&peer);
@@ -1002,7 +1006,7 @@ TEST(the receiver echoes CE packet by packet)
 		echo(i + 1, chance[i]);
 }
 
-/* --- messages that are outstanding ------------------------------------------- */
+/* --- outstanding messages ------------------------------------------------- */
 
 TEST(several messages are outstanding and settle in order)
 {
@@ -1014,7 +1018,7 @@ TEST(several messages are outstanding and settle in order)
 	peer_open(&peer, "d2tcp", true, NULL);
 	base = peer.nxt;
 	for (i = 0; i < 4; i++) {
-		/* the third is the tightest for its bytes */
+		/* the prefix that ends with the third is the most urgent */
 		CHECK_OK(set_deadline(peer.sock, (i == 2 ? 300 : 1000) * MS,
 				      10000, D2TCP_F_RELATIVE));
 		peer_write(&peer, 10000);
@@ -1028,7 +1032,7 @@ TEST(several messages are outstanding and settle in order)
 	      (long long)info.time_left_ns);
 	dl = get_deadline(peer.sock);
 	CHECK_EQ(dl.bytes, 30000);
-	/* a fifth: one with the fourth, under the tighter of both */
+	/* a fifth is merged with the fourth, under the tighter deadline */
 	CHECK_OK(set_deadline(peer.sock, 200 * MS, 10000, D2TCP_F_RELATIVE));
 	peer_write(&peer, 10000);
 	info = get_info(peer.sock);
@@ -1053,12 +1057,12 @@ TEST(several messages are outstanding and settle in order)
 	peer_close(&peer);
 }
 
-TEST(a FIN neither hides nor completes a message)
+TEST(a FIN neither counts as data of a message nor completes it)
 {
 	struct d2tcp_info info;
 	uint32_t base;
 
-	/* of unknown length: all that was written, the FIN not counted */
+	/* of unknown length: the bytes written, without the FIN */
 	peer_open(&peer, "d2tcp", true, NULL);
 	base = peer.nxt;
 	CHECK_OK(set_deadline_int(peer.sock, 1000000));
@@ -1075,7 +1079,7 @@ TEST(a FIN neither hides nor completes a message)
 	CHECK_EQ(get_info(peer.sock).met, 1);
 	peer_close(&peer);
 
-	/* of known length, and never written to its end */
+	/* of known length, and not written to its end */
 	peer_open(&peer, "d2tcp", true, NULL);
 	base = peer.nxt;
 	CHECK_OK(set_deadline(peer.sock, 1000 * MS, 5000, D2TCP_F_RELATIVE));
@@ -1094,7 +1098,7 @@ static void arm_early(int fd)
 	CHECK_OK(set_deadline(fd, 1000 * MS, 4000, D2TCP_F_RELATIVE));
 }
 
-TEST(a FIN is not counted in any state that it is sent in)
+TEST(a FIN does not count as data in CLOSING and LAST_ACK)
 {
 	char buf[8];
 	int closing;
@@ -1106,13 +1110,13 @@ TEST(a FIN is not counted in any state that it is sent in)
 		peer_drain(&peer);
 		if (closing)
 			CHECK_OK(shutdown(peer.sock, SHUT_WR));
-		/* the other side's FIN, which acknowledges nothing */
+		/* the peer's FIN, which acknowledges no data */
 		peer_send(&peer, TH_ACK | TH_FIN, 0, peer.iss + 1, NULL, 0, 0);
 		if (!closing) {
 			CHECK_EQ(recv(peer.sock, buf, sizeof(buf), 0), 0);
 			CHECK_OK(shutdown(peer.sock, SHUT_WR));
 		}
-		/* 11 is CLOSING, 9 LAST_ACK */
+		/* 11 is CLOSING, 9 is LAST_ACK */
 		CHECK_EQ(tcp_info(peer.sock).tcpi_state, closing ? 11 : 9);
 		CHECK_EQ(get_info(peer.sock).bytes_left, 3000);
 		peer_drain(&peer);
@@ -1126,7 +1130,7 @@ TEST(a FIN is not counted in any state that it is sent in)
 	}
 }
 
-TEST(a deadline armed before connect is bound to the first byte)
+TEST(a message armed before connect starts with the first byte)
 {
 	struct d2tcp_info info;
 
@@ -1143,7 +1147,7 @@ TEST(a deadline armed before connect is bound to the first byte)
 	peer_close(&peer);
 }
 
-TEST(a simultaneous open keeps what was armed before it)
+TEST(a simultaneous open keeps the message armed before it)
 {
 	struct segment s;
 
@@ -1162,7 +1166,7 @@ TEST(a simultaneous open keeps what was armed before it)
 	peer_close(&peer);
 }
 
-TEST(a message armed after data went with the SYN starts behind it)
+TEST(a message armed after data was sent with the SYN starts after that data)
 {
 	struct address a = { .len = sizeof(a.in) };
 	char buf[500] = { 0 };
@@ -1202,7 +1206,7 @@ TEST(a message armed after data went with the SYN starts behind it)
 	peer_close(&peer);
 }
 
-/* A connection whose first bytes leave with the SYN; returns that SYN. */
+/* Starts a connection whose first bytes leave with the SYN; returns the SYN. */
 static struct segment fast_open(size_t bytes, int budget_us)
 {
 	struct address a = { .len = sizeof(a.in) };
@@ -1231,7 +1235,7 @@ static struct segment fast_open(size_t bytes, int budget_us)
 	return s;
 }
 
-TEST(a standing budget is for data that leaves with the SYN)
+TEST(a standing budget arms the data sent with the SYN)
 {
 	struct d2tcp_info info;
 	struct segment s;
@@ -1243,7 +1247,7 @@ TEST(a standing budget is for data that leaves with the SYN)
 			sleep_us(late ? 400000 : 100000);
 			peer_send(&peer, TH_SYN | TH_ACK | TH_ECE, 0,
 				  acked ? peer.nxt : peer.iss + 1, NULL, 0, 0);
-			/* what is not taken with the SYN is sent again */
+			/* data not acknowledged with the SYN is sent again */
 			peer_drain(&peer);
 			if (!acked) {
 				info = get_info(peer.sock);
@@ -1260,7 +1264,7 @@ TEST(a standing budget is for data that leaves with the SYN)
 			CHECK_EQ(get_info(peer.sock).outstanding, 0);
 			CHECK_EQ(get_info(peer.sock).met, !late);
 			CHECK_EQ(get_info(peer.sock).missed, late);
-			/* the next burst is one of its own */
+			/* the next burst is armed separately */
 			while (peer_next(&peer, &s))
 				;
 			peer_write(&peer, 1000);
@@ -1271,13 +1275,13 @@ TEST(a standing budget is for data that leaves with the SYN)
 	}
 }
 
-TEST(with a SYN that was lost the budget counts from its first try)
+TEST(after a lost SYN the budget counts from the first SYN)
 {
 	struct segment s = { 0 };
 	struct d2tcp_info info;
 	int i, timestamps;
 
-	/* with timestamps there is a round trip, of the second SYN */
+	/* with timestamps a round trip is measured, that of the second SYN */
 	for (timestamps = 0; timestamps < 2; timestamps++) {
 		fast_open(500, 300000);
 		peer.timestamps = timestamps;
@@ -1300,7 +1304,7 @@ TEST(with a SYN that was lost the budget counts from its first try)
 	}
 }
 
-TEST(chosen after the handshake d2tcp gives data of the SYN no budget)
+TEST(selecting d2tcp after the handshake arms no budget for data of the SYN)
 {
 	fast_open(500, 0);
 	CHECK_OK(set_cc(peer.sock, "cubic"));
@@ -1313,14 +1317,14 @@ TEST(chosen after the handshake d2tcp gives data of the SYN no budget)
 	CHECK_EQ(get_info(peer.sock).outstanding, 0);
 	CHECK_EQ(get_info(peer.sock).met, 0);
 	CHECK_EQ(counter("D2tcpArmed"), 0);
-	/* the next burst has it */
+	/* the next burst has the budget */
 	peer_write(&peer, 1000);
 	peer_drain(&peer);
 	CHECK_EQ(get_info(peer.sock).outstanding, 1);
 	peer_close(&peer);
 }
 
-TEST(chosen long after data went with the SYN d2tcp gives that no budget)
+TEST(selecting d2tcp after later data arms no budget for data of the SYN)
 {
 	struct segment s;
 	int in_flight;
@@ -1344,7 +1348,7 @@ TEST(chosen long after data went with the SYN d2tcp gives that no budget)
 	}
 }
 
-TEST(a burst that a closed window holds back has its budget)
+TEST(a burst delayed by a closed window gets its budget)
 {
 	struct segment s;
 
@@ -1387,7 +1391,7 @@ TEST(after the deadline d is late_d)
 	peer_close(&peer);
 }
 
-TEST(of a late message and a far one the late one decides)
+TEST(a late message takes precedence over one with a far deadline)
 {
 	struct d2tcp_info info;
 	struct segment s;
@@ -1415,7 +1419,7 @@ TEST(of a late message and a far one the late one decides)
 		CHECK(info.time_left_ns <= 0, "%lld left",
 		      (long long)info.time_left_ns);
 		peer_close(&peer);
-		/* one that is nearer than late_d says comes before both */
+		/* a message that is more urgent than late_d decides */
 		peer_open(&peer, "d2tcp", true, NULL);
 		peer_write(&peer, 1000);
 		sleep_us(5000);
@@ -1432,12 +1436,12 @@ TEST(of a late message and a far one the late one decides)
 	}
 }
 
-TEST(without a round trip no deadline is feasible)
+TEST(no deadline is feasible before a round trip is measured)
 {
 	struct segment s;
 
 	peer_start(&peer, "d2tcp", NULL);
-	/* before connect, and while the SYN is out */
+	/* in SYN_SENT */
 	CHECK_OK(set_deadline(peer.sock, 60000 * MS, 1000, D2TCP_F_RELATIVE));
 	CHECK_EQ(get_info(peer.sock).srtt_us, 0);
 	CHECK_EQ(get_info(peer.sock).flags & (D2TCP_INFO_FEASIBLE |
@@ -1454,7 +1458,7 @@ TEST(without a round trip no deadline is feasible)
 	peer_close(&peer);
 }
 
-TEST(the parameters are obeyed)
+TEST(the module parameters take effect)
 {
 	struct segment s;
 	int i;
@@ -1473,7 +1477,7 @@ TEST(the parameters are obeyed)
 		CHECK(peer_data(&peer, &s), "no data");
 		peer_ack(&peer, s.seq + s.len, i >= 1);
 	}
-	/* g = 1: alpha is the share of the last window alone */
+	/* g = 1: alpha is the marked fraction of the last window alone */
 	CHECK(get_info(peer.sock).alpha >= 900000, "alpha %u",
 	      get_info(peer.sock).alpha);
 	CHECK_EQ(get_info(peer.sock).imminence, 100);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Peers that lie: about marks, about what they have, about their window. Under
- * each lie the same history is played to the kernel's dctcp, which knows no
- * deadlines, and to d2tcp with the most urgent deadline there is. Its window may
- * exceed dctcp's by what the clamp of d allows, and by nothing else:
+ * Peers that lie about marks, about the data they received, or about their
+ * window. For each lie the same history is played to the kernel's dctcp, which
+ * knows no deadlines, and to d2tcp with the most urgent deadline possible. The
+ * window of d2tcp may exceed dctcp's only by the amount that the clamp of d
+ * allows:
  *
  *  - with d_max = 1 it is dctcp's
  *  - with d_max = 2 each cut by alpha/2 may become one by alpha^2/2
@@ -27,7 +28,7 @@ static void set_param(const char *name, const char *value)
 	CHECK_EQ(write_file(path, value), 0);
 }
 
-/* --- the lies: what is answered to a segment --------------------------------- */
+/* --- the lies: the ACKs sent for a segment -------------------------------- */
 
 static void honest(const struct segment *s)
 {
@@ -44,13 +45,13 @@ static void ece_in_every_other_ack(const struct segment *s)
 	peer_ack(&peer, s->seq + s->len, acks % 2);
 }
 
-/* A little, so that alpha^2 is much less than alpha. */
+/* Rarely, so that alpha^2 is much less than alpha. */
 static void ece_now_and_then(const struct segment *s)
 {
 	peer_ack(&peer, s->seq + s->len, acks % 7 == 0);
 }
 
-/* Ten ACKs for a segment, and ECE in the last. */
+/* Ten ACKs for a segment, with ECE in the last. */
 static void divided(const struct segment *s)
 {
 	uint32_t n;
@@ -61,7 +62,7 @@ static void divided(const struct segment *s)
 		peer_ack(&peer, s->seq + s->len, false);
 }
 
-/* And ECE in all but the last, which is the one that counts the packet. */
+/* The same with ECE in all but the last, which acknowledges the packet. */
 static void divided_ece_first(const struct segment *s)
 {
 	uint32_t n;
@@ -78,14 +79,14 @@ static void stretched(const struct segment *s)
 		peer_ack(&peer, s->seq + s->len, step % 4 == 0);
 }
 
-/* One ACK for all that has left, and for each segment once more. */
+/* One ACK for the whole flight, repeated for each of its segments. */
 static void repeated(const struct segment *s)
 {
 	peer_ack(&peer, flight_end, step % 4 == 0);
 	(void)s;
 }
 
-/* For what was never sent, and for what was long ago. */
+/* ACKs for data never sent, and for data acknowledged long ago. */
 static void out_of_range(const struct segment *s)
 {
 	peer_ack(&peer, peer.nxt + 1000000, true);
@@ -101,7 +102,7 @@ static void closing_window(const struct segment *s)
 	peer_ack(&peer, s->seq + s->len, false);
 }
 
-/* Has all but the first of a flight, then has it no more. */
+/* Reports all but the first packet of a flight by SACK, then drops them. */
 static void reneging(const struct segment *s)
 {
 	static uint32_t hole;
@@ -123,13 +124,13 @@ static void reneging(const struct segment *s)
 	peer_send(&peer, TH_ACK, 0, hole, sack, 1, 0);
 	peer_drain(&peer);
 	if (!peer.count) {
-		/* the hole is filled, and the rest was never there */
+		/* the hole is filled, and the rest is no longer there */
 		peer_ack(&peer, hole + PEER_MSS, false);
 		hole = 0;
 	}
 }
 
-/* A loss, and then a DSACK that says it was none. */
+/* A loss, and then a DSACK that reports it as spurious. */
 static void false_dsack(const struct segment *s)
 {
 	static uint32_t hole;
@@ -159,13 +160,13 @@ static void false_dsack(const struct segment *s)
 	hole = 0;
 }
 
-/* --- a history ------------------------------------------------------------------ */
+/* --- a history ------------------------------------------------------------ */
 
 struct history {
 	uint32_t cwnd[STEPS], ssthresh[STEPS];
 };
 
-/* Answers flight by flight; in each, all that is there when it starts. */
+/* Answers the segments of each flight that are there when its turn starts. */
 static void play(const char *cc, void (*lie)(const struct segment *s),
 		 struct history *h)
 {
@@ -174,7 +175,7 @@ static void play(const char *cc, void (*lie)(const struct segment *s),
 	int i;
 
 	peer_open(&peer, cc, true, NULL);
-	/* beyond all reach: d = d_max from the first round trip on */
+	/* a deadline out of reach: d = d_max from the first round trip on */
 	if (!strcmp(cc, "d2tcp"))
 		CHECK_OK(set_deadline(peer.sock, 1000 * 1000 * MS, INT32_MAX -
 				      4000000, D2TCP_F_RELATIVE));
@@ -188,7 +189,7 @@ static void play(const char *cc, void (*lie)(const struct segment *s),
 		     seq_before(peer.in[peer.first].seq, flight_end);
 		     i++) {
 			CHECK(peer_data(&peer, &s), "no data");
-			/* a mark ends slow start, and then the lies begin */
+			/* the lies begin after a mark has ended slow start */
 			if (step < 3)
 				peer_ack(&peer, s.seq + s.len,
 					 step == 2 && !i);
@@ -200,7 +201,7 @@ static void play(const char *cc, void (*lie)(const struct segment *s),
 		CHECK_EQ(info.tcpi_state, 1);
 		h->cwnd[step] = info.tcpi_snd_cwnd;
 		h->ssthresh[step] = info.tcpi_snd_ssthresh;
-		/* what is lost is sent again, by the timer at the latest */
+		/* wait for retransmissions, at the latest by the timer */
 		for (i = 0; i < 200 && !peer.count; i++) {
 			sleep_us(10000);
 			peer_drain(&peer);
@@ -217,9 +218,9 @@ static double most(const uint32_t *v, int f)
 }
 
 /*
- * dctcp's window with each of its cuts, by a/2, replaced by one of a^2/2, is what
- * the clamp allows. In the flight after a cut the window is on its way down, so
- * two flights count as one.
+ * The clamp allows dctcp's window with each cut by a/2 replaced by a cut by
+ * a^2/2. In the flight after a cut the window still shrinks, so the larger
+ * window of two flights counts.
  */
 static void never_more(void (*lie)(const struct segment *s), bool clamped)
 {
@@ -239,7 +240,7 @@ static void never_more(void (*lie)(const struct segment *s), bool clamped)
 			shadow += theirs.cwnd[f] - before;
 		} else {
 			a = 2 * (1 - theirs.cwnd[f] / before);
-			/* halved or worse was a loss */
+			/* a cut by half or more was a loss */
 			shadow *= clamped || a > 0.98 ? 1 - a / 2 :
 							1 - a * a / 2;
 			cuts++;
@@ -253,7 +254,7 @@ static void never_more(void (*lie)(const struct segment *s), bool clamped)
 		      "flight %d: %u, dctcp %u, after %u cuts at most %.1f", f,
 		      ours.cwnd[f], theirs.cwnd[f], cuts, shadow);
 	}
-	/* something was sent, and something cut it */
+	/* the flow had a real window, and it was cut */
 	CHECK(largest >= 10 && cuts, "%u, %u cuts", largest, cuts);
 }
 
@@ -263,21 +264,21 @@ static void never_more(void (*lie)(const struct segment *s), bool clamped)
 		never_more(lie, false);					\
 	}
 
-LIE(no lie at all, honest)
-LIE(ECE in every ACK, always_ece)
-LIE(ECE in every other ACK, ece_in_every_other_ack)
-LIE(ECE now and then, ece_now_and_then)
-LIE(ten ACKs for a segment, divided)
-LIE(ten ACKs for a segment and ECE in those that count nothing,
+LIE(the clamp holds without a lie, honest)
+LIE(the clamp holds with ECE in every ACK, always_ece)
+LIE(the clamp holds with ECE in every other ACK, ece_in_every_other_ack)
+LIE(the clamp holds with ECE in every seventh ACK, ece_now_and_then)
+LIE(the clamp holds with ten ACKs for a segment, divided)
+LIE(the clamp holds with ten ACKs for a segment and ECE in all but the last,
     divided_ece_first)
-LIE(one ACK for eight segments, stretched)
-LIE(one ACK for all and duplicates of it, repeated)
-LIE(ACKs for what was never sent, out_of_range)
-LIE(a window that closes again and again, closing_window)
-LIE(SACK reneging, reneging)
-LIE(a DSACK after each loss, false_dsack)
+LIE(the clamp holds with one ACK for eight segments, stretched)
+LIE(the clamp holds with one ACK for a flight and duplicates of it, repeated)
+LIE(the clamp holds with ACKs for data never sent, out_of_range)
+LIE(the clamp holds with a window that closes repeatedly, closing_window)
+LIE(the clamp holds with SACK reneging, reneging)
+LIE(the clamp holds with a DSACK after each loss, false_dsack)
 
-TEST(a reset in the middle of messages leaves nothing behind)
+TEST(a message interrupted by a reset is not counted as met)
 {
 	char buf[1000] = { 0 };
 	struct segment s;
@@ -291,7 +292,7 @@ TEST(a reset in the middle of messages leaves nothing behind)
 		peer_write(&peer, 50000);
 		CHECK(peer_data(&peer, &s), "no data");
 		peer_ack(&peer, s.seq + s.len, true);
-		/* in the sequence, or beyond it: then it is no reset */
+		/* the third is not at the next sequence number: no reset */
 		peer.seq += i == 2 ? 100000 : 0;
 		peer_send(&peer, TH_RST | TH_ACK, 0, s.seq + s.len, NULL, 0, 0);
 		if (i == 2) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Messages in all the ways in which a program may write them: every row of
- * docs/messages.md. And what is told of them: counters and tracepoints.
+ * Messages, in every way in which a program may write them: every row of
+ * docs/messages.md. Also budgets, counters and tracepoints.
  */
 #include "kernel.h"
 #include "peer.h"
@@ -17,7 +17,7 @@
 
 static struct peer peer;
 
-/* Acknowledges n bytes of the stream. */
+/* Acknowledges the first n bytes of the stream. */
 static void ack_to(uint32_t n)
 {
 	peer_drain(&peer);
@@ -40,7 +40,7 @@ TEST(a message may be written in parts)
 	CHECK_OK(set_deadline(peer.sock, 60000 * MS, 10000, D2TCP_F_RELATIVE));
 	for (i = 0; i < 4; i++) {
 		peer_write(&peer, 2500);
-		/* what is not written yet counts too */
+		/* bytes not yet written count too */
 		CHECK_EQ(get_info(peer.sock).bytes_left, 10000 - at);
 		at += 2500;
 		CHECK_EQ(get_info(peer.sock).met, 0);
@@ -48,7 +48,7 @@ TEST(a message may be written in parts)
 	}
 	CHECK_EQ(get_info(peer.sock).met, 1);
 	CHECK_EQ(get_info(peer.sock).outstanding, 0);
-	/* of unknown length: the first moment without data ends it */
+	/* of unknown length: settled when all written data is acknowledged */
 	CHECK_OK(set_deadline_int(peer.sock, 60000000));
 	peer_write(&peer, 2500);
 	CHECK_EQ(get_info(peer.sock).bytes_left, 2500);
@@ -76,7 +76,7 @@ static void held_back(bool cork)
 	CHECK(!peer_data(&peer, &s), "half a segment was sent");
 	CHECK_EQ(get_info(peer.sock).bytes_left, 600);
 	CHECK_EQ(send(peer.sock, buf, 900, cork ? 0 : MSG_MORE), 900);
-	/* a full segment leaves, the rest waits and is part of the message */
+	/* a full segment leaves; the rest waits, still part of the message */
 	CHECK(peer_data(&peer, &s) && s.len == PEER_MSS, "no full segment");
 	ack_to(1000);
 	CHECK_EQ(get_info(peer.sock).outstanding, 1);
@@ -92,7 +92,7 @@ static void held_back(bool cork)
 	peer_close(&peer);
 }
 
-TEST(what MSG_MORE and TCP_CORK hold back is part of the message)
+TEST(data held back by MSG_MORE and TCP_CORK is part of the message)
 {
 	held_back(false);
 	held_back(true);
@@ -138,7 +138,7 @@ TEST(a message may be written with sendfile)
 	close(file);
 }
 
-TEST(what is retransmitted is counted once)
+TEST(retransmitted data is counted once)
 {
 	uint32_t sack[2];
 	struct segment s;
@@ -148,14 +148,14 @@ TEST(what is retransmitted is counted once)
 	CHECK_OK(set_deadline(peer.sock, 60000 * MS, 8000, D2TCP_F_RELATIVE));
 	peer_write(&peer, 8000);
 	CHECK(peer_data(&peer, &s), "no data");
-	/* the first is lost, the others are there */
+	/* the first packet is lost, the others arrive */
 	for (n = 0; n < 7; n++) {
 		sack[0] = s.seq + s.len;
 		sack[1] = s.seq + s.len * (n + 2);
 		peer_send(&peer, TH_ACK, 0, s.seq, sack, 1, 0);
 	}
 	peer_drain(&peer);
-	/* what was selectively acknowledged may still be taken back */
+	/* the receiver may still drop selectively acknowledged data */
 	CHECK_EQ(get_info(peer.sock).bytes_left, 8000);
 	CHECK_EQ(get_info(peer.sock).outstanding, 1);
 	ack_to(8000);
@@ -166,7 +166,7 @@ TEST(what is retransmitted is counted once)
 	peer_close(&peer);
 }
 
-TEST(a message that is armed in the middle of another ends it)
+TEST(a message armed in the middle of another ends it)
 {
 	peer_open(&peer, "d2tcp", true, NULL);
 	CHECK_OK(set_deadline(peer.sock, 60000 * MS, 10000, D2TCP_F_RELATIVE));
@@ -184,7 +184,7 @@ TEST(a message that is armed in the middle of another ends it)
 	peer_close(&peer);
 }
 
-TEST(a message that is ended when all of it is acknowledged settles at once)
+TEST(a message ended after all of it was acknowledged settles at once)
 {
 	peer_open(&peer, "d2tcp", true, NULL);
 	CHECK_OK(set_deadline(peer.sock, 60000 * MS, 10000, D2TCP_F_RELATIVE));
@@ -199,7 +199,7 @@ TEST(a message that is ended when all of it is acknowledged settles at once)
 	peer_close(&peer);
 }
 
-TEST(the longest budget is held at the farthest)
+TEST(a budget is capped at the farthest deadline)
 {
 	struct d2tcp_info info;
 
@@ -214,7 +214,7 @@ TEST(the longest budget is held at the farthest)
 	peer_close(&peer);
 }
 
-TEST(of a socket that is not connected nothing is told of ECN)
+TEST(a socket that is not connected reports neither ECN nor fallback)
 {
 	union tcp_cc_info cc;
 	socklen_t len = sizeof(cc);
@@ -235,14 +235,14 @@ TEST(of a socket that is not connected nothing is told of ECN)
 	}
 }
 
-TEST(the other side may be shut down while messages leave)
+TEST(messages settle after the peer has shut down its side)
 {
 	char buf[8];
 
 	peer_open(&peer, "d2tcp", true, NULL);
 	CHECK_OK(set_deadline(peer.sock, 60000 * MS, 3000, D2TCP_F_RELATIVE));
 	peer_write(&peer, 2000);
-	/* its FIN: from now on it only listens */
+	/* after its FIN the peer only receives */
 	peer_drain(&peer);
 	peer_send(&peer, TH_ACK | TH_FIN, 0, peer.iss + 1, NULL, 0, 0);
 	CHECK_EQ(recv(peer.sock, buf, sizeof(buf), 0), 0);
@@ -250,7 +250,7 @@ TEST(the other side may be shut down while messages leave)
 	CHECK_EQ(get_info(peer.sock).bytes_left, 3000);
 	ack_to(3000);
 	CHECK_EQ(get_info(peer.sock).met, 1);
-	/* and one that is armed then */
+	/* and a message armed after the FIN */
 	CHECK_OK(set_deadline(peer.sock, 60000 * MS, 500, D2TCP_F_RELATIVE));
 	peer_write(&peer, 500);
 	ack_to(3500);
@@ -258,9 +258,9 @@ TEST(the other side may be shut down while messages leave)
 	peer_close(&peer);
 }
 
-/* --- TLS ------------------------------------------------------------------- */
+/* --- TLS ------------------------------------------------------------------ */
 
-TEST(with kernel TLS the length counts the records)
+TEST(with kernel TLS the length includes the overhead of the records)
 {
 	static const struct tls12_crypto_info_aes_gcm_128 key = {
 		.info.version = TLS_1_2_VERSION,
@@ -283,7 +283,7 @@ TEST(with kernel TLS the length counts the records)
 	CHECK_EQ(recv(p.server, buf, wire, MSG_WAITALL), (ssize_t)wire);
 	info = settled(p.client);
 	CHECK_EQ(info.met, 1);
-	/* exactly: one byte more and it would still be outstanding */
+	/* exactly: with one byte more the message stays outstanding */
 	CHECK_OK(set_deadline(p.client, 60000 * MS, wire + 1,
 			      D2TCP_F_RELATIVE));
 	CHECK_EQ(send(p.client, buf, size, 0), (ssize_t)size);
@@ -291,7 +291,7 @@ TEST(with kernel TLS the length counts the records)
 	while (get_info(p.client).bytes_left > 1)
 		sleep_us(1000);
 	CHECK_EQ(get_info(p.client).outstanding, 1);
-	/* of unknown length it needs no sum */
+	/* with an unknown length no overhead has to be added */
 	CHECK_OK(set_deadline_int(p.client, 60000000));
 	CHECK_EQ(send(p.client, buf, size, 0), (ssize_t)size);
 	CHECK_EQ(recv(p.server, buf, wire, MSG_WAITALL), (ssize_t)wire);
@@ -300,9 +300,9 @@ TEST(with kernel TLS the length counts the records)
 	free(buf);
 }
 
-/* --- time ------------------------------------------------------------------ */
+/* --- time ----------------------------------------------------------------- */
 
-/* Absolute deadlines by this process's clock, as they are read back too. */
+/* Absolute deadlines are set and read on the clock of this process. */
 static void absolute_times(struct pair *p)
 {
 	struct d2tcp_deadline dl;
@@ -317,7 +317,7 @@ static void absolute_times(struct pair *p)
 	dl = get_deadline(p->client);
 	CHECK_EQ(dl.deadline_ns, due);
 	CHECK_EQ(dl.bytes, 1000);
-	/* what is read may be set again, and is the same deadline */
+	/* setting the value just read does not change the deadline */
 	CHECK_OK(set_deadline(p->client, dl.deadline_ns, dl.bytes, 0));
 	CHECK_EQ(get_deadline(p->client).deadline_ns, due);
 	/* in the past, and before the clock started */
@@ -326,12 +326,12 @@ static void absolute_times(struct pair *p)
 	CHECK_OK(set_deadline(p->client, 1, 1000, 0));
 	CHECK(get_info(p->client).flags & D2TCP_INFO_LATE, "not late");
 	CHECK(get_deadline(p->client).deadline_ns > 0, "no deadline");
-	/* the earliest that can be said is read as a deadline too */
+	/* the earliest value is still read as a deadline */
 	CHECK_OK(set_deadline(p->client, 0, 1000, 0));
 	dl = get_deadline(p->client);
 	CHECK(dl.deadline_ns > 0 && dl.deadline_ns < clock_ns(), "%llu",
 	      (unsigned long long)dl.deadline_ns);
-	/* and the farthest there is */
+	/* and the farthest value is capped at the bound */
 	due = clock_ns() + D2TCP_FARTHEST_NS;
 	CHECK_OK(set_deadline(p->client, UINT64_MAX, 1000, 0));
 	info = get_info(p->client);
@@ -343,14 +343,14 @@ static void absolute_times(struct pair *p)
 	CHECK_EQ(get_deadline(p->client).deadline_ns, 0);
 }
 
-/* In a time namespace whose clock is ahead of the kernel's by so many seconds. */
+/* Runs in a time namespace whose clock is ahead of the kernel's by ahead_s. */
 static void in_time_namespace(long ahead_s)
 {
 	struct pair p = connected(AF_INET, "d2tcp", "d2tcp");
 	struct d2tcp_info info;
 	struct timespec up;
 
-	/* CLOCK_BOOTTIME is not offset here: how much this one is */
+	/* CLOCK_BOOTTIME has no offset here and shows that of this clock */
 	clock_gettime(CLOCK_BOOTTIME, &up);
 	CHECK((int64_t)clock_ns() / 1000000000 - up.tv_sec >= ahead_s - 1 &&
 	      (int64_t)clock_ns() / 1000000000 - up.tv_sec <= ahead_s + 1,
@@ -368,7 +368,7 @@ static void in_time_namespace(long ahead_s)
 	close_pair(&p);
 }
 
-TEST(deadlines are by the clock of the time namespace)
+TEST(absolute deadlines are on the clock of the time namespace)
 {
 	static const char *const offset[] = {
 		"monotonic 1000 0", "monotonic -1 0", "monotonic 4000000000 0",
@@ -382,7 +382,7 @@ TEST(deadlines are by the clock of the time namespace)
 	p = connected(AF_INET, "d2tcp", "d2tcp");
 	absolute_times(&p);
 	close_pair(&p);
-	/* a past that a clock can go back to */
+	/* so that a clock that is behind stays above 0 */
 	while (clock_ns() < 3000 * MS)
 		sleep_us(100000);
 	/* a time_t of 32 bits cannot hold the last of them */
@@ -403,7 +403,7 @@ TEST(deadlines are by the clock of the time namespace)
 			_exit(1);
 		}
 		CHECK_EQ(waitpid(pid, &st, 0), pid);
-		/* children of the tests that follow are to be here again */
+		/* children of later tests must be in the first namespace */
 		fd = open("/proc/1/ns/time", O_RDONLY);
 		CHECK_OK(setns(fd, CLONE_NEWTIME));
 		close(fd);
@@ -411,7 +411,7 @@ TEST(deadlines are by the clock of the time namespace)
 	}
 }
 
-/* --- sequence numbers that wrap -------------------------------------------- */
+/* --- sequence numbers that wrap ------------------------------------------- */
 
 /* A connection whose first byte has this sequence number. */
 static void start_at(int fd, uint32_t seq)
@@ -450,7 +450,7 @@ TEST(sequence numbers wrap within a message and between messages)
 	peer_close(&peer);
 }
 
-TEST(more than 4 GiB on one connection)
+TEST(messages settle on a connection that carries more than 4 GiB)
 {
 	const size_t chunk = 64 << 20;
 	uint64_t n, sent, messages = 0;
@@ -462,7 +462,7 @@ TEST(more than 4 GiB on one connection)
 
 	uname(&u);
 	if (!strstr(u.release, "d2tcp-uml"))
-		SKIP("one kernel has to do this; the others wrap near the start");
+		SKIP("takes long, so one kernel does it; others test the wrap");
 	fresh_net();
 	p = connected(AF_INET, "d2tcp", "d2tcp");
 	fcntl(p.client, F_SETFL, O_NONBLOCK);
@@ -476,7 +476,7 @@ TEST(more than 4 GiB on one connection)
 							       1 << 20;
 
 			r = send(p.client, buf, most, MSG_ZEROCOPY);
-			/* MSG_TRUNC: nobody reads it */
+			/* MSG_TRUNC discards the data */
 			recv(p.server, NULL, 64 << 20, MSG_TRUNC | MSG_DONTWAIT);
 		}
 		while (get_info(p.client).outstanding)
@@ -494,7 +494,7 @@ TEST(more than 4 GiB on one connection)
 	free(buf);
 }
 
-/* --- budgets of the administrator ------------------------------------------- */
+/* --- the settings of a namespace ------------------------------------------ */
 
 static const char default_budget[] =
 	"/proc/sys/net/ipv4/d2tcp/default_budget_us";
@@ -508,7 +508,7 @@ static void is_setting(const char *path, long want)
 	CHECK_EQ(atol(output(cmd)), want);
 }
 
-TEST(the settings of a namespace are off at first and keep their range)
+TEST(the settings of a namespace start at 0 and refuse values out of range)
 {
 	static const char *const paths[] = { default_budget, min_budget };
 	int i;
@@ -530,7 +530,7 @@ TEST(the settings of a namespace are off at first and keep their range)
 	is_setting(min_budget, 0);
 }
 
-TEST(the default budget is for every socket that was told none)
+TEST(the default budget applies to every socket without a budget of its own)
 {
 	struct pair p;
 
@@ -539,7 +539,7 @@ TEST(the default budget is for every socket that was told none)
 	transfer(p.client, p.server, 5000);
 	CHECK_EQ(get_info(p.client).met, 0);
 	CHECK_EQ(write_file(default_budget, "5000000"), 0);
-	/* at once, on connections that are open; what BUDGET said stays */
+	/* at once, on open connections too; get of BUDGET does not show it */
 	CHECK_EQ(get_info(p.client).budget_us, 5000000);
 	CHECK(get_info(p.client).flags & D2TCP_INFO_BUDGET, "no budget");
 	CHECK_EQ(get_budget(p.client), 0);
@@ -547,7 +547,7 @@ TEST(the default budget is for every socket that was told none)
 	CHECK_EQ(get_info(p.client).met, 1);
 	transfer(p.server, p.client, 5000);
 	CHECK_EQ(get_info(p.server).met, 1);
-	/* a budget of its own comes first, and 0 is one: none */
+	/* the socket's own budget takes precedence, also 0, which means off */
 	CHECK_OK(set_budget(p.client, 7000000));
 	CHECK_EQ(get_info(p.client).budget_us, 7000000);
 	CHECK_OK(set_budget(p.client, 0));
@@ -555,7 +555,7 @@ TEST(the default budget is for every socket that was told none)
 	CHECK(!(get_info(p.client).flags & D2TCP_INFO_BUDGET), "a budget");
 	transfer(p.client, p.server, 5000);
 	CHECK_EQ(get_info(p.client).met, 1);
-	/* so does a deadline for a message */
+	/* a deadline for a message takes precedence too */
 	CHECK_OK(set_deadline(p.server, 0, 5000, D2TCP_F_RELATIVE));
 	transfer(p.server, p.client, 5000);
 	CHECK_EQ(get_info(p.server).missed, 1);
@@ -563,7 +563,7 @@ TEST(the default budget is for every socket that was told none)
 	close_pair(&p);
 }
 
-TEST(a listener hands on that it wants no budget)
+TEST(a child inherits a budget of 0 from its listener)
 {
 	struct pair p;
 	int fd;
@@ -582,7 +582,7 @@ TEST(a listener hands on that it wants no budget)
 	close_pair(&p);
 }
 
-TEST(a program that knows nothing of d2tcp is deadline-aware by route)
+TEST(a route and a default budget make an unmodified program deadline-aware)
 {
 	struct pair p;
 
@@ -590,7 +590,7 @@ TEST(a program that knows nothing of d2tcp is deadline-aware by route)
 	CHECK_EQ(write_file(default_budget, "5000000"), 0);
 	sh("ip route replace local 127.0.0.1 dev lo table local proto kernel "
 	   "scope host src 127.0.0.1 congctl d2tcp");
-	/* neither side chooses anything */
+	/* neither side selects an algorithm */
 	p = connected(AF_INET, NULL, NULL);
 	CHECK(!strcmp(get_cc(p.client), "d2tcp"), "%s", get_cc(p.client));
 	CHECK(!strcmp(get_cc(p.server), "d2tcp"), "%s", get_cc(p.server));
@@ -611,21 +611,21 @@ static void set_us(const char *path, uint64_t us)
 	CHECK_EQ(write_file(path, text), 0);
 }
 
-/* d of 30 KB that are written, were they due in so many ns. */
+/* The d that 30 KB of written data would have if they were due in ns. */
 static uint32_t d_when_due(uint64_t ns)
 {
 	struct d2tcp_info info;
 
 	CHECK_OK(set_deadline(peer.sock, ns, 1, D2TCP_F_RELATIVE));
 	info = get_info(peer.sock);
-	/* what is told is what was said */
+	/* the time left is reported as it was set, not as it is bounded */
 	CHECK(info.time_left_ns <= (int64_t)ns, "%lld",
 	      (long long)info.time_left_ns);
 	CHECK_OK(set_deadline_int(peer.sock, 0));
 	return info.imminence;
 }
 
-TEST(under a least budget no deadline counts as nearer than it)
+TEST(under min_budget_us no deadline counts as nearer than that)
 {
 	uint64_t finish;
 
@@ -635,8 +635,8 @@ TEST(under a least budget no deadline counts as nearer than it)
 	finish = get_info(peer.sock).finish_ns;
 	CHECK(finish > 1000, "%llu", (unsigned long long)finish);
 	CHECK_OK(set_deadline_int(peer.sock, 0));
-	/* ten seconds, so that none is late on a slow machine: d is at an end of
-	 * the clamp for all
+	/* Ten seconds, so that none is late on a slow machine: d is at an end
+	 * of the clamp in each case.
 	 */
 	CHECK_EQ(d_when_due(10000 * MS), 128);
 	CHECK_OK(set_deadline(peer.sock, 10000 * MS, INT32_MAX - 100000,
@@ -645,17 +645,17 @@ TEST(under a least budget no deadline counts as nearer than it)
 	CHECK_EQ(get_info(peer.sock).imminence > 128, 1);
 	set_us(min_budget, 2000000000);
 	CHECK_EQ(counter("D2tcpBelowMinBudget"), 0);
-	/* from when it is set, for what was armed before it too */
+	/* it also applies at once to messages armed before */
 	CHECK_EQ(get_info(peer.sock).imminence, 128);
 	CHECK_OK(set_deadline_int(peer.sock, 0));
 	CHECK_EQ(d_when_due(10000 * MS), 128);
 	CHECK_EQ(counter("D2tcpBelowMinBudget"), 1);
-	/* farther than the bound, and already late, are not below it */
+	/* a message that is already late does not count as below the bound */
 	CHECK_OK(set_deadline(peer.sock, 0, 1, D2TCP_F_RELATIVE));
 	CHECK_EQ(counter("D2tcpBelowMinBudget"), 1);
 	CHECK_EQ(write_file("/sys/module/tcp_d2tcp/parameters/late_d", "500"),
 		 0);
-	/* nor does being late make anybody more urgent than the bound would */
+	/* a late message is no more urgent than one due at the bound */
 	CHECK_EQ(get_info(peer.sock).imminence, 128);
 	CHECK(get_info(peer.sock).flags & D2TCP_INFO_LATE, "not late");
 	set_us(min_budget, 1);
@@ -668,7 +668,7 @@ TEST(under a least budget no deadline counts as nearer than it)
 	peer_close(&peer);
 }
 
-TEST(under a least budget what is not written makes nobody urgent)
+TEST(under min_budget_us bytes not yet written do not raise d above 1)
 {
 	uint64_t finish[2];
 	int bound, i;
@@ -686,7 +686,7 @@ TEST(under a least budget what is not written makes nobody urgent)
 				peer_write(&peer, 10000);
 			finish[i] = get_info(peer.sock).finish_ns;
 			CHECK(finish[i], "no round trip yet");
-			/* what is left is told as it was said */
+			/* the bytes left are reported as claimed */
 			CHECK_EQ(get_info(peer.sock).bytes_left,
 				 i ? 2000030000 : 30000);
 		}
@@ -695,13 +695,13 @@ TEST(under a least budget what is not written makes nobody urgent)
 		      (unsigned long long)finish[1]);
 		CHECK(!(get_info(peer.sock).flags & D2TCP_INFO_FEASIBLE),
 		      "2 GB in 5 s are feasible");
-		/* no more than a flow without deadlines, and no less */
+		/* d of a flow without deadlines, no more and no less */
 		CHECK_EQ(get_info(peer.sock).imminence, bound ? 256 : 512);
 		peer_close(&peer);
 	}
 }
 
-TEST(the initial namespace bounds all and others bound those they create)
+TEST(the initial namespace bounds all others and a new one copies its creator)
 {
 	uint32_t d;
 	int fd;
@@ -714,14 +714,14 @@ TEST(the initial namespace bounds all and others bound those they create)
 			      D2TCP_F_RELATIVE));
 	d = get_info(peer.sock).imminence;
 	CHECK_EQ(d, 512);
-	/* set on the host after the namespace was made */
+	/* set in the initial namespace after the other one was created */
 	first_net();
 	set_us(min_budget, 1000);
 	CHECK_EQ(get_info(peer.sock).imminence, 256);
 	set_us(min_budget, 0);
 	CHECK_EQ(get_info(peer.sock).imminence, 512);
 	peer_close(&peer);
-	/* a namespace made from within a bounded one */
+	/* a namespace created from within a bounded one */
 	fresh_net();
 	set_us(min_budget, 30000);
 	CHECK_OK(unshare(CLONE_NEWNET));
@@ -732,7 +732,7 @@ TEST(the initial namespace bounds all and others bound those they create)
 	is_setting(min_budget, 0);
 }
 
-TEST(the root of a container cannot loosen the bound and inherits it)
+TEST(the root of a container inherits min_budget_us and cannot change it)
 {
 	int st = -1;
 	pid_t pid;
@@ -752,7 +752,7 @@ TEST(the root of a container cannot loosen the bound and inherits it)
 		CHECK_EQ(write_file(min_budget, "0"), EPERM);
 		CHECK_EQ(write_file(min_budget, "60000"), EPERM);
 		is_setting(min_budget, 30000);
-		/* what is for its own programs it may set */
+		/* it may set the budget of its own programs */
 		CHECK_EQ(write_file(default_budget, "1000"), 0);
 		is_setting(default_budget, 1000);
 		_exit(0);
@@ -762,7 +762,7 @@ TEST(the root of a container cannot loosen the bound and inherits it)
 	CHECK_EQ(st, 0);
 }
 
-/* --- counters ------------------------------------------------------------------ */
+/* --- counters ------------------------------------------------------------- */
 
 static const char *const counters[] = {
 	"D2tcpArmed", "D2tcpMet", "D2tcpMissed", "D2tcpCleared", "D2tcpMerged",
@@ -781,7 +781,7 @@ static void counts(const long *want)
 		      counters[i], counter(counters[i]), want[i]);
 }
 
-TEST(the counters of a namespace say what happened in it)
+TEST(the counters of a namespace count its messages and flows)
 {
 	static const long none[COUNTERS];
 	long n[COUNTERS] = { 0 };
@@ -792,7 +792,7 @@ TEST(the counters of a namespace say what happened in it)
 	n[8]++;
 	counts(n);
 	base = peer.nxt;
-	/* five messages, of which the fifth is merged with the fourth */
+	/* five messages, the fifth merged with the fourth */
 	for (i = 0; i < 5; i++) {
 		CHECK_OK(set_deadline(peer.sock, (i == 1 ? 0 : 60000) * MS,
 				      1000, D2TCP_F_RELATIVE));
@@ -807,7 +807,7 @@ TEST(the counters of a namespace say what happened in it)
 	n[1] += 3;
 	n[2]++;
 	counts(n);
-	/* armed twice before a byte is written; then all taken back */
+	/* armed twice before a byte is written; then all are cleared */
 	CHECK_OK(set_deadline_int(peer.sock, 1000000));
 	CHECK_OK(set_deadline_int(peer.sock, 1000000));
 	n[0] += 2;
@@ -819,12 +819,12 @@ TEST(the counters of a namespace say what happened in it)
 	CHECK_OK(set_deadline_int(peer.sock, 0));
 	n[3] += 2;
 	counts(n);
-	/* nothing to take back, nothing counted; nor for what is refused */
+	/* clearing no message and refused calls are not counted */
 	CHECK_OK(set_deadline_int(peer.sock, 0));
 	CHECK_ERRNO(set_deadline(peer.sock, MS, 1ull << 31, D2TCP_F_RELATIVE),
 		    ERANGE);
 	counts(n);
-	/* what is outstanding when the algorithm changes, or at the end */
+	/* messages outstanding when the algorithm changes or the flow ends */
 	CHECK_OK(set_deadline_int(peer.sock, 1000000));
 	peer_write(&peer, 1000);
 	CHECK_OK(set_deadline_int(peer.sock, 1000000));
@@ -847,8 +847,8 @@ TEST(the counters of a namespace say what happened in it)
 	counts(none);
 }
 
-/* Nothing of it was ever sent, so nothing was abandoned on the way. */
-TEST(what was armed on a socket that never connected is not abandoned)
+/* No byte of it was ever sent. */
+TEST(a message on a socket that never connected does not count as abandoned)
 {
 	long n[COUNTERS] = { 0 };
 	int fd;
@@ -859,14 +859,14 @@ TEST(what was armed on a socket that never connected is not abandoned)
 	n[0]++;
 	close(fd);
 	counts(n);
-	/* nor where the other side refuses */
+	/* nor if the connection is refused */
 	fd = tcp_socket(AF_INET, "d2tcp");
 	CHECK_OK(set_deadline_int(fd, 1000000));
 	n[0]++;
 	CHECK_ERRNO(connect_to(fd, AF_INET, 4999), ECONNREFUSED);
 	close(fd);
 	counts(n);
-	/* nor by a listener and what it hands on */
+	/* nor on a listener */
 	fd = tcp_socket(AF_INET, "d2tcp");
 	CHECK_OK(set_deadline_int(fd, 1000000));
 	n[0]++;
@@ -875,7 +875,7 @@ TEST(what was armed on a socket that never connected is not abandoned)
 	counts(n);
 }
 
-TEST(the file of counters has one name and value in a line)
+TEST(the counters file is read-only and has one name and value per line)
 {
 	const char *text;
 	char name[64];
@@ -893,9 +893,9 @@ TEST(the file of counters has one name and value in a line)
 	CHECK(write_file("/proc/net/d2tcp", "0") != 0, "it can be written");
 }
 
-/* --- tracepoints -------------------------------------------------------------- */
+/* --- tracepoints ---------------------------------------------------------- */
 
-TEST(arming and settling can be traced)
+TEST(the tracepoints report arming and settling)
 {
 	const char *f;
 	uint32_t base;
@@ -919,7 +919,7 @@ TEST(arming and settling can be traced)
 	CHECK_EQ(trace_field(f, "outstanding"), 1);
 	CHECK_EQ(trace_field(f, "how"), 0);
 	CHECK_EQ(trace_field(f, "budget"), 0);
-	/* in its place, and late */
+	/* replaced by one that is late */
 	CHECK_OK(set_deadline(peer.sock, 0, 2000, D2TCP_F_RELATIVE));
 	f = trace_next("d2tcp_arm");
 	CHECK_EQ(trace_field(f, "how"), 1);
@@ -945,7 +945,7 @@ TEST(arming and settling can be traced)
 	CHECK(f, "settling was not traced");
 	CHECK(trace_field(f, "late") < 0, "%s", f);
 	CHECK_EQ((uint32_t)trace_field(f, "end"), base + 3000);
-	/* by a budget */
+	/* armed by a budget */
 	CHECK_OK(set_budget(peer.sock, 40000000));
 	peer_write(&peer, 1000);
 	f = trace_next("d2tcp_arm");
@@ -958,12 +958,12 @@ TEST(arming and settling can be traced)
 	trace_off("d2tcp_settle");
 }
 
-/* --- the module's lateness and the receiver's ------------------------------- */
+/* --- when a message settles and when it arrives --------------------------- */
 
 /*
- * By how much does a message settle after the receiver has it? Answers of ten
- * full segments and a tail. A receiver that reads at once acknowledges as it
- * reads; with one that is busy the last ACK may wait for a timer.
+ * The longest time from the arrival of a message to its settling, for responses
+ * of ten full segments and a tail. A receiver that reads at once sends its ACK
+ * as it reads; if it is busy, the last ACK may wait for a timer.
  */
 static uint64_t settling_lag(struct pair *p, int tail, bool busy)
 {
@@ -993,7 +993,7 @@ static uint64_t settling_lag(struct pair *p, int tail, bool busy)
 			CHECK_EQ(recv(p->server, buf, n, MSG_WAITALL), n);
 		f = trace_next("d2tcp_settle");
 		CHECK(f, "settling was not traced");
-		/* the ACK may overtake the reader, never the data */
+		/* the ACK may leave before the reader wakes: lag may be < 0 */
 		lag = trace_field(f, "late") + (int64_t)(due - arrived);
 		if (lag > worst)
 			worst = lag;
@@ -1009,12 +1009,12 @@ TEST(a message settles after the receiver has it by a delayed ACK at most)
 	int t, i;
 
 	fresh_net();
-	/* what an Ethernet would have, 75 us long */
+	/* segments like those of an Ethernet, and a delay of 75 us */
 	sh("ip link set lo mtu 1500 gso_max_segs 1");
 	sh("modprobe -q sch_netem; tc qdisc add dev lo root netem delay 75us");
 	trace_on("d2tcp_settle");
 	p = connected(AF_INET, "d2tcp", "d2tcp");
-	/* out of the quick ACKs of a fresh connection */
+	/* get past the quick ACKs of a new connection */
 	for (i = 0; i < 50; i++)
 		transfer(p.client, p.server, 10000);
 	for (t = 0; t < 8; t++) {
@@ -1022,7 +1022,7 @@ TEST(a message settles after the receiver has it by a delayed ACK at most)
 		printf("# tail of %d bytes, read %s: settled at most %llu us after the receiver had it\n",
 		       tails[t / 2], t % 2 ? "later" : "at once",
 		       (unsigned long long)lag / 1000);
-		/* TCP_DELACK_MAX, and the way back */
+		/* TCP_DELACK_MAX and the delay of the ACK */
 		CHECK(lag < 210 * MS, "%llu ns", (unsigned long long)lag);
 	}
 	trace_off("d2tcp_settle");
@@ -1035,9 +1035,9 @@ int main(int argc, char **argv)
 		printf("Bail out! modprobe tcp_d2tcp failed\n");
 		return 1;
 	}
-	/* for the tests in which a namespace or a route chooses it */
+	/* for the tests in which a namespace or a route selects d2tcp */
 	if (system("sysctl -qw net.ipv4.tcp_allowed_congestion_control="
 		   "'reno cubic d2tcp'"))
-		printf("# d2tcp cannot be allowed\n");
+		printf("# cannot add d2tcp to the allowed algorithms\n");
 	return run_tests(argc, argv);
 }

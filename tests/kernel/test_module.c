@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Loading, choosing, inheriting and unloading. Runs first: it needs a kernel
- * that has not loaded the module yet, and modprobe has to find it.
+ * Loading and unloading the module, selecting d2tcp, and inheriting it. Needs a
+ * kernel that has not loaded the module yet and whose modprobe finds it.
  */
 #include "kernel.h"
 
@@ -10,7 +10,7 @@ static const int families[] = { AF_INET, AF_INET6 };
 #define EACH_FAMILY(f)							\
 	for (const int *f_ = families; f_ < families + 2 && ((f) = *f_, 1); f_++)
 
-TEST(without the module each option is ENOPROTOOPT)
+TEST(without the module every option returns ENOPROTOOPT)
 {
 	char buf[256];
 	socklen_t len;
@@ -30,7 +30,7 @@ TEST(without the module each option is ENOPROTOOPT)
 	}
 }
 
-TEST(parameters outside their range refuse the load)
+TEST(the module does not load with a parameter outside its range)
 {
 	static const char *const wrong[] = {
 		"shift_g=11", "alpha_on_init=1048577", "d_min=63",
@@ -48,7 +48,7 @@ TEST(parameters outside their range refuse the load)
 	}
 }
 
-/* In the first namespace, the only one that has this sysctl. */
+/* In the initial namespace, the only one that has this sysctl. */
 static void allow(bool d2tcp)
 {
 	first_net();
@@ -69,11 +69,11 @@ TEST(the sysctl alone loads the module and selects d2tcp)
 		close(fd);
 	}
 	sh("sysctl -qw net.ipv4.tcp_congestion_control=cubic");
-	/* other namespaces may have it as default, in the tests that follow */
+	/* in the following tests other namespaces use d2tcp as default */
 	allow(true);
 }
 
-TEST(parameters are refused outside their range and kept)
+TEST(a parameter refuses values outside its range and stays unchanged)
 {
 	static const struct {
 		const char *name;
@@ -104,10 +104,10 @@ TEST(parameters are refused outside their range and kept)
 		CHECK_EQ(write_file(path, was), 0);
 	}
 	CHECK(strstr(output("dmesg"), "d_min: a number from 64 to 256"),
-	      "the kernel log does not say what is allowed");
+	      "the kernel log does not show the allowed range");
 }
 
-/* --- what a child inherits ----------------------------------------------- */
+/* --- inheritance from a listener ------------------------------------------ */
 
 static void check_child(const struct pair *p, const char *cc, int budget)
 {
@@ -126,7 +126,9 @@ static void check_child(const struct pair *p, const char *cc, int budget)
 	CHECK_EQ(info.met + info.missed + info.armed_late + info.cleared, 0);
 }
 
-/* A listener, told things before or after listen(), and a connection to it. */
+/* A listener whose budget is set before or after listen(), or at both times,
+ * and a connection to it.
+ */
 static struct pair child_of(int f, const char *cc, int before, int after)
 {
 	static uint16_t port = 6000;
@@ -135,7 +137,7 @@ static struct pair child_of(int f, const char *cc, int before, int after)
 	p.listener = tcp_socket(f, cc);
 	if (before) {
 		CHECK_OK(set_budget(p.listener, before));
-		/* for a message of the listener, which has none: dropped */
+		/* a listener sends no message, so this must be dropped */
 		CHECK_OK(set_deadline_int(p.listener, 5000));
 	}
 	CHECK_OK(listen_on(p.listener, f, ++port));
@@ -148,7 +150,7 @@ static struct pair child_of(int f, const char *cc, int before, int after)
 	return p;
 }
 
-TEST(a child inherits from a listener that chose d2tcp by setsockopt)
+TEST(a child inherits d2tcp and the budget of a listener that selected it)
 {
 	struct pair p;
 	int f;
@@ -167,7 +169,7 @@ TEST(a child inherits from a listener that chose d2tcp by setsockopt)
 	}
 }
 
-TEST(a child inherits from a listener that has d2tcp from the sysctl)
+TEST(a child inherits d2tcp and the budget of a listener with a sysctl default)
 {
 	struct pair p;
 	int f;
@@ -183,14 +185,14 @@ TEST(a child inherits from a listener that has d2tcp from the sysctl)
 		close_pair(&p);
 		p = child_of(f, NULL, 0, 8000);
 		check_child(&p, "d2tcp", 8000);
-		/* and keeps it when the sysctl moves on */
+		/* and keeps both when the sysctl changes */
 		sysctl_net("tcp_congestion_control", "cubic");
 		check_child(&p, "d2tcp", 8000);
 		close_pair(&p);
 	}
 }
 
-TEST(a child inherits with SYN cookies)
+TEST(a child inherits d2tcp and the budget with SYN cookies)
 {
 	struct pair p;
 	int f;
@@ -199,7 +201,7 @@ TEST(a child inherits with SYN cookies)
 		fresh_net();
 		sysctl_net("tcp_syncookies", "2");
 		p = child_of(f, "d2tcp", 7000, 0);
-		/* without timestamps a cookie forgets ECN; with them not */
+		/* timestamps are on; without them a cookie would lose ECN */
 		check_child(&p, "d2tcp", 7000);
 		close_pair(&p);
 	}
@@ -211,7 +213,7 @@ static void route_wants(const char *cc)
 	   "scope host src 127.0.0.1 congctl %s", cc);
 }
 
-TEST(a child gets d2tcp from a route)
+TEST(a child gets d2tcp from a route that names it)
 {
 	struct pair p;
 
@@ -221,16 +223,16 @@ TEST(a child gets d2tcp from a route)
 	CHECK(!strcmp(get_cc(p.server), "d2tcp"), "%s", get_cc(p.server));
 	CHECK_EQ(get_budget(p.server), 0);
 	CHECK_EQ(get_info(p.server).outstanding, 0);
-	/* the route asks for ECN too, though the listener would not */
+	/* the route enables ECN, which the listener alone would not */
 	CHECK_EQ(get_info(p.server).flags, D2TCP_INFO_ECN);
 	close_pair(&p);
-	/* a listener under d2tcp hands its budget on, route or not */
+	/* the budget of a listener under d2tcp is inherited with a route too */
 	p = child_of(AF_INET, "d2tcp", 7000, 0);
 	check_child(&p, "d2tcp", 7000);
 	close_pair(&p);
 }
 
-TEST(a route that wants another algorithm gets it)
+TEST(a child gets another algorithm from a route that names it)
 {
 	struct pair p;
 
@@ -242,7 +244,7 @@ TEST(a route that wants another algorithm gets it)
 	close_pair(&p);
 }
 
-TEST(a route that gives an early socket to cdg finds nothing to free)
+TEST(cdg finds nothing to free in a socket that a route takes from d2tcp)
 {
 	int fd, s;
 
@@ -261,7 +263,7 @@ TEST(a route that gives an early socket to cdg finds nothing to free)
 		transfer(c, s, 10000);
 		close(c);
 		close(s);
-		/* refused: cdg is released without ever having been started */
+		/* refused: cdg is released without having been initialised */
 		c = tcp_socket(AF_INET, "d2tcp");
 		CHECK_OK(set_deadline(c, 5000000, 100000, D2TCP_F_RELATIVE));
 		CHECK_OK(set_budget(c, 12345));
@@ -278,7 +280,7 @@ static int rmmod(void)
 	return system("rmmod tcp_d2tcp 2>/dev/null");
 }
 
-TEST(the module cannot be unloaded while it is in use)
+TEST(the module cannot be unloaded while a socket or a namespace uses it)
 {
 	struct pair p;
 	int fd;
@@ -292,19 +294,19 @@ TEST(the module cannot be unloaded while it is in use)
 	CHECK(rmmod() != 0, "unloaded under a connection");
 	transfer(p.client, p.server, 100000);
 	close_pair(&p);
-	/* a namespace's default holds it too */
+	/* a namespace whose default is d2tcp holds the module too */
 	sysctl_net("tcp_congestion_control", "d2tcp");
 	CHECK(rmmod() != 0, "unloaded under a sysctl");
 	sysctl_net("tcp_congestion_control", "cubic");
 }
 
-TEST(the module unloads cleanly and loads again)
+TEST(the module unloads and loads again repeatedly)
 {
 	const char *log;
 	int i;
 
 	first_net();
-	/* sockets in TIME_WAIT hold nothing; closing ones for a moment do */
+	/* sockets in TIME_WAIT hold no reference; closing ones do briefly */
 	for (i = 0; i < 100 && rmmod(); i++)
 		sleep_us(100000);
 	CHECK(!module_loaded(), "still loaded");
@@ -318,13 +320,15 @@ TEST(the module unloads cleanly and loads again)
 	      !strstr(log, "Oops"), "%s", log);
 }
 
-/* --- who may choose d2tcp: last, because on 6.1 each refusal leaks a reference
- * to the module, which cannot be unloaded any more
+/* --- permission to select d2tcp ---------------------------------------------
+ *
+ * These tests are last, because on 6.1 each refusal leaks a reference to the
+ * module, which then cannot be unloaded.
  */
 
 static int as_nobody(int fd)
 {
-	/* the effective user of this thread only */
+	/* changes the effective user for this call only */
 	int err = 0;
 
 	CHECK_OK(seteuid(65534));
@@ -334,7 +338,7 @@ static int as_nobody(int fd)
 	return err;
 }
 
-TEST(choosing d2tcp is restricted until the administrator allows it)
+TEST(an unprivileged user may select d2tcp only if the sysctl allows it)
 {
 	int fd;
 
@@ -349,7 +353,7 @@ TEST(choosing d2tcp is restricted until the administrator allows it)
 	allow(false);
 }
 
-TEST(another namespace may have it as default only if it is allowed)
+TEST(another namespace may use d2tcp as default only if the sysctl allows it)
 {
 	const char *const path = "/proc/sys/net/ipv4/tcp_congestion_control";
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Sockets under d2tcp in the hands of other parts of the kernel: MPTCP, and BPF
- * programs attached to a cgroup (sockops and setsockopt). The programs are
- * written here instruction by instruction, since they are so short.
+ * d2tcp with other parts of the kernel: MPTCP, and BPF programs attached to a
+ * cgroup (connect, sockops and setsockopt). The programs are short and
+ * therefore written as single instructions.
  */
 #include "kernel.h"
 #include <linux/bpf.h>
@@ -10,7 +10,7 @@
 
 #define MS	1000000ull
 
-/* --- MPTCP ------------------------------------------------------------------- */
+/* --- MPTCP ---------------------------------------------------------------- */
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP	262
@@ -37,7 +37,7 @@ static struct pair mptcp_connected(bool fallback)
 	return p;
 }
 
-TEST(an MPTCP socket takes no deadline and its subflows run under d2tcp)
+TEST(an MPTCP socket refuses deadlines and its subflows run under d2tcp)
 {
 	char buf[20000] = { 0 };
 	struct d2tcp_info info;
@@ -61,14 +61,14 @@ TEST(an MPTCP socket takes no deadline and its subflows run under d2tcp)
 		CHECK_EQ(send(p.client, buf, sizeof(buf), 0), sizeof(buf));
 		CHECK_EQ(recv(p.server, buf, sizeof(buf), MSG_WAITALL),
 			 sizeof(buf));
-		/* both ends of the one subflow */
+		/* both ends of the only subflow */
 		CHECK_EQ(counter("D2tcpFlowsEcn"), flows + 2);
 		CHECK_EQ(counter("D2tcpArmed"), 0);
 		close_pair(&p);
 	}
 }
 
-/* --- BPF --------------------------------------------------------------------- */
+/* --- BPF ------------------------------------------------------------------ */
 
 #define INSN(c, d, s, o, i)						\
 	((struct bpf_insn){ .code = (c), .dst_reg = (d), .src_reg = (s),	\
@@ -140,7 +140,7 @@ static void attach(int program, uint32_t type, bool on)
 	STOREI(BPF_W, 10, -8, 'd' | '2' << 8 | 't' << 16 | 'c' << 24),	\
 	STOREI(BPF_W, 10, -4, 'p')
 
-/* A sockops program that sets an option at one of its calls. */
+/* A sockops program that sets an option in one of its callbacks. */
 #define SOCKOPS(op, level, option, size)				\
 	LOAD(BPF_W, 2, 6, 0),						\
 	JNEI(2, op, 7),							\
@@ -150,7 +150,7 @@ static void attach(int program, uint32_t type, bool on)
 
 #define LENGTH(insns)	(sizeof(insns) / sizeof((insns)[0]))
 
-/* A connection that is made while a program is attached. */
+/* A connection made while a program is attached. */
 static struct pair connected_under(const struct bpf_insn *insns, uint32_t n,
 				   uint32_t type, uint32_t at,
 				   const char *client_cc, const char *server_cc)
@@ -175,7 +175,7 @@ static void is_deadline_aware(const struct pair *p)
 	CHECK_EQ(get_info(p->client).met, 1);
 }
 
-TEST(a program at connect chooses d2tcp in time for ECN)
+TEST(a BPF program at connect selects d2tcp in time for ECN)
 {
 	const struct bpf_insn insns[] = {
 		MOV(6, 1),
@@ -193,7 +193,7 @@ TEST(a program at connect chooses d2tcp in time for ECN)
 	close_pair(&p);
 }
 
-TEST(a sockops program chooses d2tcp for a listener)
+TEST(a sockops program selects d2tcp for a listener)
 {
 	const struct bpf_insn insns[] = {
 		MOV(6, 1),
@@ -210,10 +210,10 @@ TEST(a sockops program chooses d2tcp for a listener)
 	close_pair(&p);
 }
 
-/* The socket is in SYN_SENT by then, and the core does not ask again for what
- * ECN gave; the kernel's dctcp is in its fallback then too.
+/* The socket is in SYN_SENT by then, and the core does not call .init again
+ * when ECN is negotiated. The kernel's dctcp is in its fallback then too.
  */
-TEST(a sockops program that chooses d2tcp with the SYN is too late for ECN)
+TEST(a sockops program that selects d2tcp in SYN_SENT is too late for ECN)
 {
 	const struct bpf_insn insns[] = {
 		MOV(6, 1),
@@ -233,7 +233,7 @@ TEST(a sockops program that chooses d2tcp with the SYN is too late for ECN)
 	close_pair(&p);
 }
 
-/* bpf_setsockopt() has a list of options of its own. */
+/* bpf_setsockopt() supports only a fixed list of options. */
 TEST(a sockops program cannot set a budget)
 {
 	const struct bpf_insn insns[] = {
@@ -255,7 +255,8 @@ TEST(a sockops program cannot set a budget)
 TEST(a setsockopt program sees each option and may change it)
 {
 	/* struct bpf_sockopt: optval at 8, optval_end at 16, optname at 28.
-	 * Whatever it does the kernel hands the option on in its own memory.
+	 * Even for an option that the program leaves alone, the kernel passes
+	 * the value on in kernel memory.
 	 */
 	const struct bpf_insn insns[] = {
 		LOAD(BPF_W, 2, 1, 28),
@@ -265,7 +266,7 @@ TEST(a setsockopt program sees each option and may change it)
 		MOV(4, 2),
 		ADDI(4, 4),
 		JGT(4, 3, 4),
-		/* 4242, in bytes: not every machine stores what is not aligned */
+		/* 4242 in bytes: unaligned stores do not work everywhere */
 		STOREI(BPF_B, 2, 0, 0x92),
 		STOREI(BPF_B, 2, 1, 0x10),
 		STOREI(BPF_B, 2, 2, 0),
@@ -290,7 +291,7 @@ TEST(a setsockopt program sees each option and may change it)
 	attach(program, BPF_CGROUP_SETSOCKOPT, true);
 	CHECK_OK(set_budget(p.client, 1000));
 	CHECK_EQ(get_budget(p.client), 4242);
-	/* both forms of a deadline, and the checks of its tail */
+	/* both forms of a deadline, and the check of the tail */
 	CHECK_OK(set_deadline_int(p.client, 5000000));
 	CHECK_EQ(get_info(p.client).outstanding, 1);
 	CHECK_OK(setsockopt(p.client, SOL_IP, D2TCP_DEADLINE, &longer,

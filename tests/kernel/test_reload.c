@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What other programs see while the module is loaded, unloaded, and refuses to
- * load. Called as `test_reload TCP_D2TCP.KO OTHER.KO D2TCP`, with the second from
- * other/ and the command d2tcp.
+ * Loading and unloading the module while programs call socket options, and
+ * loads that fail. Called as `test_reload TCP_D2TCP.KO OTHER.KO D2TCP`: the
+ * second module is from other/, D2TCP is the command.
  */
 #include "kernel.h"
 #include <linux/userfaultfd.h>
@@ -14,14 +14,14 @@
 
 static const char *module, *other, *command;
 
-/* Nothing is loaded, also if the test before has failed. */
+/* Unloads both modules, which a failed test may have left loaded. */
 static void start_over(void)
 {
 	first_net();
 	sh("rmmod tcp_d2tcp 2>/dev/null; rmmod other 2>/dev/null; true");
 }
 
-/* --- callers of options, from threads of their own --------------------------- */
+/* --- callers of options, from threads of their own ------------------------ */
 
 static volatile bool stop;
 static volatile unsigned long calls, refused;
@@ -38,14 +38,14 @@ static void *ask_other(void *arg)
 		if (getsockopt(fd, SOL_IP, 0xE100, buf, &len))
 			refused++;
 		calls++;
-		/* so that virtual time goes on */
+		/* so that virtual time advances */
 		sleep_us(1);
 	}
 	close(fd);
 	return NULL;
 }
 
-TEST(a reload does not refuse the options of other modules)
+TEST(reloading the module does not refuse the options of other modules)
 {
 	pthread_t caller;
 	int i;
@@ -68,16 +68,16 @@ TEST(a reload does not refuse the options of other modules)
 	sh("rmmod other");
 	printf("# %lu calls, %lu refused\n", calls, refused);
 	CHECK(calls > 100, "%lu calls", calls);
-	/* Of each unload at most one: between the core's decision and the first
-	 * step of the module there is a moment that no module can close. While it
-	 * waited for a grace period there were hundreds.
+	/* At most one per unload: no module can close the moment between the
+	 * core's decision to unload and the module's first step. When the
+	 * options stayed registered during a grace period there were hundreds.
 	 */
 	CHECK(refused <= 10, "%lu refused", refused);
 }
 
-/* --- a caller in a page fault ---------------------------------------------------- */
+/* --- a caller in a page fault --------------------------------------------- */
 
-/* A page whose first reader waits until it is given. */
+/* A page whose first reader waits until give_page(). */
 static char *waiting_page(int *uffd)
 {
 	struct uffdio_api api = { .api = UFFD_API };
@@ -119,7 +119,7 @@ static void *set_from(void *page)
 {
 	int fd = tcp_socket(AF_INET, "cubic");
 
-	/* until it gets into the option, or is told to stop */
+	/* until a call enters the option, or the test stops */
 	while (!stop && setsockopt(fd, SOL_IP, D2TCP_DEADLINE, page, 24) &&
 	       errno == ENOPROTOOPT)
 		calls++;
@@ -127,7 +127,7 @@ static void *set_from(void *page)
 	return NULL;
 }
 
-/* By the system call: a program for each of many loads would take its time. */
+/* Loads the module by the system call, which is faster than running insmod. */
 static void load_fails(void)
 {
 	int fd = open(module, O_RDONLY | O_CLOEXEC), err;
@@ -135,12 +135,12 @@ static void load_fails(void)
 	CHECK(fd >= 0, "%s: %s", module, strerror(errno));
 	err = syscall(SYS_finit_module, fd, "", 0) ? errno : 0;
 	close(fd);
-	/* a name that is taken is EEXIST, of which newer kernels make EBUSY */
+	/* EEXIST for a name that is taken; newer kernels return EBUSY */
 	CHECK(err == EEXIST || err == EBUSY, "%s", strerrorname_np(err));
 }
 
-/* The last step of a load fails, with callers on the other CPUs. */
-TEST(a load that fails late does not crash a caller of the options)
+/* The last step of a load fails while another CPU calls the options. */
+TEST(a load that fails in its last step does not crash a caller of the options)
 {
 	unsigned int i, inside = 0;
 	pthread_t caller;
@@ -148,7 +148,7 @@ TEST(a load that fails late does not crash a caller of the options)
 	int uffd;
 
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
-		SKIP("a caller gets in between on a CPU of its own only");
+		SKIP("needs a second CPU for the caller");
 	page = waiting_page(&uffd);
 	start_over();
 	sh("insmod %s name=1", other);
@@ -159,7 +159,7 @@ TEST(a load that fails late does not crash a caller of the options)
 		load_fails();
 		inside += touched(uffd);
 	}
-	/* whoever was inside comes back to where it was called */
+	/* a caller inside the option must return to its program */
 	stop = true;
 	give_page(uffd, page);
 	pthread_join(caller, NULL);
@@ -171,12 +171,12 @@ TEST(a load that fails late does not crash a caller of the options)
 	CHECK(!module_loaded(), "the module is loaded");
 	CHECK(strstr(output("dmesg | tail -n 60"), "Oops") == NULL &&
 	      strstr(output("dmesg | tail -n 60"), "BUG") == NULL,
-	      "the kernel complains");
-	/* nothing of the failed loads is left */
+	      "the kernel log has a report");
+	/* the failed loads leave nothing behind */
 	sh("insmod %s && rmmod tcp_d2tcp", module);
 }
 
-TEST(numbers that are taken refuse the load and say so)
+TEST(the load fails with a message if an option number is taken)
 {
 	struct pair p;
 
@@ -186,7 +186,7 @@ TEST(numbers that are taken refuse the load and say so)
 	CHECK(strstr(output("dmesg | tail -n 5"),
 		     "socket options 0xd200 to 0xd203 are taken"), "%s",
 	      output("dmesg | tail -n 5"));
-	/* before it could be chosen */
+	/* it fails before d2tcp can be selected */
 	fresh_net();
 	p = connected(AF_INET, NULL, NULL);
 	CHECK_ERRNO(set_cc(p.client, "d2tcp"), ENOENT);
@@ -200,8 +200,8 @@ static void *set_once(void *page)
 	int fd = tcp_socket(AF_INET, "cubic");
 	sigset_t all;
 
-	/* with a signal pending (SIGCHLD of what the test runs) a thread does not
-	 * sleep in the fault but tries again and again
+	/* With a signal pending (SIGCHLD of the test's commands) a thread does
+	 * not sleep in the fault but retries it all the time.
 	 */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
@@ -211,7 +211,7 @@ static void *set_once(void *page)
 	return NULL;
 }
 
-TEST(d2tcp holders names a caller that sits in an option)
+TEST(d2tcp holders lists a thread that sleeps inside an option)
 {
 	char cmd[300], want[64];
 	pthread_t caller;
@@ -221,7 +221,7 @@ TEST(d2tcp holders names a caller that sits in an option)
 
 	page = waiting_page(&uffd);
 	if (access("/proc/self/syscall", R_OK))
-		SKIP("this kernel does not tell what a sleeper is doing");
+		SKIP("this kernel does not show a thread's system call");
 	start_over();
 	sh("insmod %s", module);
 	CHECK(!pthread_create(&caller, NULL, set_once, page), "no thread");
@@ -234,7 +234,7 @@ TEST(d2tcp holders names a caller that sits in an option)
 	snprintf(want, sizeof(want), "in socket option 0xd200");
 	CHECK(strstr(said, "thread ") && strstr(said, want) &&
 	      strstr(said, "(test_reload)"), "%s", said);
-	CHECK(!strstr(said, "more that no process shows"), "%s", said);
+	CHECK(!strstr(said, "more not visible in /proc"), "%s", said);
 	give_page(uffd, page);
 	pthread_join(caller, NULL);
 	CHECK(strstr(output(cmd), "nothing holds tcp_d2tcp"), "%s",

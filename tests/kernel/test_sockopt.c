@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The socket options: every row of the table in module/uapi/d2tcp.h and
- * docs/abi.md, on both families and in every state of a socket.
+ * The socket options: every row of the tables in module/uapi/d2tcp.h and
+ * docs/abi.md, on IPv4 and IPv6 and in every state of a socket.
  */
 #include "kernel.h"
 #include <netinet/ip.h>
@@ -14,7 +14,7 @@ static const int families[] = { AF_INET, AF_INET6 };
 	for (const int *f_ = families; f_ < families + 2 && ((f) = *f_, 1); f_++)
 
 #define MS	1000000ull
-/* A deadline that is met however busy the machine: some guests run in real time. */
+/* A deadline met on any busy machine, because some guests run in real time. */
 #define FAR_MS	60000
 
 static int set_raw(int fd, int opt, const void *p, socklen_t len)
@@ -22,7 +22,7 @@ static int set_raw(int fd, int opt, const void *p, socklen_t len)
 	return setsockopt(fd, SOL_IP, opt, p, len);
 }
 
-/* Does something to a d2tcp socket in each of its states. */
+/* Calls what() on a d2tcp socket in each of its states. */
 static void each_state(void (*what)(int fd))
 {
 	struct pair p;
@@ -40,7 +40,7 @@ static void each_state(void (*what)(int fd))
 		what(p.client);
 		shutdown(p.client, SHUT_WR);		/* half closed */
 		what(p.client);
-		disconnect(p.client);			/* CLOSE once more */
+		disconnect(p.client);			/* CLOSE again */
 		what(p.client);
 		close_pair(&p);
 	}
@@ -62,7 +62,7 @@ static void lengths(int fd)
 	}
 	for (len = 24; len < 40; len++)
 		CHECK_OK(set_raw(fd, D2TCP_DEADLINE, buf, len));
-	/* a page is the longest, as for the kernel's own extensible structs */
+	/* at most a page, as for the kernel's own extensible structs */
 	CHECK_OK(set_raw(fd, D2TCP_DEADLINE, buf, page));
 	CHECK_ERRNO(set_raw(fd, D2TCP_DEADLINE, buf, page + 1), E2BIG);
 	CHECK_ERRNO(set_raw(fd, D2TCP_DEADLINE, buf, INT32_MAX), E2BIG);
@@ -88,7 +88,7 @@ static void lengths(int fd)
 	CHECK_OK(set_deadline_int(fd, 0));
 }
 
-TEST(lengths of 0 to 3 and 5 to 23 are EINVAL and a tail must be zero)
+TEST(lengths of 0 to 3 and 5 to 23 return EINVAL and a tail must be zero)
 {
 	fresh_net();
 	each_state(lengths);
@@ -119,7 +119,7 @@ static void values(int fd)
 	CHECK_OK(set_deadline_int(fd, 0));
 }
 
-TEST(negative ints and unknown flags are EINVAL and the bounds are taken)
+TEST(negative ints and unknown flags return EINVAL and the bounds are accepted)
 {
 	fresh_net();
 	each_state(values);
@@ -138,7 +138,7 @@ static void range(int fd)
 	CHECK_OK(set_deadline_int(fd, 0));
 }
 
-TEST(a message that ends beyond half of sequence space is ERANGE)
+TEST(a message that ends beyond half of the sequence space returns ERANGE)
 {
 	fresh_net();
 	each_state(range);
@@ -155,7 +155,7 @@ static void faults(int fd)
 	CHECK_ERRNO(set_raw(fd, D2TCP_DEADLINE, nowhere, 4), EFAULT);
 	CHECK_ERRNO(set_raw(fd, D2TCP_DEADLINE, nowhere, 24), EFAULT);
 	CHECK_ERRNO(set_raw(fd, D2TCP_BUDGET, nowhere, 4), EFAULT);
-	/* the struct can be read, the tail that must be zero cannot */
+	/* the struct is readable, but not the tail that must be zero */
 	CHECK_ERRNO(set_raw(fd, D2TCP_DEADLINE, page + 4096 - 24, 32), EFAULT);
 	CHECK_ERRNO(set_raw(fd, D2TCP_DEADLINE, page + 4096 - 23, 24), EFAULT);
 	len = 24;
@@ -170,7 +170,7 @@ static void faults(int fd)
 	munmap(page, 4096);
 }
 
-TEST(memory that cannot be read or written is EFAULT)
+TEST(memory that cannot be read or written returns EFAULT)
 {
 	fresh_net();
 	each_state(faults);
@@ -189,7 +189,7 @@ static void no_such_option(int fd)
 	CHECK_ERRNO(set_raw(fd, D2TCP_DEADLINE - 1, buf, 24), ENOPROTOOPT);
 }
 
-TEST(set of INFO and get of EXPECT are ENOPROTOOPT)
+TEST(setting INFO and getting EXPECT return ENOPROTOOPT)
 {
 	fresh_net();
 	each_state(no_such_option);
@@ -215,7 +215,7 @@ static void shorter_info(int fd)
 		CHECK_EQ(len, want);
 		CHECK_EQ(((struct d2tcp_info *)part)->size, sizeof(full));
 		CHECK(!memcmp(part, full, n < 12 ? n : 12),
-		      "another beginning");
+		      "the first fields differ");
 		for (; len < sizeof(part); len++)
 			CHECK_EQ(part[len], 0xee);
 	}
@@ -230,13 +230,13 @@ static void shorter_info(int fd)
 	CHECK_EQ(((struct d2tcp_info *)full)->abi_version, 1 << 16);
 }
 
-TEST(a shorter buffer for INFO gets a prefix)
+TEST(a shorter buffer for INFO gets a prefix of the struct)
 {
 	fresh_net();
 	each_state(shorter_info);
 }
 
-TEST(a listener takes a budget and no deadline)
+TEST(a listener accepts a budget but no deadline)
 {
 	int f, fd;
 
@@ -255,7 +255,7 @@ TEST(a listener takes a budget and no deadline)
 	}
 }
 
-TEST(a socket of another algorithm is EOPNOTSUPP)
+TEST(a socket under another algorithm returns EOPNOTSUPP)
 {
 	struct d2tcp_info info;
 	struct pair p;
@@ -265,7 +265,7 @@ TEST(a socket of another algorithm is EOPNOTSUPP)
 	fresh_net();
 	EACH_FAMILY(f) {
 		p = connected(f, "d2tcp", "cubic");
-		/* switched away from d2tcp, with a deadline and a budget */
+		/* switched from d2tcp while it has a deadline and a budget */
 		CHECK_OK(set_deadline_int(p.client, 1000));
 		CHECK_OK(set_budget(p.client, 1000));
 		CHECK_OK(set_cc(p.client, "reno"));
@@ -285,7 +285,9 @@ TEST(a socket of another algorithm is EOPNOTSUPP)
 					       &info, &len), EOPNOTSUPP);
 		}
 		transfer(p.client, p.server, 50000);
-		/* and back again: as new, in the fallback, as cubic did no ECN */
+		/* switched back: a new state, in the fallback because cubic
+		 * negotiated no ECN
+		 */
 		CHECK_OK(set_cc(p.client, "d2tcp"));
 		CHECK_EQ(get_budget(p.client), 0);
 		info = get_info(p.client);
@@ -297,7 +299,7 @@ TEST(a socket of another algorithm is EOPNOTSUPP)
 	}
 }
 
-TEST(a connection with ECN that comes back to d2tcp has ECN)
+TEST(a connection with ECN that returns to d2tcp still has ECN)
 {
 	struct pair p;
 
@@ -310,7 +312,7 @@ TEST(a connection with ECN that comes back to d2tcp has ECN)
 	close_pair(&p);
 }
 
-TEST(a socket that is not TCP is ENOPROTOOPT)
+TEST(a socket that is not TCP returns ENOPROTOOPT)
 {
 	static const struct {
 		int family, type, protocol, err;
@@ -320,7 +322,7 @@ TEST(a socket that is not TCP is ENOPROTOOPT)
 		{ AF_INET, SOCK_RAW, IPPROTO_TCP, ENOPROTOOPT },
 		{ AF_INET6, SOCK_RAW, IPPROTO_TCP, ENOPROTOOPT },
 		{ AF_INET, SOCK_RAW, IPPROTO_ICMP, ENOPROTOOPT },
-		/* refused by the core, before it looks for us */
+		/* refused by the core before it calls the module */
 		{ AF_UNIX, SOCK_STREAM, 0, EOPNOTSUPP },
 	};
 	char buf[256] = { 0 };
@@ -342,7 +344,7 @@ TEST(a socket that is not TCP is ENOPROTOOPT)
 	}
 }
 
-/* --- what an error leaves, and what a success sets ------------------------ */
+/* --- the effects of a failed and of a successful call --------------------- */
 
 static void unchanged_by_errors(int fd)
 {
@@ -372,7 +374,7 @@ static void unchanged_by_errors(int fd)
 	CHECK_OK(set_budget(fd, 0));
 }
 
-TEST(nothing is changed when an error is returned)
+TEST(a call that returns an error changes nothing)
 {
 	fresh_net();
 	each_state(unchanged_by_errors);
@@ -398,7 +400,7 @@ static void clearing(int fd)
 	CHECK_EQ(get_info(fd).outstanding, 0);
 }
 
-TEST(all zero and int 0 clear every deadline)
+TEST(a struct of zeros and the int 0 clear every deadline)
 {
 	fresh_net();
 	each_state(clearing);
@@ -408,18 +410,18 @@ static void times(int fd)
 {
 	uint64_t before, after, late;
 
-	/* relative, as int and as struct: between the clock readings */
+	/* relative, as int and as struct: counted from the time of the call */
 	before = clock_ns();
 	CHECK_OK(set_deadline_int(fd, 5000));
 	after = clock_ns();
 	CHECK(get_deadline(fd).deadline_ns >= before + 5 * MS &&
-	      get_deadline(fd).deadline_ns <= after + 5 * MS, "off");
+	      get_deadline(fd).deadline_ns <= after + 5 * MS, "not from now");
 	before = clock_ns();
 	CHECK_OK(set_deadline(fd, 7 * MS, 10, D2TCP_F_RELATIVE));
 	after = clock_ns();
 	CHECK(get_deadline(fd).deadline_ns >= before + 7 * MS &&
-	      get_deadline(fd).deadline_ns <= after + 7 * MS, "off");
-	/* too far: held at the bound, whatever the form */
+	      get_deadline(fd).deadline_ns <= after + 7 * MS, "not from now");
+	/* too far away: capped at the bound in each form */
 	for (int i = 0; i < 4; i++) {
 		before = clock_ns();
 		CHECK_OK(set_deadline(fd, i & 1 ? UINT64_MAX :
@@ -429,9 +431,9 @@ static void times(int fd)
 		CHECK(get_deadline(fd).deadline_ns >=
 		      before + D2TCP_FARTHEST_NS &&
 		      get_deadline(fd).deadline_ns <=
-		      after + D2TCP_FARTHEST_NS, "off");
+		      after + D2TCP_FARTHEST_NS, "not at the bound");
 	}
-	/* in the past: accepted, late, and counted */
+	/* in the past: accepted as late, and counted */
 	late = get_info(fd).armed_late;
 	CHECK_OK(set_deadline(fd, 0, 0, D2TCP_F_RELATIVE));
 	CHECK_EQ(get_info(fd).armed_late, ++late);
@@ -446,15 +448,15 @@ static void times(int fd)
 	CHECK_OK(set_deadline_int(fd, 0));
 }
 
-TEST(times are taken as they are said and held at the farthest)
+TEST(deadlines are stored as given and capped at the farthest)
 {
-	/* a lab kernel that has just started has no past to speak of */
+	/* so that the clock of a kernel just booted has a past */
 	sleep_us(100000);
 	fresh_net();
 	each_state(times);
 }
 
-TEST(a message is met in time and missed after it)
+TEST(a message acknowledged by its deadline is met and a later one is missed)
 {
 	struct d2tcp_info info;
 	struct pair p;
@@ -489,7 +491,7 @@ TEST(a message is met in time and missed after it)
 	}
 }
 
-TEST(a deadline set before connect is for the first message)
+TEST(a deadline set before connect applies to the first message)
 {
 	struct d2tcp_info info;
 	int f, l, c, s;
@@ -519,10 +521,10 @@ TEST(a deadline set before connect is for the first message)
 	}
 }
 
-TEST(data that goes with the SYN is part of the message)
+TEST(data sent with the SYN is part of the message)
 {
 	static const struct {
-		uint64_t bytes;		/* of the message; 0: unknown */
+		uint64_t bytes;		/* length; 0: unknown */
 		size_t with_syn, after;
 	} m[] = { { 3000, 1000, 2000 }, { 0, 500, 0 }, { 0, 500, 700 },
 		  { 800, 800, 0 } };
@@ -533,7 +535,7 @@ TEST(data that goes with the SYN is part of the message)
 	size_t i;
 
 	fresh_net();
-	/* Fast Open for all, without cookies */
+	/* Fast Open for every connection, without cookies */
 	sysctl_net("tcp_fastopen", "1543");
 	l = tcp_socket(AF_INET, "d2tcp");
 	CHECK_OK(listen_on(l, AF_INET, 5005));
@@ -584,7 +586,7 @@ TEST(a standing budget arms each burst that starts on an idle socket)
 			CHECK_EQ(info.met, i);
 			CHECK_EQ(info.outstanding, 0);
 		}
-		/* what is said for a message is said for it alone */
+		/* a deadline for one message does not change the budget */
 		CHECK_OK(set_deadline(p.client, 0, 100, D2TCP_F_RELATIVE));
 		transfer(p.client, p.server, 100);
 		CHECK_EQ(get_info(p.client).missed, 1);
@@ -598,7 +600,7 @@ TEST(a standing budget arms each burst that starts on an idle socket)
 	}
 }
 
-TEST(a failed connect forgets and a retried one works with ECN)
+TEST(a failed connect clears deadline and budget and a retry has ECN)
 {
 	struct d2tcp_info info;
 	int f, l, c, s;
@@ -655,7 +657,7 @@ TEST(a socket that was in the fallback has ECN on its next connection)
 	}
 }
 
-TEST(ss shows alpha)
+TEST(ss shows alpha and the fallback)
 {
 	struct pair p;
 	const char *text;
@@ -674,7 +676,7 @@ TEST(ss shows alpha)
 	close_pair(&p);
 }
 
-TEST(several threads may set and get at once)
+TEST(several processes may set and get options in parallel)
 {
 	struct pair p;
 	int i;

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# test_tracing.sh KO - inside a stock kernel: the commands of docs/tracing.md, with
-# trace-cmd and bpftrace, as they stand there.
+# test_tracing.sh KO - runs inside a stock kernel: executes the trace-cmd and
+# bpftrace commands of docs/tracing.md as they are written there.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/tap.sh
@@ -11,7 +11,7 @@ doc=$PWD/docs/tracing.md
 insmod "$1" || exit 1
 ip link set lo up
 
-# Thirty messages on one connection, every third of them too late.
+# Sends thirty messages on one connection; every third misses its deadline.
 cat >"$tmp/program" <<'END'
 import socket
 server = socket.socket()
@@ -30,8 +30,8 @@ for i in range(30):
         got += len(peer.recv(65536))
 END
 
-# The line of the document that starts with these words, as a command without its
-# prompt, on our program.
+# from_doc WORDS PROGRAM: print the command in docs/tracing.md that starts with
+# WORDS, with ./program replaced by PROGRAM
 from_doc() {
 	local line
 	line=$(sed -n "s/^    # \($1 .*\)/\1/p" "$doc")
@@ -45,12 +45,12 @@ trace_cmd() {
 	bash -e c
 	from_doc "trace-cmd report" "" >c
 	bash -e c >o
-	# one before the peer had acknowledged the last may be on its way
+	# the last message may not be acknowledged yet when the trace ends
 	[ "$(grep -c 'd2tcp_arm: .* left=60000000000 bytes=0 ' o)" = 20 ]
 	[ "$(grep -c 'd2tcp_settle: .* late=[1-9][0-9]* ' o)" -ge 9 ]
 	grep -q 'd2tcp_settle: .* saddr=::ffff:127.0.0.1 .* late=-[0-9]* end=' o
 }
-t "trace-cmd, as in docs/tracing.md" trace_cmd
+t "the trace-cmd commands of docs/tracing.md work" trace_cmd
 
 bpf() {
 	cd "$tmp"
@@ -60,7 +60,7 @@ bpf() {
 	grep -qE '^@settled\[1\]: (9|10)$' o
 	grep -q '^@late_us' o
 }
-t "bpftrace, as in docs/tracing.md" bpf
+t "the bpftrace command of docs/tracing.md works" bpf
 
 rm -rf "$tmp"
 end_of_tests

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# test_upgrade.sh KO - inside a kernel: putting another build in place of the
-# module that is loaded, refused while it is in use, and by whom.
+# test_upgrade.sh KO - runs inside a kernel: replace the loaded module by
+# another build. The upgrade is refused while the module is in use, and lists
+# its users.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/tap.sh
@@ -14,7 +15,8 @@ upgrade() {
 	sh module/upgrade.sh "$ko" build/d2tcp
 }
 
-# A process that has a socket in each state; ends when its input ends.
+# A process that has sockets in the state named by its argument, until its
+# standard input ends.
 hold='
 import socket, sys
 s = socket.socket()
@@ -53,7 +55,7 @@ none() {
 	build/d2tcp holders >"$tmp/o"
 	says "nothing holds tcp_d2tcp" "$tmp/o"
 }
-t "what is not loaded is loaded, and nothing holds it" none
+t "an upgrade loads a module that is not loaded, and nothing holds it" none
 
 refused() {
 	echo 5 >/sys/module/tcp_d2tcp/parameters/shift_g
@@ -62,29 +64,29 @@ refused() {
 	grep -qE "^process $pid \(python3\), descriptor [0-9]+: 127.0.0.1:7001 to -, (closed|listening)$" "$tmp/e"
 	same "$2" "$(grep -c "^process $pid " "$tmp/e")"
 	if [ "$1" = queued ]; then
-		says "1 more that no process shows" "$tmp/e"
+		says "1 more not visible in /proc" "$tmp/e"
 	else
-		same 0 "$(grep -c ' more that no process' "$tmp/e")"
+		same 0 "$(grep -c ' more not visible in' "$tmp/e")"
 	fi
 	status 3 build/d2tcp holders >"$tmp/o"
 	same "$(tail -n +2 "$tmp/e")" "$(cat "$tmp/o")"
-	# as it was
+	# the loaded module is unchanged
 	same 5 "$(cat /sys/module/tcp_d2tcp/parameters/shift_g)"
 }
 
-# holding WHAT COUNT: while a process has so many sockets
+# holding STATE COUNT: an upgrade while a process has COUNT sockets
 holding() {
 	local status=0
 	held_by "$1"
-	# not as a condition: there, set -e has no effect
+	# not in a condition, where set -e has no effect
 	(set -e; refused "$@") &
 	wait $! || status=$?
 	let_go
 	return $status
 }
-t "refused for a socket that is not connected" holding unconnected 1
-t "refused for listener, client and accepted connection" holding accepted 3
-t "refused for a connection that nobody has accepted" holding queued 2
+t "an upgrade is refused for an unconnected socket" holding unconnected 1
+t "an upgrade is refused for a listener and a connection" holding accepted 3
+t "an upgrade is refused for a connection not yet accepted" holding queued 2
 
 namespace() {
 	echo "reno cubic d2tcp" >/proc/sys/net/ipv4/tcp_allowed_congestion_control
@@ -93,10 +95,10 @@ namespace() {
 	status 1 upgrade 2>"$tmp/e"
 	says "network namespace /run/netns/blue: net.ipv4.tcp_congestion_control is d2tcp" \
 		"$tmp/e"
-	same 0 "$(grep -c ' more that no process' "$tmp/e")"
+	same 0 "$(grep -c ' more not visible in' "$tmp/e")"
 	ip netns del blue
 }
-t "refused for a namespace whose default it is" namespace
+t "an upgrade is refused while d2tcp is a namespace's default" namespace
 
 kept() {
 	echo 7 >/sys/module/tcp_d2tcp/parameters/shift_g
@@ -104,7 +106,7 @@ kept() {
 	echo 30000 >/proc/sys/net/ipv4/d2tcp/default_budget_us
 	echo 2000 >/proc/sys/net/ipv4/d2tcp/min_budget_us
 	echo "reno cubic d2tcp" >/proc/sys/net/ipv4/tcp_allowed_congestion_control
-	# sockets and the namespace of above go in their own time
+	# sockets and the namespace of earlier tests are freed with a delay
 	for _ in $(seq 100); do
 		! upgrade >"$tmp/o" 2>"$tmp/e" || break
 		sleep 0.1
@@ -125,19 +127,20 @@ wrong() {
 	says "is no module for" "$tmp/e"
 	grep -q "^7$" /sys/module/tcp_d2tcp/parameters/shift_g
 }
-t "a module that is missing or of another kernel changes nothing" wrong
+t "a missing module, or one for another kernel, changes nothing" wrong
 
 guarded() {
-	# a guard that forbids to look says so, instead of nothing being there
+	# with pidfd_getfd() forbidden, holders must report that it could not
+	# inspect the sockets, instead of no sockets
 	held_by unconnected
 	echo 3 >/proc/sys/kernel/yama/ptrace_scope
 	status 3 build/d2tcp holders >"$tmp/o"
 	let_go
-	says "could not be looked into" "$tmp/o"
+	says "could not be inspected" "$tmp/o"
 }
-# not every kernel has it
+# not every kernel has Yama
 [ ! -e /proc/sys/kernel/yama/ptrace_scope ] ||
-	t "sockets that cannot be looked into are not passed over" guarded
+	t "sockets that cannot be inspected are reported" guarded
 
 user() {
 	status 1 setpriv --reuid 65534 sh module/upgrade.sh "$ko" build/d2tcp \
@@ -146,9 +149,9 @@ user() {
 	status 1 setpriv --reuid 65534 build/d2tcp holders 2>"$tmp/e"
 	says "needs root" "$tmp/e"
 	status 2 build/d2tcp holder 2>"$tmp/e"
-	says "no command 'holder'" "$tmp/e"
+	says "unknown command 'holder'" "$tmp/e"
 }
-t "the command says what it needs" user
+t "without root, or with an unknown command, the error says so" user
 
 rm -rf "$tmp"
 end_of_tests

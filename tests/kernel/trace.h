@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Reading the module's tracepoints through tracefs.
+ * Reads the module's tracepoints through tracefs.
  */
 #ifndef TRACE_H
 #define TRACE_H
@@ -9,7 +9,7 @@
 
 static FILE *trace_pipe;
 
-/* Turns an event of d2tcp on; what was traced before is dropped. */
+/* Enables an event of d2tcp; the first call opens trace_pipe. */
 static inline void trace_on(const char *event)
 {
 	char path[128];
@@ -51,7 +51,7 @@ static inline const char *trace_next(const char *event)
 	return NULL;
 }
 
-/* A number in those fields. */
+/* The number in one of those fields. */
 static inline long long trace_field(const char *fields, const char *field)
 {
 	char name[64];

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Are the flags right after a cmpxchg16b that follows a failed one, on a CPU that
- * offers it? QEMU 7.2 computes them from what the failed one left, not from the
- * instruction before, so that what happened to be in a register ends up in them.
- * Linux 6.12 allocates with cmpxchg16b and tries again when an interrupt came in
- * between. With the trap or the direction flag set by chance it then crashed, a few
- * times in a hundred boots. With -cpu max of QEMU 7.2 this prints 0x3ffc6342, on a
- * real CPU 0x242.
+ * Tests whether a cmpxchg16b that follows a failed one leaves the right flags,
+ * on a CPU that offers it. QEMU 7.2 computes them from the state that the
+ * failed one left instead of from the instruction in between, so that stale
+ * register contents end up in them. Linux 6.12 allocates with cmpxchg16b and
+ * retries if an interrupt came in between. If the stale contents set the trap
+ * or the direction flag it crashed, in a few of a hundred boots. With -cpu max
+ * of QEMU 7.2 this prints 0x3ffc6342, on a real CPU 0x242.
  */
 #include <cpuid.h>
 #include <stdint.h>
@@ -27,8 +27,7 @@ int main(void)
 	}
 	/*
 	 * The first fails and loads rdx:rax, so the second succeeds. The sum
-	 * between them has only the flags of 0x3ffc6310: none; ZF comes from
-	 * the second.
+	 * between them is 0x3ffc6310, which sets no flag; the second sets ZF.
 	 */
 	asm volatile("cmpxchg16b %[pair]\n\t"
 		     "jne 1f\n"
@@ -41,6 +40,6 @@ int main(void)
 		     : [pattern] "r" (pattern), "b" (1UL), "c" (2UL)
 		     : "cc", "memory");
 	printf("flags %#jx\n", (uintmax_t)flags);
-	/* ZF; bit 1 and IF are always set */
+	/* of the six only ZF may be set; bit 1 and IF always are */
 	return (flags & SIX) != 0x40 || flags & ~(SIX | 0x202UL);
 }

@@ -2,38 +2,38 @@
 /*
  * guest - the first process of a lab kernel.
  *
- * Turns the read-only view of the host's root into a scratch root (tmpfs over
- * it), opens one writable directory of the host, runs one command, and leaves
- * its exit status where the lab script reads it.
+ * It overlays the read-only root of the host with a scratch layer in a tmpfs,
+ * mounts one writable directory of the host, runs one command, and writes its
+ * exit status to a file that the lab script reads.
  *
  * On User Mode Linux the kernel's root is the run directory, which the lab
  * script made. In QEMU it is a small file system in memory with the modules
- * that lead to the host's files, and the run directory is mounted at /run.
- * Nothing inside depends on what that directory is called, nor does the
- * kernel's command line, which goes into its random numbers. All there is to
- * know stands in it:
+ * needed to mount the host's files, and the run directory is mounted at /run.
+ * Nothing inside depends on the name of that directory, nor does the kernel's
+ * command line, which goes into its random numbers. The lab script puts all
+ * parameters of the run into it:
  *
- *	up		User Mode Linux: the way from it to the host's root
- *	host, scratch	empty directories, to mount on
+ *	up		User Mode Linux: path from it to the host's root
+ *	host, scratch	empty directories, used as mount points
  *	command		a shell script, run by /bin/bash in the working directory
  *	cwd		working directory, an absolute path
  *	out		writable directory of the host, an absolute path, or empty
  *	limit		seconds of the guest after which the command is ended
  *	module		path of a tcp_d2tcp.ko to offer to modprobe, or empty
- *	modules		QEMU: where on the host the kernel's modules are
+ *	modules		QEMU: path of the kernel's modules on the host
  *
- * and it leaves there
+ * and this program writes there
  *
- *	stdout, stderr	of the command
+ *	stdout, stderr	output of the command
  *	beat		the guest's clock in seconds, once a second: progress
  *	status		"exit N", "signal N" or "limit N"
  *	failure		why the command could not be started, if so
  *
- * Where the kernel looks for memory leaks (the debug kernel), what it finds at
- * the end goes to the console.
+ * On the debug kernel, which has kmemleak, it copies the leaks found at the end
+ * to the console.
  *
- * In C because a shell that wakes every virtual second would be part of what
- * is measured.
+ * It is written in C because a shell that wakes every virtual second would
+ * disturb the measurements.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -64,7 +64,7 @@
 #define SCRATCH "/scratch"
 #define NEWROOT SCRATCH "/root"
 #define RUN "/run/lab"		/* the run directory, once in the new root */
-#define FIRST "/modules"	/* QEMU: what is loaded before all else */
+#define FIRST "/modules"	/* QEMU: modules that are loaded first */
 #define KMEMLEAK "/sys/kernel/debug/kmemleak"
 
 static int run_fd = -1;
@@ -116,7 +116,7 @@ static void fail(const char *what)
 	power_off();
 }
 
-/* --- QEMU: the modules that lead to the host's files ---------------------- */
+/* --- QEMU: the modules needed to mount the host's files ------------------- */
 
 static void load_module(const char *name)
 {
@@ -158,7 +158,7 @@ static void mount_or_fail(const char *src, const char *dst, const char *type,
 	fail(what);
 }
 
-/* As mkdir -p; errors show up in the mount that follows. */
+/* Like mkdir -p. Errors show in the mount that follows. */
 static void make_path(const char *path)
 {
 	char p[PATH_MAX], *s;
@@ -174,7 +174,7 @@ static void make_path(const char *path)
 	mkdir(p, 0755);
 }
 
-/* What the host shares in QEMU: its root, the run directory, the output. */
+/* Mounts a share of the host in QEMU: its root, the run directory or --out. */
 static int mount_tag(const char *tag, const char *dst, int cached)
 {
 	char opt[100];
@@ -185,8 +185,8 @@ static int mount_tag(const char *tag, const char *dst, int cached)
 	return mount(tag, dst, "9p", 0, opt);
 }
 
-/* A directory of the host. Paths that hostfs is given start at the directory
- * the kernel was started in, the run directory.
+/* Mounts a directory of the host on User Mode Linux. hostfs takes paths
+ * relative to the directory in which the kernel was started, the run directory.
  */
 static void mount_host(const char *path, const char *dst)
 {
@@ -203,7 +203,7 @@ static void open_run(void)
 		mkdir("/dev", 0755);
 		mount("none", "/dev", "devtmpfs", 0, NULL);
 		if (mount_tag("run", "/run", 0)) {
-			/* the lab script looks for these words */
+			/* the lab script searches for these words */
 			fprintf(stderr, "guest: no run directory\n");
 			power_off();
 		}
@@ -211,21 +211,21 @@ static void open_run(void)
 		return;
 	}
 	run_fd = open("/", O_RDONLY | O_DIRECTORY);
-	/* from here on it can be written */
+	/* from now on the run directory is writable */
 	if (mount("none", "/", NULL, MS_REMOUNT, NULL))
 		put("failure", "remount: %s\n", strerror(errno));
 }
 
-/* The kernel's own helpers (modprobe) must see the new root too. A root in
- * memory cannot be pivoted from; there the first process, with which they share
- * theirs, moves it over the old one.
+/* Makes the overlay the root, also for the kernel's own helpers (modprobe),
+ * which share the root of the first process. pivot_root() does not work on a
+ * root in memory, so in QEMU the new root is moved over the old one.
  */
 static void enter_root(void)
 {
 	if (chdir(NEWROOT))
 		fail("chdir to the new root");
 	if (in_qemu) {
-		/* the run directory too, which cannot be mounted twice */
+		/* the run directory moves too; it cannot be mounted twice */
 		if (mount("/run", "mnt", NULL, MS_MOVE, NULL) ||
 		    mount(".", "/", NULL, MS_MOVE, NULL) || chroot("."))
 			fail("moving the new root");
@@ -259,7 +259,7 @@ static void new_root(const char *out)
 	mount_or_fail("none", "/sys", "sysfs", 0, NULL);
 	mount_or_fail("none", "/sys/fs/cgroup", "cgroup2", 0, NULL);
 	mount_or_fail("none", "/sys/kernel/tracing", "tracefs", 0, NULL);
-	/* not everywhere */
+	/* not every kernel has it */
 	mount("none", "/sys/kernel/debug", "debugfs", 0, NULL);
 	mount_or_fail("none", "/dev", "devtmpfs", 0, NULL);
 	mkdir("/dev/pts", 0755);
@@ -270,7 +270,7 @@ static void new_root(const char *out)
 	if (symlink("/proc/self/fd", "/dev/fd"))
 		fail("/dev/fd");
 	mkdir("/dev/net", 0755);
-	/* a module, loaded when it is opened */
+	/* opening it loads the module */
 	mknod("/dev/net/tun", S_IFCHR | 0666, makedev(10, 200));
 
 	mkdir(RUN, 0755);
@@ -307,7 +307,7 @@ static void offer_modules(const char *module, const char *modules)
 	uname(&u);
 	snprintf(dir, sizeof(dir), "/lib/modules/%s", u.release);
 	if (*modules) {
-		/* in place of what the host may have of that name */
+		/* replaces a directory of that name on the host */
 		snprintf(cmd, sizeof(cmd),
 			 "mkdir -p /lib/modules && rm -rf '%s' && cp -r '%s/%s' /lib/modules/",
 			 dir, modules, u.release);
@@ -340,8 +340,9 @@ static void copy_to_console(const char *path)
 		fclose(to);
 }
 
-/* Twice, because what is found for the first time may just be in flight, and
- * some seconds later, because nothing younger is reported.
+/* Scans twice, because memory whose pointer is just being moved looks leaked to
+ * the first scan, and waits before each, because memory younger than some
+ * seconds is not reported.
  */
 static void look_for_leaks(void)
 {
@@ -353,7 +354,7 @@ static void look_for_leaks(void)
 			return;
 		sleep(6);
 		if (write(fd, "scan", 4) != 4)
-			fprintf(stderr, "guest: kmemleak does not scan\n");
+			fprintf(stderr, "guest: kmemleak cannot scan\n");
 		close(fd);
 	}
 	copy_to_console(KMEMLEAK);
@@ -400,7 +401,7 @@ static long seconds(void)
 	return t.tv_sec;
 }
 
-/* Reaps until the command ends; true unless the limit came first. */
+/* Reaps children until the command ends; false if the limit comes first. */
 static int wait_for(pid_t command, long limit, int *status)
 {
 	long start_s = seconds(), beat = -1;

@@ -1,36 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# The kernels of the lab, and where they come from. Sourced by lab.
+# Builds or fetches the kernels of the lab. Sourced by lab.
 #
 #	uml	User Mode Linux in virtual time, from linux-source-6.12
 #	debug	the same with KASAN, lockdep, kmemleak, UBSAN and more, slow
 #	kasan	the same checks on several CPUs, for QEMU; from the same source
 #	kcsan	KCSAN, which reports data races, and lockdep; likewise
-#	6.1	Debian's own kernel of that line, as its package has it, for QEMU
+#	6.1	Debian's own kernel of that line, from its package, for QEMU
 #	6.12	the same
 #	testing	the same, the newest kernel of Debian testing
 #
-# Each ends up in a directory of the cache whose name has a hash of everything
-# it was made from:
+# Each has a directory in the cache. The directory's name contains a hash of
+# everything that the kernel is built from. It contains
 #
 #	uml, debug: linux (the binary) and a tree to build modules in
 #	kasan, kcsan: vmlinuz, initrd and a tree to build modules in
-#	the others: vmlinuz, initrd, lib/modules/, and kdir (where the headers are)
+#	the others: vmlinuz, initrd, lib/modules/, kdir (a link to the headers)
 #
-# The file built in it has the checksums of what the kernel runs from. A kernel
-# whose files differ from them, or that has none, is built anew.
+# The file "built" in it has the checksums of the files that a run uses. A
+# kernel whose files do not match them, or that has none, is built again.
 #
-# ensure_kernel NAME sees to it that NAME is there, and sets $kernel. lab has set
-# $here and $cache.
+# ensure_kernel NAME builds or fetches the kernel NAME unless it is in the
+# cache, and sets $kernel to its directory. lab sets $here and $cache before.
 # shellcheck disable=SC2154
 
 tarball=/usr/src/linux-source-6.12.tar.xz
 
-# Everything that is put together here, in a directory that is not there yet,
-# under a lock: make_cached DIR WHAT COMMAND... runs COMMAND with DIR as its last
-# argument, its output in DIR.log. The files of DIR that COMMAND named in
-# DIR/files are summed, and compared at every use.
+# make_cached DIR WHAT COMMAND...: create a directory of the cache, under a
+# lock. Runs COMMAND with DIR, which is empty, as its last argument and with its
+# output in DIR.log. COMMAND lists files of DIR in DIR/files; their checksums
+# are stored and compared at every use.
 make_cached() {
 	local dir=$1 what=$2 pid log=$1.log
 	shift 2
@@ -48,8 +48,9 @@ make_cached() {
 	mkdir "$dir"
 	echo "lab kernel: $what $(basename "$dir"), once, some minutes"
 	: >"$log"
-	# In a process group of its own, so that all of it can be ended. It keeps
-	# the lock: nobody builds here while a part of it lives.
+	# In a process group of its own, so that all of its processes can be
+	# ended. They inherit the lock: no other build starts here while one of
+	# them lives.
 	set -m
 	(set -e; "$@" "$dir") >"$log" 2>&1 &
 	pid=$!
@@ -62,19 +63,19 @@ make_cached() {
 		exit 125
 	fi
 	trap - INT TERM HUP
-	# moved into place, so that it is there whole or not at all
+	# moved into place, so that the file exists only when it is complete
 	(cd "$dir" && xargs -r sha256sum <files >built.new && mv built.new built) ||
 		die "cannot read what was built in $dir"
 	exec 9>&-
 }
 
-# Is what was built in DIR there, and as it was built?
+# intact DIR: does DIR exist, and do its files match their checksums?
 intact() {
 	[ -s "$1/built" ] &&
 		(cd "$1" && sha256sum --check --status built 2>/dev/null)
 }
 
-# Shows how far a build is, once a second on a terminal, else every 20 s.
+# Shows the progress of a build, once a second on a terminal, else every 20 s.
 watch_build() {
 	local log=$1 pid=$2 n=0 total=1600 s=0
 	while kill -0 "$pid" 2>/dev/null; do
@@ -100,7 +101,8 @@ uml_configs() {
 	[ "$1" = uml ] || cat "$here/debug.config"
 }
 
-# Everything the built kernel depends on: source, config, compiler, recipe.
+# The key of everything that the built kernel depends on: source, config,
+# compiler, recipe.
 uml_key() {
 	local source gcc
 	source=$(dpkg-query -W -f '${Version}' linux-source-6.12 2>/dev/null) ||
@@ -113,7 +115,7 @@ uml_key() {
 	} | sha256sum | cut -c1-12 | sed "s/^/$1-${source%%-*}-/"
 }
 
-# Compiles in the directory it will stay in: a build tree does not move well.
+# Compiles in the final directory, because a build tree cannot be moved.
 build_uml() {
 	local flavour=$1 dir=$2 jobs line missing=
 	jobs=$(nproc)
@@ -158,7 +160,7 @@ build_uml() {
 # --- the lab's own kernels for QEMU ------------------------------------------------
 
 smp_configs() {
-	# what is not only for User Mode Linux
+	# the options that are not specific to User Mode Linux
 	grep -vE '^CONFIG_(UML_|HOSTFS|STDERR_CONSOLE|NULL_CHAN|KERNEL_STACK)' \
 		"$here/uml.config"
 	cat "$here/smp.config" "$here/$1.config"
@@ -214,12 +216,13 @@ build_smp() {
 
 # --- Debian's own kernels --------------------------------------------------------
 
-# The suite whose lists are asked: empty for those that the host has.
+# The Debian suite whose package lists are used; empty for the host's own.
 suite=
 testing=$cache/apt-testing
 
-# apt COMMAND...: apt-get or apt-cache with the lists of $suite. Those of testing
-# are in the cache: nothing of the host's apt changes, and it needs no root.
+# apt COMMAND...: run apt-get or apt-cache with the lists of $suite. The lists
+# of testing are in the cache, so that this needs no root and does not change
+# the host's apt.
 apt() {
 	local command=$1
 	shift
@@ -254,7 +257,7 @@ ensure_testing() {
 	touch "$testing/fresh"
 }
 
-# The packages that apt knows of a line, oldest first.
+# Lists the packages of a kernel line that apt knows, oldest first.
 line_packages() {
 	local kind=$1 line=$2 suffix=$3 pattern
 	case $line in
@@ -266,13 +269,13 @@ line_packages() {
 		2>/dev/null | cut -d' ' -f1 | sort -V
 }
 
-# version PACKAGE: the one that would be downloaded
+# version PACKAGE: print the version that apt would download
 version() {
 	apt apt-cache show --no-all-versions "$1" | sed -n 's/^Version: //p'
 }
 
-# Packages are unpacked, not installed: that needs no root, changes nothing on
-# the host, and any number of versions stand side by side.
+# Packages are unpacked instead of installed: that needs no root, changes
+# nothing on the host, and allows any number of versions side by side.
 unpack() {
 	local dir=$1 package
 	shift
@@ -285,10 +288,10 @@ unpack() {
 	rm -rf "$dir/debs"
 }
 
-# Tools and configuration of testing's headers, made fit for an older host: the
-# tools run on a C library of their own, the compiler is that of Debian 12, and
-# the configuration says nothing of what it cannot do. Without vmlinux no BTF is
-# made, for which the host's pahole is too old.
+# Adapts testing's headers to an older host. The tools run with testing's C
+# library, the compiler is that of Debian 12, and the options that it does not
+# support are removed from the configuration. Without vmlinux no BTF is
+# generated; the host's pahole is too old for it.
 fit_to_host() {
 	local dir=$1 release=$2 libs=$1/libc/usr/lib/x86_64-linux-gnu tool config
 	local lacks='MIN_FUNCTION_ALIGNMENT|COUNTED_BY|COUNTED_BY_PTR|ASSUME'
@@ -313,7 +316,7 @@ fit_to_host() {
 	sed -i 's/^CC = .*/CC = gcc-12/' "$config/.kernelvariables"
 }
 
-# The headers packages of a release, as 6.1.0-56-amd64.
+# Unpacks the headers packages of a release like 6.1.0-56-amd64.
 unpack_headers() {
 	local release=$1 dir=$2 base=${1%-amd64} kbuild makefile
 	kbuild=linux-kbuild-$base
@@ -328,7 +331,7 @@ unpack_headers() {
 		"root/usr/src/linux-headers-$release/Module.symvers" >"$dir/files"
 }
 
-# ensure_headers RELEASE sets $headers to a directory to build modules in
+# ensure_headers RELEASE: fetch the headers, and set $headers to their directory
 ensure_headers() {
 	local release=$1 v
 	v=$(version "linux-headers-$release")
@@ -342,12 +345,13 @@ ensure_headers() {
 	headers=$headers/root/usr/src/linux-headers-$release
 }
 
-# What a guest needs before it sees its root: in this order.
+# The modules that a guest must load before it can mount its root, in this
+# order.
 boot_modules="virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev
 	virtio_pci netfs fscache 9pnet 9pnet_virtio 9p overlay"
 
-# The image, the modules of the network, and a first file system that holds the
-# modules which lead to the real one.
+# Collects the image, the network modules, and a first file system with the
+# modules needed to mount the real one.
 build_stock() {
 	local release=$1 dir=$2 name file modules
 	modules=$dir/lib/modules/$release
@@ -416,9 +420,9 @@ ensure_stock() {
 	suite=
 }
 
-# --- trees to build modules in, which are not booted ------------------------------
+# --- source trees to build modules in, which are not booted -------------------
 
-# clang, arm (32 bits) and s390 (big-endian): what make needs for them
+# The arguments of make for clang, arm (32-bit) and s390 (big-endian).
 tree_make() {
 	case $1 in
 	clang) echo "ARCH=x86_64 LLVM=1" ;;
@@ -490,7 +494,7 @@ kernel_dir() {
 	esac
 }
 
-# kernel_release NAME: what uname -r says in it
+# kernel_release NAME: print the kernel's release, as uname -r does
 kernel_release() {
 	sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' \
 		"$(kernel_dir "$1")/include/generated/utsrelease.h"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * pinrandom - preloaded into the User Mode Linux binary: its only source of
- * chance is getrandom(), and this one repeats for a given LAB_SEED.
+ * pinrandom - preloaded into the User Mode Linux binary, whose only source of
+ * randomness is getrandom(). This one gives the same bytes for the same
+ * LAB_SEED.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The lab itself: what a run hands back, what it lets through, how it repeats,
-# and how it ends what does not end by itself.
+# Tests of the lab itself: the results of a run, its isolation from the host,
+# its repeatability, and the end of guests that do not end by themselves.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/tap.sh
@@ -13,7 +13,7 @@ trap 'rm -rf "$tmp"' EXIT
 mkdir "$tmp/runs"
 export TMPDIR=$tmp/runs
 
-# copy_kernel NAME CACHE: what a run needs of a kernel, in another cache
+# copy_kernel NAME CACHE: copy the files that a run needs into another cache
 copy_kernel() {
 	local from to file
 	from=$($lab kdir "$1")
@@ -30,7 +30,7 @@ exit_status() {
 	status 7 $lab run -- sh -c 'exit 7'
 	status 143 $lab run -- sh -c 'kill -TERM $$'
 }
-t "the exit status is the command's, a signal's 128 more" exit_status
+t "a run has the command's exit status, or 128 plus its signal" exit_status
 
 output() {
 	$lab run -- sh -c 'echo out; echo err >&2' >"$tmp/o" 2>"$tmp/e"
@@ -39,7 +39,7 @@ output() {
 	same "$(printf 'a b\nc  d')" \
 		"$($lab run -- printf '%s\n' 'a b' 'c  d')"
 }
-t "output and arguments arrive as they are" output
+t "output and arguments are passed unchanged" output
 
 files() {
 	mkdir "$tmp/in"
@@ -50,14 +50,14 @@ files() {
 	[ ! -e lab-was-here ]
 	same "$PWD" "$($lab run -- pwd)"
 }
-t "the output directory is written, the host's root is not" files
+t "a run writes the output directory and not the host's root" files
 
 virtual_time() {
-	# an hour asleep, and not one second more or less
+	# an hour of sleep takes exactly 3600 s on the guest's clock
 	same 3600 "$($lab run --limit 9999 -- sh -c \
 		'a=$(date +%s); sleep 3600; b=$(date +%s); echo $((b - a))')"
 }
-t "time is virtual" virtual_time
+t "a sleep takes exactly its time on the guest's clock" virtual_time
 
 repeats() {
 	local what='head -c 32 /dev/urandom | od -An -tx1 | tr -d "\n"; date +%s.%N'
@@ -67,10 +67,10 @@ repeats() {
 	cmp "$tmp/a" "$tmp/b"
 	status 1 cmp -s "$tmp/a" "$tmp/c"
 }
-t "one seed gives one run, another seed another" repeats
+t "the same seed gives the same run, and another seed another" repeats
 
 other_cache() {
-	# a relative path, and one with a space in it
+	# a relative path with a space in it
 	copy_kernel uml "$tmp/a cache"
 	D2TCP_CACHE=$(realpath --relative-to=. "$tmp/a cache") $lab run --seed 5 \
 		-- sh -c 'head -c 8 /dev/urandom | od -An -tx1' >"$tmp/a"
@@ -78,7 +78,7 @@ other_cache() {
 		>"$tmp/b"
 	cmp "$tmp/a" "$tmp/b"
 }
-t "where the cache is makes no difference" other_cache
+t "a run does not depend on the path of the cache" other_cache
 
 side_by_side() {
 	local i pids=
@@ -89,36 +89,37 @@ side_by_side() {
 	for i in $pids; do wait "$i"; done
 	same "1 2 3 4" "$(cat "$tmp"/side[1234] | xargs)"
 }
-t "several run side by side" side_by_side
+t "several guests run in parallel" side_by_side
 
 limit() {
 	status 124 $lab run --limit 5 -- sleep 100 2>"$tmp/e"
 	says "ended after 5 virtual seconds" "$tmp/e"
 }
-t "a command over its limit is ended" limit
+t "a command that exceeds --limit is ended" limit
 
 stuck() {
-	# a program that waits for a clock which waits for the program
+	# the program waits for the clock, which waits for the program
 	LAB_SPIN_S=5 status 125 $lab run -- sh -c 'while :; do :; done' \
 		2>"$tmp/e"
 	says "made no progress" "$tmp/e"
 	says "the guest's console" "$tmp/e"
 }
-t "a guest without progress is ended, with its console" stuck
+t "a guest without progress is ended and its console shown" stuck
 
 gone() {
-	# reboot(2), power off: nobody is left to say how it ended
+	# power off by reboot(2), which leaves no process to write the status
 	status 125 $lab run -- perl -e \
 		'syscall(169, 0xfee1dead, 672274793, 0x4321fedc, 0)' 2>"$tmp/e"
 	says "stopped without a result" "$tmp/e"
 	says "Kernel command line" "$tmp/e"
 }
-t "a guest that is gone is noticed, with its console" gone
+t "a guest that powers off is reported and its console shown" gone
 
-# The same kernel with less room: what AMX is to a kernel that does not know it.
+# A kernel with too little space for the registers stands in for one that lacks
+# the space for AMX.
 registers() {
 	local kernel
-	# room for AMX, and for what this CPU has
+	# the kernel has space for AMX, and for the registers of this CPU
 	[ "$(cat "$($lab kdir)/xstate_bytes")" -ge 11008 ]
 	gcc -O2 -o "$tmp/xstate" tests/lab/xstate.c
 	[ "$("$tmp/xstate")" -ge 576 ]
@@ -130,13 +131,13 @@ registers() {
 		"$tmp/no-console" -- true 2>"$tmp/e"
 	grep -qE "^lab: this CPU keeps [0-9]+ bytes of registers per thread \(XSAVE\), and the lab kernel has room for 512:" "$tmp/e"
 	same 1 "$(wc -l <"$tmp/e")"
-	# before it was booted
+	# the kernel was not booted
 	[ ! -e "$tmp/no-console" ]
 }
-t "a CPU with more registers than the kernel has room for is refused" registers
+t "a CPU with too many registers for the kernel is refused" registers
 
-# A cache in which somebody mended something by hand; the unpacker of the next
-# test shows that it is built anew.
+# A cached kernel that was changed by hand must be built again. A tar that does
+# nothing shows that the build starts.
 other_recipe() {
 	local kernel
 	mkdir -p "$tmp/bin"
@@ -149,17 +150,17 @@ other_recipe() {
 		>"$tmp/o" 2>&1
 	says "$(basename "$kernel") is not as it was built" "$tmp/o"
 	says "lab kernel: building $(basename "$kernel")" "$tmp/o"
-	# nor is one taken that says nothing of what it is
+	# the same for a kernel without checksums
 	kernel=$(copy_kernel uml "$tmp/silent")
 	: >"$kernel/built"
 	PATH=$tmp/bin:$PATH D2TCP_CACHE=$tmp/silent status 125 $lab run -- true \
 		>"$tmp/o" 2>&1
 	says "lab kernel: building $(basename "$kernel")" "$tmp/o"
-	# its release names the recipe
+	# the kernel's release contains its recipe's key
 	same "$($lab release)" "$($lab run -- uname -r)"
 	says "$(basename "$($lab kdir)" | sed 's/.*-//')" <($lab release)
 }
-t "a cached kernel that is not what its recipe says is built anew" other_recipe
+t "a cached kernel that differs from its checksums is built again" other_recipe
 
 other_module() {
 	local release
@@ -168,23 +169,23 @@ other_module() {
 	sed "s/${release##*-} /000000000000 /" \
 		"build/module-$release/tcp_d2tcp.ko" >"$tmp/other/tcp_d2tcp.ko"
 	status 2 $lab run --module "$tmp/other/tcp_d2tcp.ko" -- true 2>"$tmp/e"
-	says "was built for ${release%-*}-000000000000, and the kernel 'uml' is $release; build it by make module KDIR=" "$tmp/e"
-	# and the kernel itself refuses it
+	says "was built for ${release%-*}-000000000000, and the kernel 'uml' is $release; build it with make module KDIR=" "$tmp/e"
+	# the kernel itself refuses it too
 	status 1 $lab run -- insmod "$tmp/other/tcp_d2tcp.ko" 2>"$tmp/e"
 	says "Invalid module format" "$tmp/e"
 }
-t "a module that was built for another kernel is refused" other_module
+t "a module built for another kernel is refused" other_module
 
 crashed() {
 	cp -r tests/lab/broken "$tmp/crash"
 	make -C "$($lab kdir)" ARCH=um "M=$tmp/crash" modules
 	status 125 $lab run -- insmod "$tmp/crash/broken.ko" what=panic 2>"$tmp/e"
-	# the cause first, in one line, and the console after it
+	# the first line names the cause, and the console follows
 	says "lab: the guest crashed: Kernel panic - not syncing: broken on purpose; the end of the guest's console:" \
 		<(head -n 1 "$tmp/e")
 	says "broken_load" "$tmp/e"
 }
-t "a guest that panics is reported by its cause first" crashed
+t "the report of a panic starts with its cause" crashed
 
 bad_calls() {
 	status 2 $lab run 2>"$tmp/e"
@@ -200,24 +201,24 @@ bad_calls() {
 	status 2 $lab frobnicate 2>"$tmp/e"
 	says "usage: lab build" "$tmp/e"
 }
-t "a bad call says what is wrong" bad_calls
+t "wrong usage is reported with the reason" bad_calls
 
 failed_build() {
-	# an unpacker that unpacks nothing: make then finds no kernel
+	# with a tar that unpacks nothing make finds no kernel source
 	mkdir "$tmp/cache"
 	PATH=$tmp/bin:$PATH D2TCP_CACHE=$tmp/cache status 125 $lab build \
 		>"$tmp/o" 2>"$tmp/e"
 	says "building the lab kernel failed; the end of" "$tmp/e"
 	says "can't read arch/x86/um/user-offsets.c" "$tmp/e"
-	# and the next try starts afresh
+	# the next attempt starts from scratch
 	PATH=$tmp/bin:$PATH D2TCP_CACHE=$tmp/cache status 125 $lab kdir \
 		>"$tmp/o" 2>"$tmp/e"
 	says "building the lab kernel failed" "$tmp/e"
 }
-t "a failed build shows the log's last lines" failed_build
+t "a failed build shows the end of its log" failed_build
 
 ended_build() {
-	# an unpacker that takes its time
+	# a tar that does not return
 	mkdir -p "$tmp/slow" "$tmp/cache2"
 	printf '#!/bin/sh\nexec sleep 98765\n' >"$tmp/slow/tar"
 	chmod +x "$tmp/slow/tar"
@@ -237,12 +238,12 @@ ended_build() {
 		sleep 0.1
 	done
 }
-t "a build that is ended leaves nothing running" ended_build
+t "an interrupted build leaves no process behind" ended_build
 
 unprivileged() {
 	local user=$tmp/user
 	[ "$(id -u)" = 0 ] || { $lab run -- true; return; }
-	# a copy of lab and kernel that another user may read
+	# a copy of lab and kernel that an unprivileged user may read
 	mkdir -p "$user/lab"
 	cp tests/lab/* "$user/lab/" 2>/dev/null || :
 	copy_kernel uml "$user/cache"
@@ -255,9 +256,9 @@ unprivileged() {
 		xargs)"
 	same 65534 "$(stat -c %u out/x)"
 }
-t "it needs no root on the host" unprivileged
+t "a run needs no root on the host" unprivileged
 
-# --- the other kernels, unless only uml is wanted ------------------------------
+# --- the other kernels, unless KERNEL=uml -------------------------------------
 
 stock() {
 	local k=$1
@@ -269,7 +270,7 @@ stock() {
 	same "$2" "$(sed -n 2p "$tmp/o")"
 	[ -e "$tmp/out$k/x" ]
 	[ ! -e lab-was-here ]
-	# an hour is an hour of the guest's clock
+	# an hour of sleep is an hour on the guest's clock
 	$lab run --kernel "$k" --limit 9999 -- sh -c \
 		'a=$(date +%s); sleep 3600; b=$(date +%s); echo $((b - a))' \
 		>"$tmp/o"
@@ -284,7 +285,7 @@ smp() {
 	says "there are uml, debug, kasan, kcsan, 6.1, 6.12, testing" "$tmp/e"
 }
 
-# What a kernel in QEMU may rely on of its CPU.
+# The flags after a cmpxchg16b must be right on every CPU that offers it.
 flags() {
 	gcc -O2 -Wall -Wextra -static -o "$tmp/flags" tests/lab/flags.c || return
 	"$tmp/flags"
@@ -293,7 +294,7 @@ flags() {
 	$lab run --kernel 6.1 --real-time -- "$tmp/flags"
 }
 
-# Loads the broken module; the kernel must say so, in these words.
+# reported BUG TEXT: load the module with this bug; the kernel must report TEXT
 reported() {
 	$lab run --kernel debug --console "$tmp/console" -- \
 		insmod "$tmp/broken/broken.ko" "what=$1" || :
@@ -317,18 +318,19 @@ debugging() {
 	reported shift "UBSAN: shift-out-of-bounds"
 }
 if [ "${KERNEL-}" != uml ]; then
-	t "Debian's 6.1 runs a command, in virtual time" stock 6.1 1
-	t "Debian's 6.12 runs a command, in virtual time, on two CPUs" stock 6.12 2
-	t "Debian testing's runs a command, in virtual time" stock testing 2
-	t "several CPUs" smp
-	t "the emulated CPU does not offer what it does wrong" flags
-	t "the debug kernel reports what a module does wrong" debugging
+	t "Debian's 6.1 runs a command in virtual time" stock 6.1 1
+	t "Debian's 6.12 runs a command in virtual time on two CPUs" \
+		stock 6.12 2
+	t "Debian testing's runs a command in virtual time" stock testing 2
+	t "a guest has the number of CPUs in --cpus" smp
+	t "the emulated CPU does not offer its faulty cmpxchg16b" flags
+	t "the debug kernel reports each bug of a broken module" debugging
 fi
 
 leftovers() {
-	# every run of above has cleaned up behind itself
+	# every run above has removed its directory
 	same "" "$(ls "$TMPDIR")"
 }
-t "nothing is left behind" leftovers
+t "no run leaves files behind" leftovers
 
 end_of_tests

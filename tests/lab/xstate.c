@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * xstate - print how many bytes of extended registers (XSAVE) the host keeps for
- * a thread, as ptrace hands them out: what User Mode Linux has to make room for.
- * 576 at least, 2696 with AVX-512, 11008 with AMX.
+ * xstate - print the size in bytes of a thread's extended registers (XSAVE) as
+ * ptrace returns them. User Mode Linux must reserve space for them: at least
+ * 576 bytes, 2696 with AVX-512, 11008 with AMX.
  */
 #define _GNU_SOURCE
 #include <elf.h>

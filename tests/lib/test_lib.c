@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * libd2tcp from the outside. Compiled against the installed header only.
+ * Tests of libd2tcp's calls. Compiled with the installed headers only.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,7 +22,7 @@
 		      strerror(errno));					\
 	} while (0)
 
-TEST(words for every errno)
+TEST(d2tcp_strerror has words for every errno)
 {
 	static const int own[] = {
 		EINVAL, ERANGE, EOPNOTSUPP, ENOPROTOOPT, ENOENT, EPERM, E2BIG,
@@ -34,7 +34,7 @@ TEST(words for every errno)
 		CHECK(d2tcp_strerror(err) && *d2tcp_strerror(err), "%d", err);
 	for (i = 0; i < sizeof(own) / sizeof(own[0]); i++)
 		CHECK(strcmp(d2tcp_strerror(own[i]), strerror(own[i])),
-		      "nothing of its own for %s", strerror(own[i]));
+		      "no text of its own for %s", strerror(own[i]));
 	SAYS(EOPNOTSUPP, "d2tcp_enable()");
 	SAYS(ENOENT, "load the module");
 	SAYS(EPERM, "tcp_allowed_congestion_control");
@@ -45,7 +45,7 @@ TEST(words for every errno)
 	      d2tcp_version());
 }
 
-TEST(calls without the module)
+TEST(calls without the module return the documented errno)
 {
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	struct d2tcp_info info;
@@ -61,7 +61,7 @@ TEST(calls without the module)
 	close(fd);
 }
 
-TEST(calls with the module)
+TEST(calls with the module set and clear deadlines and budgets)
 {
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	struct sockaddr_in sa = { .sin_family = AF_INET };
@@ -81,7 +81,7 @@ TEST(calls with the module)
 	CHECK(info.time_left_ns > 0 && info.time_left_ns <= 5000000, "%lld",
 	      (long long)info.time_left_ns);
 	CHECK(d2tcp_clear(fd) == 0, "clear");
-	/* late, but a deadline all the same */
+	/* these are late, but they are deadlines */
 	CHECK(d2tcp_set_deadline(fd, 0, 10) == 0, "deadline");
 	CHECK(d2tcp_set_timeout(fd, 0, 0) == 0, "timeout 0");
 	CHECK(d2tcp_set_budget(fd, 7000) == 0, "budget");
@@ -98,8 +98,8 @@ TEST(calls with the module)
 	close(fd);
 }
 
-/* What a program has that takes off what it spent from what it was given. */
-TEST(calls with the module take less than no time left for late)
+/* A program that subtracts the time it spent from its budget may pass these. */
+TEST(calls with the module take a negative time for a late message)
 {
 	static const d2tcp_nsec left[] = { -1, -5000000, INT64_MIN };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -122,7 +122,7 @@ TEST(calls with the module take less than no time left for late)
 	close(fd);
 }
 
-TEST(calls with the module on a connection in the fallback)
+TEST(calls with the module keep the settings when d2tcp is enabled again)
 {
 	int l = socket(AF_INET, SOCK_STREAM, 0);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -139,7 +139,7 @@ TEST(calls with the module on a connection in the fallback)
 	CHECK(connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0, "connect");
 	CHECK(d2tcp_set_budget(fd, 7000) == 0, "budget");
 	CHECK(d2tcp_set_timeout(fd, 1000000, 10) == 0, "timeout");
-	/* nothing is lost by asking for it once more */
+	/* enabling it again loses neither deadline nor budget */
 	CHECK(d2tcp_enable(fd) == 0, "enable once more");
 	CHECK(d2tcp_get_info(fd, &info) == 0, "info");
 	CHECK(info.flags & D2TCP_INFO_FALLBACK && info.outstanding == 1 &&
@@ -149,7 +149,7 @@ TEST(calls with the module on a connection in the fallback)
 	close(l);
 }
 
-TEST(calls with the module make the choice that of the listener)
+TEST(calls with the module turn a sysctl default into the choice of a socket)
 {
 	int l = socket(AF_INET, SOCK_STREAM, 0), fd, child;
 	struct sockaddr_in sa = { .sin_family = AF_INET };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A model of module/deadline.c: the rules of docs/messages.md in positions of 64
- * bits, which never wrap. For the host tests and for the fuzzer.
+ * A model of module/deadline.c: the rules of docs/messages.md, with 64-bit
+ * positions that never wrap. Used by the host tests and the fuzzer.
  */
 #ifndef DEADLINE_MODEL_H
 #define DEADLINE_MODEL_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * module/deadline.c on the host: single cases, and long random histories
- * against a model that counts bytes in 64 bits and never wraps.
+ * Tests of module/deadline.c on the host: single cases, and long random
+ * histories compared with a model whose 64-bit positions never wrap.
  */
 #include <stdint.h>
 
@@ -9,7 +9,7 @@
 #include "deadline.h"
 #include "deadline_model.h"
 
-/* Emulated machines, which are slow, look at one history in so many. */
+/* Only every STRIDE-th history is run; emulated machines are slow. */
 #ifndef STRIDE
 #define STRIDE 1
 #endif
@@ -56,7 +56,7 @@ TEST(a message of known length settles when its last byte is acknowledged)
 	}
 }
 
-TEST(a message of unknown length settles when all written is acknowledged)
+TEST(a message of unknown length settles when all written data is acknowledged)
 {
 	u64 due;
 	u32 s;
@@ -66,7 +66,7 @@ TEST(a message of unknown length settles when all written is acknowledged)
 		struct deadline_prefix p;
 
 		deadline_arm(&r, 5 * MS, 0, s, s);
-		/* nothing written is not "all acknowledged" */
+		/* with nothing written, not all is acknowledged */
 		CHECK_EQ(settle(&r, s, s, &due), 0);
 		CHECK(deadline_urgent(&r, s, s + 700, MS, U32_MAX, 0, &p), "none");
 		CHECK_EQ(p.bytes, 700);
@@ -77,14 +77,14 @@ TEST(a message of unknown length settles when all written is acknowledged)
 	}
 }
 
-TEST(a message of unknown length may be longer than sequence space)
+TEST(a message of unknown length may be longer than the sequence space)
 {
 	struct deadline_ring r = { 0 };
 	u32 una = 100, i;
 	u64 due;
 
 	deadline_arm(&r, 5 * MS, 0, 100, 100);
-	/* 2^32 bytes, always 2^20 ahead: wseq comes round to the start */
+	/* 2^32 bytes, with wseq always 2^20 ahead: both wrap to the start */
 	for (i = 0; i < 4096; i++) {
 		CHECK_EQ(settle(&r, una, una + (1 << 20), &due), 0);
 		una += 1 << 20;
@@ -111,7 +111,7 @@ TEST(arming again before a byte is written replaces the message)
 	}
 }
 
-TEST(a message that is armed in the middle of another ends it there)
+TEST(a message armed in the middle of another ends it there)
 {
 	u64 due;
 	u32 s;
@@ -171,7 +171,7 @@ TEST(the most urgent prefix is the one that needs the highest rate)
 	CHECK_EQ(p.due_ns, 13 * MS);
 	CHECK_EQ(p.bytes, 4000);
 	CHECK_EQ(p.left_ns, 12 * MS);
-	/* the second passes its deadline: the third is urgent, it is late */
+	/* the first two are late, so the third is the most urgent one */
 	CHECK(!deadline_late(&r, 0, 8000, 10 * MS, &p), "none is late");
 	CHECK(deadline_urgent(&r, 1000, 8000, 14 * MS, U32_MAX, 0, &p), "none");
 	CHECK_EQ(p.due_ns, 101 * MS);
@@ -181,7 +181,7 @@ TEST(the most urgent prefix is the one that needs the highest rate)
 	CHECK_EQ(p.left_ns, -3 * (s64)MS);
 }
 
-TEST(a least time and a most of bytes bound what makes urgent)
+TEST(a minimum time left and a maximum of bytes bound the urgency)
 {
 	struct deadline_ring r = { 0 };
 	struct deadline_prefix p;
@@ -191,16 +191,16 @@ TEST(a least time and a most of bytes bound what makes urgent)
 	deadline_arm(&r, 120 * MS, 100000, 0, 1000);
 	CHECK(deadline_urgent(&r, 0, 11000, 100 * MS, U32_MAX, 0, &p), "none");
 	CHECK_EQ(p.bytes, 101000);
-	/* by what is written the first needs more: 1 KB / ms, not 11 / 20 */
+	/* of the written bytes the first needs more: 1 KB / ms, not 11 / 20 */
 	CHECK(deadline_urgent(&r, 0, 11000, 100 * MS, 11000, 0, &p), "none");
 	CHECK_EQ(p.bytes, 1000);
 	CHECK_EQ(p.left_ns, MS);
-	/* with 30 ms for each the longer one does; its time is told as it is */
+	/* with at least 30 ms each the longer one does; left_ns is as it is */
 	CHECK(deadline_urgent(&r, 0, 11000, 100 * MS, 11000, 30 * MS, &p),
 	      "none");
 	CHECK_EQ(p.bytes, 11000);
 	CHECK_EQ(p.left_ns, 20 * MS);
-	/* late: not counted, or with the least */
+	/* late messages are skipped, or count with the minimum time */
 	CHECK(deadline_urgent(&r, 0, 11000, 110 * MS, U32_MAX, 0, &p), "none");
 	CHECK_EQ(p.left_ns, 10 * MS);
 	CHECK(!deadline_urgent(&r, 0, 11000, 130 * MS, U32_MAX, 0, &p),
@@ -229,7 +229,7 @@ TEST(bytes left never underflow once a message is acknowledged)
 	}
 }
 
-TEST(a message must end less than 2^31 bytes beyond what is acknowledged)
+TEST(a message must end less than 2^31 bytes beyond the acknowledged data)
 {
 	const u32 most = INT32_MAX;
 	u32 s;
@@ -253,7 +253,7 @@ TEST(a message must end less than 2^31 bytes beyond what is acknowledged)
 	}
 }
 
-TEST(messages armed before the sequence numbers exist are moved to them)
+TEST(messages armed before the handshake are moved to the sequence numbers)
 {
 	u64 due;
 	u32 s;
@@ -273,7 +273,7 @@ TEST(messages armed before the sequence numbers exist are moved to them)
 	}
 }
 
-TEST(clearing counts each message once and the counters stay at their end)
+TEST(clearing counts each message once and the counters saturate)
 {
 	struct deadline_ring r = { 0 };
 	u32 i;
@@ -291,7 +291,7 @@ TEST(clearing counts each message once and the counters stay at their end)
 	CHECK_EQ(r.cleared, U16_MAX);
 }
 
-TEST(a deadline of 0 is one of 1 and the farthest touches no flag)
+TEST(a deadline of 0 counts as 1 and the farthest one leaves the flags alone)
 {
 	struct deadline_ring r = { 0 };
 	struct deadline_prefix p;
@@ -305,14 +305,14 @@ TEST(a deadline of 0 is one of 1 and the farthest touches no flag)
 	CHECK(deadline_urgent(&r, 100, 150, MS, U32_MAX, 0, &p), "none");
 	CHECK_EQ(p.due_ns, (1ull << 60) - 1);
 	CHECK_EQ(p.bytes, 100);
-	/* of known length, and not begun before it is written */
+	/* a message of known length has not begun before it is written */
 	deadline_arm(&r, MS, 50, 100, 100);
 	CHECK_EQ(deadline_count(&r), 1);
 	CHECK_EQ(r.cleared, 1);
-	/* an ACK need not look for one of unknown length */
+	/* for one of unknown length the caller compares una and wseq itself */
 	deadline_clear(&r);
 	deadline_arm(&r, MS, 0, 100, 100);
-	CHECK(!deadline_reached(&r, 150), "it would");
+	CHECK(!deadline_reached(&r, 150), "reached");
 }
 
 static void history(unsigned int seed, u32 base)
@@ -361,10 +361,10 @@ static void history(unsigned int seed, u32 base)
 			if (!deadline_none(&r))
 				deadline_begun(&r, base + (u32)m.wseq);
 			more = model_settle(&m, &due, &end);
-			/* what ACKs look at; of unknown length: una == wseq */
+			/* an ACK settles only if this or una == wseq is true */
 			if (more && m.una != m.wseq)
 				CHECK(deadline_reached(&r, base + (u32)m.una),
-				      "an ACK would not look");
+				      "an ACK would not settle it");
 			CHECK_EQ(deadline_settle(&r, base + (u32)m.una,
 						 base + (u32)m.wseq, &was),
 				 more);

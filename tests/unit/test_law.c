@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * module/law.c on the host, against libm and wide integers.
+ * Tests of module/law.c on the host, by comparison with libm and wide integers.
  */
 #include <math.h>
 #include <stdint.h>
@@ -8,14 +8,14 @@
 #include "../harness.h"
 #include "law.h"
 
-/* Emulated machines, which are slow, look at one alpha in so many. */
+/* Only every STRIDE-th alpha is tested; emulated machines are slow. */
 #ifndef STRIDE
 #define STRIDE 1
 #endif
 
-/* The error of law_pow(), over every alpha and every d that it takes. */
+/* The bound of law_pow()'s error over every alpha and every valid d */
 #define POW_BOUND	5e-5
-/* and within the clamp that the module starts with, d from 0.5 to 2 */
+/* and within the default clamp, d from 0.5 to 2 */
 #define POW_BOUND_PAPER	4e-5
 
 static u32 least_of_d[LAW_ONE + 1];	/* alpha^d for the last d */
@@ -45,7 +45,7 @@ TEST(law_pow is within its bound of libm for every alpha and every d)
 				CHECK(p >= last && p <= LAW_ONE,
 				      "alpha %u d %u: %u after %u", alpha, d,
 				      p, last);
-			/* one unit of play where d = 1 is exact */
+			/* a tolerance, because only d = 1 is exact */
 			if (p > least_of_d[alpha] + 40)
 				CHECK(p <= least_of_d[alpha] + 40,
 				      "alpha %u d %u: %u after %u", alpha, d,
@@ -103,7 +103,7 @@ TEST(law_alpha reaches 0 from 1 in 183 steps and stays at 1 under full marks)
 	CHECK_EQ(law_alpha(LAW_ONE, 4, 1, 0), LAW_ONE / 4);
 }
 
-TEST(law_alpha stays within 0 and 1 whatever the counters say)
+TEST(law_alpha stays within 0 and 1 for any counters)
 {
 	static const u32 v[] = { 0, 1, 2, 1000, 1u << 20, 1u << 31, U32_MAX };
 	const size_t n = sizeof(v) / sizeof(v[0]);
@@ -119,7 +119,7 @@ TEST(law_alpha stays within 0 and 1 whatever the counters say)
 					      g, v[j], v[i]);
 }
 
-TEST(law_cut gives up p / 2 of the window to 2^-8 of a packet)
+TEST(law_cut reduces the window by p / 2 exact to 2^-8 of a packet)
 {
 	u64 w, cut;
 	u32 p;
@@ -138,7 +138,7 @@ TEST(law_cut gives up p / 2 of the window to 2^-8 of a packet)
 	CHECK_EQ(law_cut(1 << LAW_W_SHIFT, LAW_ONE), LAW_W_LEAST);
 }
 
-TEST(law_cut does not lose the cuts that whole packets and 10 bits lose)
+TEST(law_cut keeps the cuts that whole packets and 10 bits would lose)
 {
 	u32 alpha = 0.29 * LAW_ONE;
 	u32 p = law_pow(alpha, 2 * LAW_D_ONE);
@@ -171,9 +171,9 @@ TEST(law_finish_ns is B / (3/4 W) round trips)
 							    window[w], mss[m]);
 					if (real > (long double)S64_MAX)
 						real = S64_MAX;
-					/* beyond 2^47 it is coarse, by less
-					 * than 128000 ns in more than 2^17
-					 * times as many
+					/* Beyond 2^47 the result is coarse, by
+					 * less than 128000 ns in more than 2^17
+					 * times as many.
 					 */
 					CHECK(got <= real + 1 &&
 					      got >= real - 1 -
@@ -199,7 +199,7 @@ TEST(law_imminence is Tc / D within the clamp)
 	CHECK_EQ(law_imminence(S64_MAX, far, 64, 1024), 1024);
 	CHECK_EQ(law_imminence(far * 4, far, 64, 1024), 1024);
 	CHECK_EQ(law_imminence(far * 3, far, 64, 1024), 768);
-	/* nothing known of the flow: DCTCP */
+	/* without a measured round trip d = 1, which is DCTCP */
 	CHECK_EQ(law_imminence(0, 1000, 128, 512), 256);
 }
 
@@ -221,7 +221,7 @@ TEST(law_carry opens the window when fraction and gain make a packet)
 					      cnt, cwnd, f);
 				if (!carry && frac != f)
 					CHECK_EQ(frac, f);
-				/* nothing is gained but by rounding down */
+				/* the rest is kept, rounded down */
 				if (carry && all < 2 &&
 				    (frac > (all - 1) * 256 + 1e-9 ||
 				     frac < (all - 1) * 256 - 1))

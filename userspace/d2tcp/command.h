@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The subcommands of d2tcp: as main(), 0, 1 for failure, 2 for a bad call, 3 for
- * "yes, somebody does" (holders).
+/* The subcommands of d2tcp. Each takes the arguments of main() and returns the
+ * exit status: 0, 1 for a failure, 2 for wrong usage, and 3 from holders if
+ * something holds the module.
  */
 #ifndef COMMAND_H
 #define COMMAND_H

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The d2tcp command: picks the subcommand. */
+/* The d2tcp command: calls the subcommand that its first argument names. */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,10 +8,10 @@
 static const char usage[] =
 	"usage: d2tcp holders\n"
 	"\n"
-	"holders  list what keeps the module tcp_d2tcp from being unloaded: sockets\n"
-	"         and threads inside a socket option, with their processes, and\n"
-	"         network namespaces. Exit status 3 if there are any, 0 if nothing\n"
-	"         holds it. Needs root\n";
+	"holders  list the users that keep the module tcp_d2tcp from being unloaded:\n"
+	"         sockets and threads inside a socket option, with their processes,\n"
+	"         and network namespaces. The exit status is 3 if the module has\n"
+	"         users, 0 if it has none. Needs root.\n";
 
 int main(int argc, char **argv)
 {
@@ -22,7 +22,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (argc > 1)
-		fprintf(stderr, "d2tcp: there is no command '%s'\n", argv[1]);
+		fprintf(stderr, "d2tcp: unknown command '%s'\n", argv[1]);
 	fputs(usage, stderr);
 	return 2;
 }

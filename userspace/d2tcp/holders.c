@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * d2tcp holders: what keeps tcp_d2tcp from being unloaded. Each socket under d2tcp
- * holds the module, in whatever state it is, and so does each network namespace
- * whose default it is, and each thread that is inside one of the socket options.
+ * d2tcp holders: list the users that keep tcp_d2tcp from being unloaded. The
+ * module is held by each socket under d2tcp, in any state, by each network
+ * namespace whose default is d2tcp, and by each thread that is inside one of
+ * the socket options.
  *
- * A socket tells its congestion control only to who has it, so every process's
- * sockets are borrowed (pidfd_getfd): needs root, and changes nothing.
+ * TCP_CONGESTION can be read only through a descriptor, so the sockets of every
+ * process are duplicated with pidfd_getfd(2). That needs root, and changes
+ * nothing.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -31,10 +33,10 @@
 
 #include "command.h"
 
-/* Sockets of others that could not be looked into. */
+/* Sockets of other processes that could not be duplicated. */
 static unsigned int unseen;
 
-/* Things seen already: inodes of sockets, or of namespaces. */
+/* The inodes of the sockets, or of the namespaces, that are listed already. */
 struct seen {
 	ino_t *ino;
 	size_t n;
@@ -61,7 +63,7 @@ static bool under_d2tcp(int fd)
 	char name[16] = "";
 	socklen_t len = sizeof(name);
 
-	/* d2tcp-reno is its fallback */
+	/* d2tcp-reno is the fallback without ECN */
 	return getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len) == 0 &&
 	       (!strcmp(name, "d2tcp") || !strcmp(name, "d2tcp-reno"));
 }
@@ -117,7 +119,7 @@ static void name_of(const char *pid, char *name, size_t size)
 		fclose(f);
 }
 
-/* The sockets of one process; returns how many not seen before it holds. */
+/* Lists the sockets of one process; returns how many were not listed before. */
 static unsigned int sockets_of(const char *pid, struct seen *seen)
 {
 	char path[300], target[64], comm[64];
@@ -140,7 +142,7 @@ static unsigned int sockets_of(const char *pid, struct seen *seen)
 			continue;
 		fd = (int)syscall(SYS_pidfd_getfd, pidfd, atoi(e->d_name), 0);
 		if (fd < 0) {
-			/* unless it has just been closed */
+			/* a descriptor closed in between is not counted */
 			unseen += errno != EBADF && errno != ESRCH;
 			continue;
 		}
@@ -162,12 +164,12 @@ static unsigned int sockets_of(const char *pid, struct seen *seen)
 	return found;
 }
 
-/* A thread that is inside one of the options, waiting for its memory or for the
- * lock of the socket. The kernel tells what a thread does that sleeps.
+/* Lists a thread that sleeps inside one of the options, in a page fault or on
+ * the socket lock. /proc shows the system call in which a thread sleeps.
  */
 static unsigned int caller_at(const char *path, struct seen *seen)
 {
-	/* of 32-bit programs on a 64-bit kernel, in no other use there */
+	/* numbers of 32-bit programs on x86-64; 64-bit ones do not use them */
 	enum { GET_32 = 365, SET_32 = 366 };
 	long number, fd, level, option;
 	char comm[64], pid[24];
@@ -181,13 +183,13 @@ static unsigned int caller_at(const char *path, struct seen *seen)
 		return 0;
 	fields = fscanf(f, "%ld %lx %lx %lx", &number, &fd, &level, &option);
 	fclose(f);
-	/* the registers are wider than the arguments, and may hold anything there */
+	/* the arguments are ints; the registers' upper halves are undefined */
 	if (fields != 4 || (int)level != SOL_IP ||
 	    (int)option < D2TCP_DEADLINE || (int)option > D2TCP_EXPECT ||
 	    (number != SYS_setsockopt && number != SYS_getsockopt &&
 	     number != SET_32 && number != GET_32))
 		return 0;
-	/* .../task/TID/syscall */
+	/* the path is /proc/PID/task/TID/syscall */
 	task = strstr(path, "/task/") + strlen("/task/");
 	snprintf(pid, sizeof(pid), "%.*s", (int)strcspn(task, "/"), task);
 	name_of(pid, comm, sizeof(comm));
@@ -196,7 +198,7 @@ static unsigned int caller_at(const char *path, struct seen *seen)
 	return 1;
 }
 
-/* Is d2tcp the default of the namespace that this file stands for? */
+/* Is d2tcp the default of the network namespace at this path? */
 static bool is_default(const char *path)
 {
 	char text[32] = "";
@@ -204,13 +206,13 @@ static bool is_default(const char *path)
 	pid_t pid;
 	FILE *f;
 
-	/* in a child: there is no way back from some namespaces */
+	/* in a child, because some namespaces cannot be left again */
 	pid = fork();
 	if (!pid) {
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0 || setns(fd, CLONE_NEWNET))
 			_exit(1);
-		/* /proc/sys/net is that of who looks */
+		/* /proc/sys/net is that of the reader's namespace */
 		f = fopen("/proc/sys/net/ipv4/tcp_congestion_control", "r");
 		if (!f || !fgets(text, sizeof(text), f))
 			_exit(1);
@@ -273,7 +275,7 @@ int holders(int argc, char **argv)
 
 	(void)argv;
 	if (argc > 1) {
-		fprintf(stderr, "d2tcp holders: takes no argument\n");
+		fprintf(stderr, "d2tcp holders: takes no arguments\n");
 		return 2;
 	}
 	f = fopen("/sys/module/tcp_d2tcp/refcnt", "r");
@@ -283,7 +285,7 @@ int holders(int argc, char **argv)
 	}
 	fclose(f);
 	if (geteuid()) {
-		fprintf(stderr, "d2tcp holders: needs root, to look at the sockets of others\n");
+		fprintf(stderr, "d2tcp holders: needs root, to inspect the sockets of other processes\n");
 		return 1;
 	}
 	found = each_entry("/proc", NULL, true, &sockets, sockets_of);
@@ -291,10 +293,10 @@ int holders(int argc, char **argv)
 	found += each_entry("/proc", "/ns/net", true, &nets, namespace_at);
 	found += each_entry("/run/netns", "", false, &nets, namespace_at);
 	if (refs > (long)found)
-		printf("%ld more that no process shows: connections that are closing or not accepted yet, sockets of the kernel, callers of an option by io_uring or socketcall(), namespaces without a process or a name; on Linux 6.1 also what a refused sysctl has leaked\n",
+		printf("%ld more not visible in /proc: connections that are closing or not yet accepted, kernel sockets, callers of an option through io_uring or socketcall(), namespaces without a process or a name; on Linux 6.1 also references leaked by refused sysctls\n",
 		       refs - (long)found);
 	if (unseen)
-		printf("%u sockets could not be looked into: kernel.yama.ptrace_scope, or another guard, forbids it\n",
+		printf("%u sockets could not be inspected: kernel.yama.ptrace_scope, or another security policy, forbids it\n",
 		       unseen);
 	if (!refs)
 		printf("nothing holds tcp_d2tcp\n");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: 0BSD
 /*
- * One message with a deadline, and whether it was met. Sends 100 KB over the
- * loopback interface to itself:
+ * Sends one message with a deadline, 100 KB over the loopback interface to
+ * itself, and prints whether the deadline was met:
  *
  *	cc message.c -ld2tcp && ./a.out
  */
@@ -31,7 +31,7 @@ int main(void)
 	struct d2tcp_info info;
 	int listener, from, to;
 
-	/* Both ends, before the handshake: it settles whether ECN is used. */
+	/* On both ends before the handshake, which negotiates ECN. */
 	listener = socket(AF_INET, SOCK_STREAM, 0);
 	check(d2tcp_enable(listener), "listener");
 	from = socket(AF_INET, SOCK_STREAM, 0);
@@ -47,7 +47,7 @@ int main(void)
 		return 1;
 	}
 
-	/* 20 ms for the message that is written next; then write it. */
+	/* Give the next message 20 ms, then write it. */
 	check(d2tcp_set_timeout(from, 20 * 1000 * 1000, sizeof(message)),
 	      "deadline");
 	if (send(from, message, sizeof(message), 0) != sizeof(message) ||
@@ -56,13 +56,13 @@ int main(void)
 		return 1;
 	}
 
-	/* Settled once acknowledged, which a delayed ACK may put off. */
+	/* It settles when it is acknowledged, perhaps by a delayed ACK. */
 	do {
 		usleep(1000);
 		check(d2tcp_get_info(from, &info), "info");
 	} while (info.outstanding);
-	printf("the message arrived %s; alpha %.2f, window %.1f packets\n",
-	       info.met ? "in time" : "late", info.alpha / 1048576.0,
+	printf("the deadline was %s; alpha %.2f, window %.1f packets\n",
+	       info.met ? "met" : "missed", info.alpha / 1048576.0,
 	       info.cwnd / 256.0);
 	return 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * libd2tcp: thin over the socket options of d2tcp.h.
+ * libd2tcp: a thin wrapper around the socket options of d2tcp.h.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -12,7 +12,7 @@
 
 #include "libd2tcp.h"
 
-/* The version script exports what this marks, and nothing else. */
+/* The version script exports the functions marked with this, and no others. */
 #define PUBLIC __attribute__((visibility("default")))
 
 static int set_struct(int fd, uint64_t ns, uint64_t bytes, uint32_t flags)
@@ -31,9 +31,10 @@ PUBLIC int d2tcp_enable(int fd)
 	char now[16] = "";
 	socklen_t len = sizeof(now);
 
-	/* Choosing it once more would be a change to the kernel if the socket
-	 * is in the fallback, and clear what was set. Otherwise it makes the
-	 * choice the socket's own, which the sysctl then does not change.
+	/* In the fallback the kernel would take another selection for a change
+	 * of algorithm, and clear deadlines and budget. Under d2tcp selecting
+	 * it again clears nothing, and turns a default from the sysctl into the
+	 * socket's own selection, which later sysctl changes do not affect.
 	 */
 	if (getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, now, &len) == 0 &&
 	    !strncmp(now, D2TCP_NAME "-reno", sizeof(now)))
@@ -44,12 +45,12 @@ PUBLIC int d2tcp_enable(int fd)
 
 PUBLIC int d2tcp_set_deadline(int fd, d2tcp_nsec deadline, d2tcp_bytes bytes)
 {
-	/* all zero would mean d2tcp_clear(), and no caller means that here */
+	/* a struct of zeros means clear, which no caller of this intends */
 	if (!deadline && !bytes) {
 		errno = EINVAL;
 		return -1;
 	}
-	/* before the clock started: the earliest time there is */
+	/* negative times count as the earliest one */
 	return set_struct(fd, deadline < 0 ? 1 : deadline, bytes, 0);
 }
 
@@ -91,9 +92,9 @@ PUBLIC const char *d2tcp_strerror(int err)
 	case 0:
 		return "no error";
 	case EINVAL:
-		return "not valid: a deadline of 0 without a length, a budget that is negative or above INT_MAX microseconds, or a deadline on a listening socket";
+		return "not valid: a deadline of 0 without a length, a budget below 0 or above INT_MAX microseconds, or a deadline on a listening socket";
 	case ERANGE:
-		return "the message is too long: it must end less than 2^31 bytes after what is acknowledged";
+		return "the message is too long: it must end less than 2^31 bytes beyond the acknowledged data";
 	case EOPNOTSUPP:
 		return "the socket does not use d2tcp: call d2tcp_enable() before connect() or listen()";
 	case ENOPROTOOPT:
@@ -101,9 +102,9 @@ PUBLIC const char *d2tcp_strerror(int err)
 	case ENOENT:
 		return "the congestion control d2tcp is not available: load the module tcp_d2tcp as root";
 	case EPERM:
-		return "not permitted to choose d2tcp: add it to net.ipv4.tcp_allowed_congestion_control";
+		return "not permitted to select d2tcp: add it to net.ipv4.tcp_allowed_congestion_control";
 	case E2BIG:
-		return "the kernel's module is older than this program and does not know all it asks for";
+		return "the loaded module is older than this program and does not support all fields that it sets";
 	case EBADF:
 		return "not an open file descriptor";
 	case ENOTSOCK:

@@ -2,11 +2,11 @@
 /*
  * libd2tcp - deadlines for TCP sockets under d2tcp.
  *
- * Each call works on a TCP socket of either family, in any state unless said
+ * Each call works on an IPv4 or IPv6 TCP socket, in any state unless stated
  * otherwise, and returns 0, or -1 with errno set and nothing changed.
- * d2tcp_strerror() puts that errno into words. Thread-safe; no state, no
- * allocation; nothing beyond setsockopt() and getsockopt(), so programs in any
- * language can do without it.
+ * d2tcp_strerror() explains that errno. The library is thread-safe, keeps no
+ * state and allocates nothing. It only calls setsockopt() and getsockopt(), so
+ * programs in any language can do without it.
  */
 #ifndef LIBD2TCP_H
 #define LIBD2TCP_H
@@ -19,9 +19,10 @@ extern "C" {
 #endif
 
 /*
- * The types of the arguments say their units. Times are signed: what is left of a
- * budget that is used up is negative, and means late. A time
- * farther away than D2TCP_FARTHEST_NS, 18 minutes, is held at that bound.
+ * The types of the arguments name their units. Times are signed: a program may
+ * pass the rest of a budget that it has overrun, and a negative rest means that
+ * the message is late. A deadline more than D2TCP_FARTHEST_NS (18 minutes) away
+ * is capped there.
  */
 typedef int64_t d2tcp_nsec;	/* nanoseconds */
 typedef int64_t d2tcp_usec;	/* microseconds */
@@ -32,52 +33,54 @@ typedef uint64_t d2tcp_bytes;
 #define LIBD2TCP_VERSION_PATCH	0
 
 /*
- * Chooses d2tcp for the socket. Do it before connect() or, on a server, on the
- * listener before the connection arrives: ECN is settled by the handshake, and
- * a socket that is switched later runs d2tcp's Reno fallback. Loses nothing that
- * was set on a socket that is under d2tcp already.
- * ENOENT: the module is not loaded. EPERM: it is, but this user may not choose
- * it: see net.ipv4.tcp_allowed_congestion_control.
+ * Selects d2tcp for the socket. Call it before connect() or, on a server, on
+ * the listener before the connection arrives: the handshake negotiates ECN, and
+ * a socket that is switched later runs d2tcp's Reno fallback. On a socket that
+ * is under d2tcp already it keeps the deadlines and the budget. ENOENT: the
+ * module is not loaded. EPERM: it is loaded, but this user may not select it:
+ * see net.ipv4.tcp_allowed_congestion_control.
  */
 int d2tcp_enable(int fd);
 
 /*
- * The message whose first byte is written next must be acknowledged by this time
- * of the caller's CLOCK_MONOTONIC. bytes is its length, 0 when unknown: then it
- * is all that is written until the next call. A time in the past, or a negative
- * one, is accepted and counted as late. EINVAL: deadline and bytes are both 0, or
- * the socket listens. ERANGE: the message would end 2^31 bytes or more beyond
- * what is acknowledged. EOPNOTSUPP: the socket is not under d2tcp. ENOPROTOOPT:
+ * Sets the deadline of the message that starts with the next byte written: all
+ * of it must be acknowledged by this time on the caller's CLOCK_MONOTONIC.
+ * bytes is its length; 0 means unknown, and the message is all data written
+ * until the next call. A time that is negative or in the past is accepted, and
+ * the message is late. EINVAL: deadline and bytes are both 0, or the socket is
+ * listening. ERANGE: the message would end 2^31 bytes or more beyond the
+ * acknowledged data. EOPNOTSUPP: the socket is not under d2tcp. ENOPROTOOPT:
  * the module is not loaded, or this is not a TCP socket.
  */
 int d2tcp_set_deadline(int fd, d2tcp_nsec deadline, d2tcp_bytes bytes);
 
 /*
- * The same, with the time that is left from now on. 0 or less means that the
- * message is late already.
+ * The same with a time relative to now. 0 or less means that the message is
+ * late already.
  */
 int d2tcp_set_timeout(int fd, d2tcp_nsec timeout, d2tcp_bytes bytes);
 
-/* Forgets every deadline of the socket. */
+/* Clears every deadline of the socket. */
 int d2tcp_clear(int fd);
 
 /*
- * Without further calls, each burst that starts on the idle socket is due that
- * long after its start; 0 turns it off. Sockets accepted from a listener inherit
- * it. EINVAL: negative, or above INT_MAX microseconds (35 minutes).
+ * Sets a standing budget: each burst that starts while the socket is idle is
+ * due this long after its start, without further calls. 0 turns it off. Sockets
+ * accepted from a listener inherit it. EINVAL: the budget is negative, or above
+ * INT_MAX microseconds (35 minutes).
  */
 int d2tcp_set_budget(int fd, d2tcp_usec budget);
 
-/* What the flow is doing. Fields that the kernel does not know are 0. */
+/* Reads the state of the flow. Fields that the module does not know are 0. */
 int d2tcp_get_info(int fd, struct d2tcp_info *info);
 
-/* In words what an errno of the calls above means; never NULL, not to be
- * freed. For an errno that none of them sets: what strerror() says, or, if that
- * is unknown, "unknown error".
+/* Explains an errno of the calls above. The result is never NULL and must not
+ * be freed. For an errno that none of them sets it is the text of strerror(),
+ * or "unknown error" if the system does not know it.
  */
 const char *d2tcp_strerror(int err);
 
-/* Version of the library linked: major << 16 | minor << 8 | patch. */
+/* The version of the linked library: major << 16 | minor << 8 | patch. */
 uint32_t d2tcp_version(void);
 
 #ifdef __cplusplus

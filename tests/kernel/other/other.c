@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Another module, as seen by tcp_d2tcp: it owns a socket option of its own, and
- * what it takes depends on its parameters.
+ * A second module for the tests of tcp_d2tcp. Its parameters select what it
+ * registers:
  *
- *	options=1	0xE100 at SOL_IP: get fills nothing and succeeds
- *	numbers=1	one of the numbers of tcp_d2tcp's options
- *	name=1		the name "d2tcp" among the congestion controls
+ *	options=1	the option 0xE100 at SOL_IP; get succeeds without data
+ *	numbers=1	one of the option numbers of tcp_d2tcp
+ *	name=1		a congestion control named "d2tcp"
  */
 #include <linux/module.h>
 #include <linux/netfilter.h>
@@ -70,5 +70,5 @@ static void __exit other_unload(void)
 module_init(other_load);
 module_exit(other_unload);
 
-MODULE_DESCRIPTION("Takes what tcp_d2tcp takes, for its tests");
+MODULE_DESCRIPTION("Registers names and numbers of tcp_d2tcp, for its tests");
 MODULE_LICENSE("GPL");

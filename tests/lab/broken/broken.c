@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A module that does one thing wrong when it is loaded, what=..., to see that the
- * debug kernel reports it. tests/lab/test.sh loads it; it is for nothing else.
+ * A module that executes one bug when it is loaded; the parameter what selects
+ * the bug. tests/lab/test.sh and tests/smp load it to check that the kernel
+ * reports it.
  */
 #include <linux/delay.h>
 #include <linux/module.h>
@@ -17,7 +18,7 @@ static DEFINE_SPINLOCK(spin);
 static DEFINE_MUTEX(a);
 static DEFINE_MUTEX(b);
 
-/* Never a constant to the compiler. */
+/* Not inlined, so that the compiler knows nothing about the memory. */
 static noinline char *some_memory(size_t n)
 {
 	return kmalloc(n, GFP_KERNEL);
@@ -64,5 +65,5 @@ static void __exit broken_unload(void)
 
 module_init(broken_load);
 module_exit(broken_unload);
-MODULE_DESCRIPTION("Does something wrong, to see that it is reported");
+MODULE_DESCRIPTION("Executes a bug, to test that the kernel reports it");
 MODULE_LICENSE("GPL");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Two threads that add to one plain int: a data race that KCSAN must report. The
- * load ends when both are done. tests/smp loads it; it is for nothing else.
+ * Two threads add to one plain int, a data race that KCSAN must report. Loading
+ * returns when both are done. tests/smp loads this module to test KCSAN.
  */
 #include <linux/completion.h>
 #include <linux/kthread.h>
@@ -48,5 +48,5 @@ static void __exit racy_unload(void)
 
 module_init(racy_load);
 module_exit(racy_unload);
-MODULE_DESCRIPTION("A data race, to see that it is reported");
+MODULE_DESCRIPTION("Executes a data race, to test that KCSAN reports it");
 MODULE_LICENSE("GPL");
