@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""What `make demo` shows: messages with deadlines across an emulated link.
+"""The program of `make demo`: messages with deadlines across an emulated link.
 
-Inside the lab. Two workers and an aggregator below one switch that marks with ECN at
-1 Gbit/s. One worker sends without a pause and without deadlines; the other sends
-messages with a deadline, with nothing but setsockopt(), and prints what D2TCP_INFO
-says of the flow while the message is on its way.
+Runs inside the lab, with two workers and an aggregator below one switch that
+marks packets with ECN, at 1 Gbit/s. One worker sends continuously and without
+deadlines. The other sends messages with deadlines, using nothing but
+setsockopt(), and prints the flow's D2TCP_INFO while each message is in flight.
 """
 
 import os
@@ -39,7 +39,7 @@ def info(sock):
 
 
 def d2tcp_socket(host):
-    """A socket of the host; it stays there."""
+    """A socket in the host's network namespace, which it never leaves."""
     with host:
         sock = socket.socket()
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"d2tcp")
@@ -62,7 +62,7 @@ def start(what, *args):
 
 
 def send(sock, length, deadline_ms):
-    """Sends one message and shows it on its way."""
+    """Sends one message; prints the flow's state until it is acknowledged."""
     before = info(sock)
     print("\n%d bytes, due in %d ms:\n" % (length, deadline_ms))
     print("   time  alpha     d  window  bytes left  time left")
@@ -98,10 +98,10 @@ def main():
     other, sock = d2tcp_socket(neighbour), d2tcp_socket(worker)
     other.connect((aggregator.ip, PORT))
     sock.connect((aggregator.ip, PORT + 1))
-    print("A neighbour sends without deadlines over the same port of the switch "
+    print("A neighbour sends without deadlines through the same switch port "
           "(1 Gbit/s).")
     start(send_for_ever, other)
-    # both flows find their share first
+    # let both flows settle on their shares first
     sock.sendall(bytes(4000000))
     while info(sock)["alpha"] > 2**19:
         sock.sendall(bytes(1000000))
@@ -109,10 +109,10 @@ def main():
     for length, deadline_ms in MESSAGES:
         send(sock, length, deadline_ms)
         time.sleep(0.02)
-    print("\nd above 1: the deadline is near, and the flow yields less than DCTCP "
-          "when it is marked.\nd below 1: there is time to spare, and it yields "
-          "more.", flush=True)
-    # the kernel of the lab goes, with all that still sends
+    print("\nd above 1: the deadline is near, and on marks the flow reduces "
+          "its window less than DCTCP.\nd below 1: there is time to spare, and "
+          "it reduces it more.", flush=True)
+    # threads that still send end with the process
     os._exit(0)
 
 

@@ -3,15 +3,15 @@
 """Runs one job of the bench inside the lab kernel.
 
 Called as `guest.py JOB.json` by run.py through tests/lab/lab. Builds the point's
-network, then does what the job asks for:
+network, then does what the job's "do" says:
 
 "check"  measures the emulated link itself and writes link.json
-"load"   runs the load generator, once per seed, and writes records-N.csv, one for
-         each service, and load.json into a directory seedN
-"flows"  runs long flows, once per seed, and writes flows.json into a directory seedN
+"load"   runs the load generator once per seed M and writes load.json and, for
+         each service N, records-N.csv into the directory seedM
+"flows"  runs long flows once per seed M and writes flows.json into seedM
 
-Everything is written below the directory of JOB.json. During the measured phase
-this program sleeps in poll(); only compiled programs run.
+All output goes below the directory of JOB.json. While a run is measured, this
+program sleeps in poll(); only compiled programs run.
 """
 
 import ctypes
@@ -40,9 +40,9 @@ def uptime_ns():
 def wait_for_second():
     """Sleeps until the guest's clock shows a whole second.
 
-    In virtual time each reading of the clock takes 256 ns, so what happened before,
-    Python's imports for one, shifts all that follows by as much, and the same seed
-    gives another draw. Everything after this starts from the same time.
+    In virtual time each reading of the clock takes 256 ns, so earlier work,
+    such as Python's imports, shifts everything after it, and the same seed
+    would give other results. From here on, every job starts at the same time.
     """
     when = (ctypes.c_long * 2)(uptime_ns() // 10**9 + 1, 0)
     libc = ctypes.CDLL(None)
@@ -58,8 +58,8 @@ def write_json(path, value):
 
 
 def check_link(point, built):
-    """The link of a point, measured. Tests build another one instead: `built`
-    replaces keys of the point.
+    """Measures the link of a point. `built` replaces keys of the point, for
+    tests that build another link than the one described.
     """
     net = Network(point | built)
     found = link.measure(net, INCAST, uptime_ns)
@@ -68,10 +68,10 @@ def check_link(point, built):
 
 
 def load_modules(some, params):
-    """Loads the modules that algorithms need, with parameters of this project's."""
+    """Loads the kernel modules that the algorithms need, with parameters."""
     for module in algorithms.modules(some):
         subprocess.run(["modprobe", module] + params, check=True)
-        # modprobe does not complain about a parameter that the module does not have
+        # modprobe does not fail on a parameter that the module does not have
         for param in params:
             name, value = param.split("=")
             with open("/sys/module/%s/parameters/%s" % (module, name)) as f:
@@ -81,7 +81,7 @@ def load_modules(some, params):
 
 
 class Load:
-    """The load generator on a network: the same workers for every seed."""
+    """A network and its workers, which serve every seed of a job."""
 
     def __init__(self, point, algorithm, slack, params):
         members = algorithms.members(algorithm)
@@ -98,17 +98,17 @@ class Load:
                          for line in plan.aggregate]
 
     def run(self, seed, directory):
-        """Leaves records-N.csv for each service and load.json."""
+        """Runs one seed: writes load.json, and records-N.csv per service."""
         os.makedirs(directory)
         before = self.net.queue_counters()
-        # Every run starts at the same place between two ticks, and late enough
-        # for all to be connected.
+        # Every run starts at the same phase of the tick, and late enough for
+        # all connections to be established.
         wait = 2 + len(self.net.workers) // 100
         start = (uptime_ns() // 10**9 + wait) * 10**9
         processes = [self.net.start(
             self.net.aggregators[n % len(self.net.aggregators)], command + [
                 "--start-at-ns", str(start),
-                # each service draws its own
+                # each service has draws of its own
                 "--seed", str(seed + (n << 32)), "--out",
                 os.path.join(directory, "records-%d.csv" % n)])
                      for n, command in enumerate(self.commands)]
@@ -130,7 +130,7 @@ def start_trace():
 
 
 def run_loads(job):
-    """Every seed of the job, one after the other."""
+    """Runs the seeds of the job, one after the other."""
     run = Load(job["point"], job["algorithm"], job["slack"],
                job.get("params", []))
     if job.get("trace"):
@@ -144,17 +144,17 @@ def run_loads(job):
 
 
 def run_flows(net, flows, seconds, seed):
-    """Bytes that each flow delivered in `seconds`, and its alpha at the end.
+    """Bytes each flow delivered in `seconds`, and the mean alpha of each.
 
     A flow is (algorithm, claim), claim as in load.claim_options(). Alpha is None
-    where the flow's congestion control has none.
+    if the flow's congestion control does not report it.
     """
     agg = net.aggregators[0]
     sinks, counts = {}, {}
-    # all count from the same time, when the flows have settled
+    # all sinks count from the same time, when the flows have settled
     at = uptime_ns() // 10**9 * 10**9 + 3 * 10**9
     for cc in sorted({a.cc for a, _ in flows}):
-        # a listener for each: it decides whether ECN is used
+        # a listener for each algorithm, because it decides whether ECN is used
         address = "%s:%d" % (agg.ip, load.PORT + len(sinks))
         sinks[cc] = address, net.start(agg, [
             INCAST, "sink", "--listen", address, "--cc", cc, "--flows",
@@ -175,7 +175,7 @@ def run_flows(net, flows, seconds, seed):
 
 
 def run_long(job):
-    """Long flows, once per seed."""
+    """Runs the long flows of a point, once per seed."""
     point = job["point"]
     flows = load.long_flows(point)
     load_modules([a for a, _ in flows], job.get("params", []))

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Which seeds of paper-regime draw hard queries: hard.py SEEDS SHARE
+"""Finds seeds of paper-regime that draw hard queries: hard.py SEEDS SHARE
 
-Prints those of the seeds 1 to SEEDS for whose draws, at fan-in 8 and slack 1.0,
-no schedule could miss fewer than SHARE percent at 949 Mbit/s, as a list for
-run.py --seeds; and on stderr the mean and spread over all of them.
+Of the seeds 1 to SEEDS, prints those for which, at fan-in 8 and slack 1.0,
+every schedule misses at least SHARE percent of the deadlines at 949 Mbit/s, as
+a list for run.py --seeds. Prints mean and standard deviation over all seeds on
+stderr.
 """
 
 import csv
@@ -26,7 +27,7 @@ FAN_IN, GOODPUT_MBPS = 8, 949
 
 
 def least_share(scenario, seed, out):
-    """Percent of the responses of one seed that no schedule could save."""
+    """Lower bound of the miss rate for one seed, in percent."""
     command = [INCAST, "aggregate", "--dry-run", "--out", out, "--seed",
                str(seed)] + load.requests(
                    scenario, algorithms.BY_NAME[algorithms.BASE])
@@ -52,7 +53,7 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         shares = {seed: least_share(scenario, seed, os.path.join(tmp, "x"))
                   for seed in range(1, int(sys.argv[1]) + 1)}
-    print("%d seeds: least share %.2f %% on average, standard deviation %.2f"
+    print("%d seeds: lower bound %.2f %% on average, standard deviation %.2f"
           % (len(shares), statistics.mean(shares.values()),
              statistics.pstdev(shares.values())), file=sys.stderr)
     print(",".join(str(s) for s, v in shares.items()

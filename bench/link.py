@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The emulated link itself: what it is, measured, and whether it is as described.
+"""Measures an emulated link and checks that it is as described.
 
-measure() runs inside the lab. Trains of full frames from two senders meet at a port
-and overload it. Each frame carries the time of its sending, and the receiving
-kernel notes its arrival. The time that a frame spent in the port's queue is what it
-took beyond what a lone frame of the same sender takes, which finds the queue empty;
-lone frames are sent first. Trains start at different phases of the clocks below, so
-that stays of many lengths around the threshold are seen.
+measure() runs inside the lab. Trains of full frames from several senders meet
+at a port and overload it. Each frame carries its send time, and the receiving
+kernel timestamps its arrival. The queueing delay of a frame is its delay minus
+that of a lone frame of the same sender, which finds the queue empty; lone
+frames are sent first. Trains start at different phases of the clocks below, so
+that they sample many queueing delays around the threshold.
 
-The instrument: reading the clock takes CLOCK_NS of virtual time and is as coarse.
-CoDel's own clock ticks every CODEL_NS: it marks a packet when the ticks of its stay
-exceed those of the threshold, so a stay of T ticks and a part is marked with a
-chance of that part, and the threshold is found half a tick after T.
+Resolution: reading the clock takes CLOCK_NS of virtual time, which is also its
+granularity. CoDel's own clock ticks every CODEL_NS, and CoDel marks a packet
+when its delay in ticks exceeds the threshold in ticks. So a delay of T ticks
+and a fraction is marked with the probability of that fraction, and the
+threshold is measured half a tick after T.
 """
 
 import csv
@@ -25,8 +26,8 @@ TRAINS, LONE = 8, 16
 
 
 def busy_frames(point, senders, rate_mbps, gap_mbps):
-    """How many frames each sender sends in a train: the queue grows past the
-    threshold, and stays below the buffer.
+    """Frames per sender in a train, so that the queue grows past the threshold
+    but not beyond the buffer.
     """
     frame_ns = FRAME * 8000 / rate_mbps
     most = min(2.3 * point["mark_us"] * 1000 / frame_ns + 36,
@@ -51,7 +52,7 @@ def read_frames(path):
 
 
 def stays(frames, senders):
-    """(ns in the queue, marked) of each frame of the trains."""
+    """(queueing delay in ns, marked) of each frame of the trains."""
     lone = {}
     for i in range(senders):
         took = [f["received_ns"] - f["sent_ns"] for f in frames if f["id"] == i]
@@ -61,14 +62,15 @@ def stays(frames, senders):
 
 
 def threshold(found):
-    """(us, spacing in us): the stay that divides unmarked from marked best, and how
-    far apart the stays around it lie. None when all were marked, or none.
+    """(us, spacing in us): the queueing delay that best separates unmarked from
+    marked frames, and the largest gap between measured delays around it. None
+    for both when all frames were marked, or none.
     """
     found = sorted(found)
     marked = sum(ce for _, ce in found)
     if marked in (0, len(found)):
         return None, None
-    # taken as marked, of those in order: none of the first i, all that follow
+    # errors if the threshold lay after the first i frames, in order of delay
     best = wrong = len(found) - marked
     where = [0]
     for i, (_, ce) in enumerate(found, 1):
@@ -86,7 +88,7 @@ def threshold(found):
 
 
 def check_queue(net, senders, incast, rate_mbps, gap_mbps, now_ns):
-    """Rate and marking threshold of the queue where the senders' trains meet."""
+    """Measures rate and threshold of the queue where the trains meet."""
     out = os.path.join(os.getcwd(), "train.csv")
     agg = net.aggregators[0]
     address = "%s:%d" % (agg.ip, PORT)
@@ -98,13 +100,13 @@ def check_queue(net, senders, incast, rate_mbps, gap_mbps, now_ns):
         incast, "receive", "--listen", address, "--count",
         str(n * LONE + TRAINS * n * count), "--out", out], "ready")
     for i, host in enumerate(senders):
-        # a millisecond apart, and at another phase each time
+        # a millisecond apart, each at another phase of the clocks
         send(net, [host], incast, address, LONE, 10**6 + 61, [
             now_ns() + 10**9], [i])
     for train in range(TRAINS):
         start = now_ns() + 10**9 + train * CODEL_NS // TRAINS
         send(net, senders, incast, address, count, gap_ns,
-             # and at another phase of each other
+             # and at other phases between the senders
              [int(start + i * frame_ns * (train + 0.5) / TRAINS)
               for i in range(n)],
              [n + train * n + i for i in range(n)])
@@ -132,9 +134,8 @@ def check_queue(net, senders, incast, rate_mbps, gap_mbps, now_ns):
 
 
 def measure(net, incast, now_ns):
-    """Base RTT, rate and marking threshold as they really are.
-
-    Of the port towards the aggregator and, in a tree, of a rack's uplink too.
+    """Measures base RTT, and rate and marking threshold of the port towards the
+    aggregator and, in a tree, of a rack's uplink too.
     """
     point = net.point
     address = "%s:%d" % (net.aggregators[0].ip, PORT)
@@ -153,7 +154,7 @@ def measure(net, incast, now_ns):
         # one worker of each rack, below the rate of its uplink
         found = check_queue(net, net.workers[:racks], incast, rate,
                             0.9 * min(rate, uplink), now_ns)
-        # two of one rack
+        # two workers of one rack
         found |= {"uplink_" + k: v for k, v in check_queue(
             net, [net.workers[0], net.workers[racks]], incast, uplink,
             0.9 * min(rate, uplink), now_ns).items()}
@@ -161,12 +162,13 @@ def measure(net, incast, now_ns):
 
 
 def expected_mark_us(point, rate_mbps):
-    """(us, tolerance in us) of the threshold.
+    """The threshold that should be measured: (us, tolerance in us).
 
-    CoDel rounds the threshold down to its ticks, and marks from half a tick after
-    it on average. The tolerance is a tick: two packets, which must be told apart
-    from none, move the threshold by two ticks or more up to 11.8 Gbit/s. RED marks
-    by the bytes that a packet finds, through an average that is a packet late.
+    CoDel rounds the threshold down to its ticks, and marks from half a tick
+    after it on average. The tolerance is one tick: an error of two packets,
+    which must be detected, moves the threshold by two ticks or more up to 11.8
+    Gbit/s. RED marks by the bytes that a packet finds in the queue, through an
+    average that lags by one packet.
     """
     if point.get("marker", "codel") == "red":
         frame_us = FRAME * 8 / rate_mbps
@@ -176,10 +178,10 @@ def expected_mark_us(point, rate_mbps):
 
 
 def deviations(point, link):
-    """In which ways the measured link is not that of the point, in words."""
+    """Messages on how the measured link deviates from that of the point."""
     wrong = []
     rtt_us = 2 * point["host_delay_us"]
-    # half of the least deviation that must be found, a tenth
+    # half of the smallest deviation that must be detected, 10 %
     if abs(link["base_rtt_us"] / rtt_us - 1) > 0.05:
         wrong.append("base RTT %.1f us, not %.1f within 5 %%"
                      % (link["base_rtt_us"], rtt_us))
@@ -195,12 +197,12 @@ def deviations(point, link):
 
 def queue_deviations(point, should, what, queue):
     wrong = []
-    # half of the least deviation that must be found, a hundredth
+    # half of the smallest deviation that must be detected, 1 %
     if abs(queue["rate_mbps"] / should - 1) > 0.005:
         wrong.append("%srate %.2f Mbit/s, not %s within 0.5 %%"
                      % (what, queue["rate_mbps"], should))
     if queue.get("rate_error", 0) > 0.005:
-        wrong.append("%srate known to %.1f %% only"
+        wrong.append("%srate is only known to within %.1f %%"
                      % (what, 100 * queue["rate_error"]))
     if queue["mark_us"] is None:
         return wrong + ["%smarking threshold not found: all packets were "
@@ -221,6 +223,6 @@ def queue_deviations(point, should, what, queue):
         wrong.append("%smarking threshold %.1f us, not %.1f within %.1f"
                      % (what, queue["mark_us"], mark_us, tolerance_us))
     if queue.get("mark_spacing_us", 0) > 2 * frame_us:
-        wrong.append("%smarking threshold known to %.1f us only"
+        wrong.append("%smarking threshold is only known to within %.1f us"
                      % (what, queue["mark_spacing_us"]))
     return wrong

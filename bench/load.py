@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """The load generator's command lines, for the lab, real hosts and Mininet's prompt.
 
-bench/incast/incast.c lists the options of each part. A line is a list of words
-without the name of the program.
+bench/incast/incast.c lists the options of each part. A command line is a list
+of words, without the name of the program.
 """
 
 import dataclasses
@@ -11,14 +11,14 @@ import algorithms
 import scenario as scenarios
 
 PORT, BACKGROUND_PORT = 5000, 5001
-# Long flows: deadlines so near, or so far, that d is at its bound all the time.
+# Options of long flows: deadlines so near or so far that d stays at its bound.
 CLAIMS = {"": [], "near": ["--due-us", "1000000", "--claim-bytes", "2130706432"],
           "far": ["--due-us", "1000000000", "--claim-bytes", "200000"]}
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where a worker of the fan-in listens; a host may have several."""
+    """Where one worker listens; a host may have several workers."""
 
     host: str
     ip: str
@@ -29,22 +29,22 @@ class Place:
 class Plan:
     """The command lines of one point under one algorithm."""
 
-    # of the workers' hosts: {host: what follows each --listen}
+    # of the workers' hosts: {host: the arguments of --listen}
     listens: dict
     # options that every worker process gets
     worker: list
-    # of the aggregator, a line for each service
+    # of the aggregator, one line per service
     aggregate: list
 
 
 def services_of(point):
-    """What each service asks for: the point, with the service's own keys."""
+    """The settings of each service: the point's, overridden by its own."""
     own = point.get("services") or [{}] * point.get("aggregators", 1)
     return [point | service for service in own]
 
 
 def class_limits_us(point, slack):
-    """The bounds of the priority classes: each has a quarter of the deadlines."""
+    """Limits of the priority classes; each has a quarter of the deadlines."""
     mixture = [(service.get("share", 1), str(service["deadline_ms"]))
                for service in services_of(point)]
     limits = [scenarios.quantile(mixture, q / 4) * slack * 1000
@@ -59,7 +59,7 @@ def background_of(point, members):
 
 
 def plan(point, members, slack, places):
-    """The Plan for a list of Places; worker i answers under members[i % n]."""
+    """The Plan for a list of Places; worker i runs members[i % n]."""
     background = background_of(point, members)
     ask, listens = [], {}
     for i, place in enumerate(places):
@@ -81,7 +81,7 @@ def plan(point, members, slack, places):
 
 
 def requests(service, algorithm):
-    """The aggregator's options that say what is asked, when, and until when."""
+    """The aggregator's options for sizes, deadlines, delays and arrivals."""
     args = ["--queries", str(service["queries"]),
             "--deadline-ms", str(service["deadline_ms"]),
             "--think-ms", str(service["think_ms"])]
@@ -98,7 +98,7 @@ def requests(service, algorithm):
 
 
 def open_loop(service):
-    """Options of queries that arrive whether or not earlier ones are answered."""
+    """Options of an open loop: queries do not wait for earlier responses."""
     args = ["--poisson", service["arrival"][len("poisson("):-1]]
     if "burst_rate" in service:
         args += ["--burst", "%r,%r,%r" % (

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What fluids would do: where the law can act at all, and what it predicts.
+"""Fluid models: where the law can act, and the shares that it predicts.
 
-Arrays are queries x responses, times in ns; a response's length is the time that its
-frames take on the wire (optimum.wire_ns), counted like its due time from when the
-first byte can arrive.
+Arrays are queries x responses, times in ns. The length of a response is the
+time that its frames take on the wire (optimum.wire_ns); its due time counts
+from when the first byte can arrive.
 """
 
 import numpy
@@ -12,7 +12,7 @@ FRAME = 1514  # bytes of a full Ethernet frame
 
 
 def late_equal(length, due):
-    """Share of responses late when all active ones of a query share equally."""
+    """Miss rate when the active responses of a query share the link equally."""
     order = numpy.argsort(length, axis=1)
     ordered = numpy.take_along_axis(length, order, axis=1)
     count = length.shape[1]
@@ -23,16 +23,17 @@ def late_equal(length, due):
 
 
 def late_required(length, due, steps=1000):
-    """Which are late when rates are as required: length left by time left.
+    """Which responses miss when the link is shared by required rate.
 
-    One that is late already gets an equal share of the link; what is left is
-    divided among the others in proportion to the rate that each requires. The
-    query's whole time is cut into `steps`, over which rates stay as they are.
+    The rate that a response requires is length left / time left. Past its
+    deadline it gets an equal share of the link instead; the rest of the link is
+    divided among the others in proportion to their required rates. The duration
+    of a query is divided into `steps`, in which rates are constant.
     """
     left = length.astype(float)
     step = length.sum(axis=1, keepdims=True) / steps
     late = numpy.zeros(length.shape, bool)
-    # what a step leaves over is served in further ones
+    # capacity that a step leaves unused is made up for in further steps
     for n in range(2 * steps):
         active = left > 0
         if not active.any():
@@ -57,28 +58,29 @@ def late_required(length, due, steps=1000):
 
 
 def fair_window(point):
-    """Packets of each when all share what the path and the queue hold: (BDP+K)/N."""
+    """Window in packets if all share path and queue equally: (BDP + K) / N."""
     frame_us = FRAME * 8 / point["rate_mbps"]
     return (2 * point["host_delay_us"] + point["mark_us"]) / frame_us \
         / point["fan_in"]
 
 
 def shares_by_alpha(alphas, ds):
-    """Shares of long flows that are cut together, from the alpha that each has."""
+    """Shares of long flows whose windows are cut together, by their alphas."""
     cuts = [alpha ** d for alpha, d in zip(alphas, ds)]
     means = [(1 - p / 4) / p for p in cuts]
     return [m / sum(means) for m in means]
 
 
 def sawtooth_shares(ds, point):
-    """Shares of the link that long flows of the given d have under the law.
+    """Shares of the link that the law gives to long flows of the given d.
 
-    The analysis of DCTCP's paper (SIGCOMM 2010, 3.3) with a cut of its own for
-    each flow. The flows are synchronised: their windows grow by a packet a round
-    trip for T of them, until together they are BDP + K + N and all are marked for
-    one; each then gives up W p / 2, with p = alpha^d, which is what it had grown,
-    T. So W = 2 T / p, of its window a flow has 1 - p / 4 on average, and it sees a
-    share of marks of alpha = 1 / (T (1 - p / 4)). T follows from the sum of W.
+    The analysis of DCTCP's paper (SIGCOMM 2010, 3.3), with a different cut for
+    each flow. The flows are synchronised: their windows grow by one packet per
+    round trip for T round trips, until their sum is BDP + K + N and all are
+    marked for one round trip. Each flow then cuts W p / 2, with p = alpha^d,
+    which equals its growth T. So W = 2 T / p, the average window is
+    W (1 - p / 4), and the fraction of marked packets is
+    alpha = 1 / (T (1 - p / 4)). T follows from the sum of W.
     """
     frame_us = FRAME * 8 / point["rate_mbps"]
     whole = (2 * point["host_delay_us"] + point["mark_us"]) / frame_us \

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Means over seeds and how sure they are: 95 % intervals by Student's t.
+"""Means over seeds and their 95 % confidence intervals, by Student's t.
 
-Seeds are paired: every algorithm was asked the same under the same seed.
+Seeds are paired: with the same seed every algorithm serves the same requests.
 """
 
 import math
@@ -17,8 +17,8 @@ def t975(freedom):
     """The 97.5 % point of Student's t."""
     if freedom <= len(T975):
         return T975[freedom - 1]
-    # the first two terms of its expansion around the normal distribution's
-    # (Abramowitz and Stegun, 26.7.5); right to 0.0003 from 31 on
+    # the first two terms of its expansion around the normal quantile
+    # (Abramowitz and Stegun, 26.7.5); the error is below 0.0003 from 31 on
     return Z + (Z ** 3 + Z) / (4 * freedom) + \
         (5 * Z ** 5 + 16 * Z ** 3 + 3 * Z) / (96 * freedom ** 2)
 
@@ -38,7 +38,7 @@ def half95(values):
 
 
 def interval95(values, least=-math.inf, most=math.inf):
-    """95 % interval of the mean, within what is possible; None for one."""
+    """95 % interval of the mean within [least, most]; None for one value."""
     half = half95(values)
     if half is None:
         return None
@@ -46,7 +46,7 @@ def interval95(values, least=-math.inf, most=math.inf):
 
 
 def difference95(values, base):
-    """Mean of the paired differences, and half of its interval."""
+    """Mean of the paired differences, and half of its 95 % interval."""
     differences = [a - b for a, b in zip(values, base)]
     return mean(differences), half95(differences)
 
@@ -54,9 +54,9 @@ def difference95(values, base):
 def ratio95(values, base):
     """Ratio of two paired means and its 95 % interval, by Fieller's theorem.
 
-    E. C. Fieller, "Some problems in interval estimation", 1954. None for the
-    interval where there is none: the base may as well be 0. None for the ratio of
-    a base of 0.
+    E. C. Fieller, "Some problems in interval estimation", 1954. The interval is
+    None for one pair, and where the base does not differ significantly from 0.
+    Both are None for a base of 0.
     """
     n, x, y = len(values), mean(values), mean(base)
     if y == 0:
@@ -86,7 +86,7 @@ def percentile(ordered, share):
 
 
 def rounded(x, digits=6):
-    """Rounded, in lists too; None stays None."""
+    """Rounds a number or the numbers of a list; None stays None."""
     if x is None:
         return None
     if isinstance(x, list):

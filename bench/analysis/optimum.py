@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The least share of responses that any schedule could deliver late.
+"""The lower bound of the miss rate, which holds for every schedule.
 
 Moore, "An n job, one machine sequencing algorithm for minimizing the number of
 late jobs", Management Science 15(1), 1968 (with Hodgson's form of the rule):
 optimal for jobs that are all available at once on one machine. Here the machine
 is the bottleneck link, a job is a response, and its length is the time that its
-frames take on the wire. The bound is tight only for that case; least_late() is
-not to be asked about think times, open loops or several bottlenecks.
+frames take on the wire. The bound is tight only for that case: do not use it
+with think times, open loops or several bottlenecks.
 """
 
 import heapq
 
 MSS = 1448  # payload of a full segment, with TCP timestamps
-HEADERS = 66  # Ethernet 14, IPv4 20, TCP 32: what the shaper counts besides
+HEADERS = 66  # Ethernet 14, IPv4 20, TCP 32: also counted by the shaper
 
 
 def wire_ns(size, rate_mbps):
@@ -22,9 +22,9 @@ def wire_ns(size, rate_mbps):
 
 
 def least_late(jobs):
-    """Fewest late jobs of (length, due), all available at time 0."""
+    """The fewest late jobs of (length, due) pairs, all available at time 0."""
     done = 0
-    kept = []  # negated lengths of the jobs that are in time: longest first
+    kept = []  # negated lengths of the jobs on time: a heap, longest first
     late = 0
     for length, due in sorted(jobs, key=lambda job: job[1]):
         heapq.heappush(kept, -length)
@@ -36,10 +36,11 @@ def least_late(jobs):
 
 
 def least_late_of_query(sizes, deadlines_ns, rate_mbps, base_rtt_us):
-    """Fewest late responses of one query.
+    """The fewest responses of one query that miss their deadlines.
 
-    Deadlines count from the sending of the query; the query's way there and the
-    last frame's way back take one base round trip that no schedule can save.
+    Deadlines count from when the query is sent. The query's way to the workers
+    and the last frame's way back take one base round trip, which no schedule
+    can avoid.
     """
     return least_late([
         (wire_ns(size, rate_mbps), deadline - base_rtt_us * 1000)

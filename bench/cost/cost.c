@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What d2tcp costs, in instructions. For a guest whose time stamp counter counts
- * instructions (make bench-cost starts one); elsewhere the figures mean nothing,
- * and it says so and fails.
+ * The cost of d2tcp in instructions. Needs a guest whose time stamp counter
+ * counts instructions (make bench-cost starts one); elsewhere the figures would
+ * mean nothing, and it fails with an error.
  *
  * Prints tables: for each congestion control and kind of flow the instructions of
  *
- *  - the receive path of an ACK: of writing the packet to a TUN device, less
+ *  - the receive path of an ACK: of writing the packet to a TUN device, minus
  *    those of a packet with a wrong checksum, which TCP drops at once. The
- *    flow sends WINDOW packets, less than its window, waits for their ACKs, one
- *    each, and has nothing to send meanwhile: what is measured is receiving.
- *    Between such flights it grows to two WINDOWs again.
- *  - its callbacks, by a kernel module (cost_ops.c)
+ *    flow sends WINDOW packets, less than its window, and waits for their ACKs,
+ *    one each. It has nothing to send meanwhile, so that only receiving is
+ *    measured. Between flights its window grows to two WINDOWs again.
+ *  - its callbacks, counted by a kernel module (cost_ops.c)
  *
  * and of system calls on a connected socket, from one CPU and from four at once.
  */
@@ -57,7 +57,7 @@ static int by_size(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The mean without what an interrupt has lengthened: the upper 2 %. */
+/* The mean without the upper 2 %, which interrupts may have lengthened. */
 static double mean(uint64_t *n, size_t count)
 {
 	size_t used = count - count / 50, i;
@@ -69,7 +69,7 @@ static double mean(uint64_t *n, size_t count)
 	return sum / (double)used;
 }
 
-/* Flights that use the whole window, until it has at least two WINDOWs. */
+/* Sends flights that fill the window, until it is at least two WINDOWs. */
 static uint32_t grow(uint32_t una)
 {
 	uint32_t cwnd;
@@ -99,7 +99,7 @@ struct result {
 	double each[5];		/* in the order of /proc/cost_ops */
 };
 
-/* Per ACK. */
+/* Averages over @acks ACKs. */
 static void read_callbacks(struct result *r, size_t acks)
 {
 	char line[128], name[32];
@@ -120,9 +120,10 @@ static void read_callbacks(struct result *r, size_t acks)
 }
 
 /*
- * One flow. marked: how many of the ACKs of a flight carry ECE; the first of
- * them cuts the window. deadline: 0 none, 1 one message for all, 2 one for each
- * flight. inside: count the callbacks, else the whole path.
+ * Measures one flow. marked: how many of the ACKs of a flight carry ECE; the
+ * first of them cuts the window. deadline: 0 none, 1 one message for all
+ * flights, 2 one message per flight. inside: count the callbacks, else the
+ * whole path.
  */
 static void flow(const char *cc, int marked, int deadline, bool inside,
 		 struct result *r)
@@ -195,7 +196,7 @@ static void call(int fd, int what, int i)
 		set_deadline(fd, 1000000, 1000, D2TCP_F_RELATIVE);
 		break;
 	case 5:
-		/* no option of anybody: the way to the handlers and back */
+		/* no handler has this option: the path to them and back */
 		setsockopt(fd, SOL_IP, 0xD2FF, &v, sizeof(v));
 		break;
 	}
@@ -233,7 +234,7 @@ static double one_cpu(int what)
 	return mean(n, CALLS);
 }
 
-/* The instructions of all CPUs for a call, when each has a socket of its own. */
+/* Instructions per call over all CPUs, each with a socket of its own. */
 static double four_cpus(int what)
 {
 	struct { atomic_int ready, go; } *gate;
@@ -265,8 +266,8 @@ static double four_cpus(int what)
 	return (double)(__rdtsc() - before) / (4.0 * CALLS);
 }
 
-/* Ten additions that wait for each other, a million times, are no more and
- * not many fewer instructions than that.
+/* A million rounds of ten dependent additions are ten million instructions, and
+ * a few per round for the loop.
  */
 static bool counts_instructions(void)
 {
@@ -299,9 +300,9 @@ static void flows(void)
 	struct result r = { 0 }, dctcp = { 0 };
 	unsigned int i;
 
-	printf("Instructions per ACK, of %d in flights of %d:\n\n",
+	printf("Instructions per ACK, over %d ACKs in flights of %d:\n\n",
 	       FLIGHTS * WINDOW, WINDOW);
-	printf("| flow | cuts | receive path | of dctcp's | callbacks | in_ack_event | cong_avoid | ssthresh | cwnd_event | set_state |\n");
+	printf("| flow | cuts | receive path | ratio to dctcp | callbacks | in_ack_event | cong_avoid | ssthresh | cwnd_event | set_state |\n");
 	printf("|---|---|---|---|---|---|---|---|---|---|\n");
 	for (i = 0; i < sizeof(kind) / sizeof(kind[0]); i++) {
 		flow(kind[i].cc, kind[i].marks, kind[i].deadline, false, &r);
@@ -322,7 +323,7 @@ static void calls(void)
 	int i;
 
 	printf("\nInstructions per system call, on one CPU and on four at once:\n\n");
-	printf("| call | one CPU | of SO_PRIORITY's | four CPUs | of SO_PRIORITY's |\n");
+	printf("| call | one CPU | ratio to SO_PRIORITY | four CPUs | ratio to SO_PRIORITY |\n");
 	printf("|---|---|---|---|---|\n");
 	for (i = 0; i < 6; i++) {
 		one[i] = one_cpu(i);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How many instructions do the callbacks of a congestion control take? For
- * make bench-cost, in a guest whose time stamp counter counts instructions; of no
- * use elsewhere, and no part of D2TCP.
+ * Counts the instructions of a congestion control's callbacks. For make
+ * bench-cost, in a guest whose time stamp counter counts instructions; of no
+ * use elsewhere, and not part of D2TCP.
  *
- * A socket's number written to /proc/cost_ops gives that socket a copy of its own
- * operations with a counter around each callback; -1 gives the original back,
- * -2 also clears the counts. Reading shows, per callback, calls and instructions,
- * without those of the counter itself, which an empty callback measures.
+ * Writing a socket's file descriptor to /proc/cost_ops gives that socket a copy
+ * of its operations with a counter around each callback; -1 restores the
+ * original, and -2 also clears the counts. Reading shows calls and instructions
+ * of each callback, minus the overhead of the counter, which is measured with
+ * an empty callback.
  */
 #include <linux/file.h>
 #include <linux/module.h>
@@ -32,7 +33,7 @@ static const struct tcp_congestion_ops *orig;
 static struct tcp_congestion_ops wrap;
 static struct socket *wrapped;
 
-/* Serialised by the lock of the one socket. */
+/* Serialised by the lock of the wrapped socket, of which there is one. */
 #define COUNT(what, call)						\
 	do {								\
 		u64 before_ = rdtsc();					\

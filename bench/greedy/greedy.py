@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""What does a program that lies about its deadlines take from its neighbours?
+"""What a program that lies about its deadlines takes from its neighbours.
 
-Eight flows share a port that marks (the link of the scenario paper-regime), seven
-honest ones and one that claims. Called without an argument it boots the lab once per
-case and prints the table of docs/greedy.md; called with a case, inside the lab, it
-runs that one.
+Eight flows share a port that marks packets (the link of the scenario
+paper-regime): seven honest flows and a greedy one. `greedy.py run MODULE` boots
+the lab once per case and prints the table of docs/greedy.md;
+`greedy.py case CASE` runs one case inside the lab.
 """
 
 import concurrent.futures
@@ -26,17 +26,17 @@ FLOWS, SECONDS = 8, 3
 POINT = {"topology": "star", "rate_mbps": 1000, "host_delay_us": 75,
          "buffer_packets": 400, "mark_us": 240, "rto_min_ms": 10,
          "fan_in": FLOWS}
-# 200 KB take 13 ms at a fair share: due in twice that they need no hurry
+# 200 KB take 13 ms at a fair share; due in twice that, they are not urgent
 HONEST = ["--bytes", "200000", "--due-us", "26000"]
 LONGEST = 2 ** 31 - 1 - 2 ** 24
-# a large buffer holds much that is said to be due as soon
+# a large send buffer holds many bytes, all of which count as due in 5 ms
 NEAR = ["--bytes", "10000", "--due-us", "5000", "--sndbuf", "200000"]
 SMALL = ["--bytes", "10000", "--due-us", "5000"]
 LONG = ["--bytes", "200000", "--due-us", "1000000", "--claim-bytes",
         str(LONGEST)]
 NONE = ["--bytes", "200000"]
 LATE = ["--bytes", "10000", "--due-us", "1"]
-# what the neighbours do, what the greedy one does, the bound in us
+# name, options of the neighbours and of the greedy flow, min_budget_us
 CASES = [
     ("honest deadlines", HONEST, HONEST, 0),
     ("always 5 ms, in pieces of 10 KB", HONEST, NEAR, 0),
@@ -49,16 +49,16 @@ CASES = [
     ("no deadline at all", HONEST, NONE, 0),
     ("no deadline at all", HONEST, NONE, 26000),
     ("no deadline at all", HONEST, NONE, 100000),
-    ("1 us, late at once", HONEST, LATE, 0),
-    ("1 us, late at once", HONEST, LATE, 26000),
-    ("none, and neither do the neighbours", NONE, NONE, 0),
+    ("1 us, missed at once", HONEST, LATE, 0),
+    ("1 us, missed at once", HONEST, LATE, 26000),
+    ("no deadline, neighbours without deadlines", NONE, NONE, 0),
     ("always 5 ms, neighbours without deadlines", NONE, NEAR, 0),
     ("1 s for 2 GB, neighbours without deadlines", NONE, LONG, 0),
 ]
 
 
 def measure(neighbours, claim, bound):
-    """Shares of the link: of the one that claims, and the mean of the others."""
+    """Rates in Mbit/s: of the greedy flow, and the mean of the others."""
     law = algorithms.BY_NAME[algorithms.LAW]
     guest.load_modules([law], [])
     net = network.Network(POINT)
@@ -87,8 +87,8 @@ def main():
     if sys.argv[1] == "case":
         print(json.dumps(measure(*json.loads(sys.argv[2]))))
         return
-    print("| the one claims | min_budget_us | it gets, Mbit/s | the others, "
-          "each | of a fair share |")
+    print("| claim | min_budget_us | its rate, Mbit/s | each other flow, "
+          "Mbit/s | ratio to a fair share |")
     print("|---|---|---|---|---|", flush=True)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for case, got in zip(CASES, pool.map(in_lab, CASES)):

@@ -1,27 +1,29 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# host.sh VERB DIR [ARGUMENT]... - what bench/hosts/play.yml does on each host, as root.
-# DIR holds incast, tcp_d2tcp.ko if it is to be loaded, and all that is left on the host
-# until restore takes it away. It belongs to who runs this, and nobody else may write
-# there or where it is.
+# host.sh VERB DIR [ARGUMENT]... - the steps of bench/hosts/play.yml on one host, as root.
+# DIR holds incast, tcp_d2tcp.ko if it is to be loaded, and all other files of the run,
+# until restore removes it. It must belong to the user who runs this, and no other user
+# may write to it or to its parent directory.
 #
-#	free DIR                      fail if another run uses DIR, or has left it
-#	prepare DIR RTO_MIN_MS PEER...  change the host; how to put it back is in DIR/undo
-#	clock DIR ADDRESS:PORT        read the clock of an echo; adds to DIR/clocks
-#	start DIR NAME ARGUMENT...    start incast in the background, until it is ready
-#	stop DIR                      end what was started
-#	load DIR OUT SEED             run the commands in DIR/load, one a line and one
-#	                              for each service, all at once
+#	free DIR                      fail if DIR exists: another run uses it, or left it
+#	prepare DIR RTO_MIN_MS PEER...  change the host, and record in DIR/undo how to
+#	                              restore it
+#	clock DIR ADDRESS:PORT        read the clock of an echo server; adds to DIR/clocks
+#	start DIR NAME ARGUMENT...    start incast in the background; wait until it is ready
+#	stop DIR                      end the processes that were started
+#	load DIR OUT SEED             run the commands in DIR/load, one line per service,
+#	                              all at once
 #	sink DIR ARGUMENT...          start a sink of long flows
 #	flows DIR OUT FLOW...         start long flows, each 'NUMBER ARGUMENT...'
-#	flowed DIR                    wait for them; what each says is in OUT/flow-NUMBER
-#	sunk DIR OUT SECONDS ADDRESS...  wait so long for the sink, which must have
-#	                              had a flow from each; leaves OUT/host.json
-#	name DIR RUN                  DIR is of this run
-#	restore DIR [RUN]             stop, put everything back, look whether it is, and
-#	                              remove DIR; if something is left, DIR stays. What
-#	                              is not of RUN, if it is given, is left alone
+#	flowed DIR                    wait for the flows; their output is in OUT/flow-NUMBER
+#	sunk DIR OUT SECONDS ADDRESS...  wait at most SECONDS for the sink, which must
+#	                              have had a flow from each ADDRESS; writes
+#	                              OUT/host.json
+#	name DIR RUN                  record that DIR belongs to this run
+#	restore DIR [RUN]             stop, restore the host, check that it is as before, and
+#	                              remove DIR. DIR stays if something could not be
+#	                              restored. With RUN, skip a DIR of another run
 set -eu
 
 verb=$1
@@ -32,10 +34,10 @@ die() { echo "host.sh: $*" >&2; exit 1; }
 
 ours() {
 	[ "$(stat -c %u:%a "$dir")" = "$(id -u):700" ] ||
-		die "$dir belongs to somebody else, or others may write there"
+		die "$dir belongs to another user, or others may write there"
 }
 
-# Modules of congestion controls; what programs choose is loaded on the way.
+# Loaded modules of congestion controls. Selecting an algorithm may load its module.
 modules() {
 	[ ! -e /proc/modules ] ||
 		sed -n 's/^\(tcp_[a-z0-9]*\) .*/\1/p' /proc/modules | sort
@@ -43,14 +45,14 @@ modules() {
 
 no_metrics=/proc/sys/net/ipv4/tcp_no_metrics_save
 
-# All that a run may change.
+# All state that a run may change.
 snapshot() {
 	ip -4 route show table main | grep -v -e linkdown | sort
 	echo "tcp_no_metrics_save $(cat $no_metrics)"
 	modules
 }
 
-# Ours, and not another program that has the number now.
+# Whether a process is still our incast, and not another program with its PID.
 is_incast() { [ "$(readlink "/proc/$1/exe")" = "$dir/incast" ]; }
 
 stop() {
@@ -66,11 +68,11 @@ stop() {
 		! is_incast "$pid" || { kill -KILL "$pid"; sleep 0.2; }
 		! is_incast "$pid" || left=1
 	done <"$dir/pids"
-	[ $left = 0 ] || die "a process of $dir/incast does not end"
+	[ $left = 0 ] || die "a process of $dir/incast did not end"
 	rm "$dir/pids"
 }
 
-# one record of DIR/undo
+# undoes one record of DIR/undo
 undo() {
 	case $1 in
 	route) ip route del "$2/32" table main ;;
@@ -86,7 +88,7 @@ prepare() {
 	snapshot >"$dir/before"
 	modules >"$dir/modules"
 	: >"$dir/undo"
-	# A route of its own for each peer: those of the host stay as they are.
+	# Add a route for each peer; the host's own routes stay as they are.
 	for peer in "$@"; do
 		way=$(ip -o -4 route get "$peer") || die "no route to $peer"
 		case $way in local*) continue ;; esac
@@ -101,12 +103,12 @@ prepare() {
 			sed -i '$d' "$dir/undo"
 			die "cannot add a route to $peer like '$way'"
 		}
-		# rules and other tables may lead elsewhere
+		# policy rules and other tables may route it elsewhere
 		now=$(ip -o -4 route get "$peer")
 		[ "${now%% cache*}" = "${way%% cache*}" ] ||
-			die "a route to $peer/32 changes the way to it"
+			die "a route to $peer/32 changes the path to it"
 	done
-	# metrics of one run must not reach the next
+	# connections must not inherit the metrics of an earlier run
 	echo "no_metrics $(cat $no_metrics)" >>"$dir/undo"
 	echo 1 >$no_metrics
 	if [ -e "$dir/tcp_d2tcp.ko" ] && ! modules | grep -qx tcp_d2tcp; then
@@ -133,7 +135,7 @@ restore() {
 				sleep 0.1
 			done
 		done
-		[ $failed = 0 ] || die "something of $dir/undo is left"
+		[ $failed = 0 ] || die "not every change in $dir/undo could be undone"
 		snapshot | diff "$dir/before" - >&2 ||
 			die "the host is not as it was: see above"
 	fi
@@ -168,13 +170,13 @@ load() {
 	rm "$out"/said-* "$out"/err-*
 }
 
-# Runs incast in the background, until it is ready.
+# Starts incast in the background, and waits until it is ready.
 start() {
 	local name=$1
 	shift
-	# what an earlier one of this name said is not an answer
+	# drop the output of an earlier process of this name
 	: >"$dir/$name.out"
-	# in a session of its own, for it outlives the terminal
+	# in a session of its own, because it outlives the terminal
 	setsid "$dir/incast" "$@" >"$dir/$name.out" 2>"$dir/$name.err" \
 		</dev/null &
 	echo $! >>"$dir/pids"
@@ -203,7 +205,7 @@ flows() {
 		echo $! >>"$dir/pids"
 		echo "$! $number" >>"$dir/flows"
 	done
-	# what cannot connect says so at once, and the sink need not wait for it
+	# a flow that cannot connect fails at once: do not wait for the sink to fail
 	sleep 1
 	while read -r _ number; do
 		[ ! -s "$dir/flow-$number.err" ] ||
@@ -211,7 +213,7 @@ flows() {
 	done <"$dir/flows"
 }
 
-# until PID SECONDS: wait for the end of a program of ours
+# until_end PID SECONDS: waits for a process of ours to end
 until_end() {
 	local _
 	for _ in $(seq $(($2 * 10))); do
@@ -224,7 +226,7 @@ until_end() {
 flowed() {
 	local pid number
 	while read -r pid number; do
-		until_end "$pid" 10 || die "flow $number does not end"
+		until_end "$pid" 10 || die "flow $number did not end"
 		[ ! -s "$dir/flow-$number.err" ] ||
 			die "flow $number: $(cat "$dir/flow-$number.err")"
 	done <"$dir/flows"
@@ -235,7 +237,7 @@ sunk() {
 	shift 2
 	mkdir -p "$out"
 	until_end "$(cat "$dir/sink")" "$seconds" ||
-		die "the sink does not end within $seconds s"
+		die "the sink did not end within $seconds s"
 	[ ! -s "$dir/sink.err" ] || die "sink: $(cat "$dir/sink.err")"
 	came=$(grep -v ready "$dir/sink.out" | cut -d' ' -f1 | xargs)
 	[ "$came" = "$*" ] || die "flows came from '$came', not from '$*'"
@@ -245,7 +247,7 @@ sunk() {
 		>"$out/host.json"
 }
 
-# Packets that arrived with CE, of the network namespace.
+# Packets that the network namespace received with CE.
 marks() {
 	awk '/^IpExt:/ { if (!n) n = split($0, name); else for (i = 1; i <= n; i++)
 		if (name[i] == "InCEPkts") print $i }' /proc/net/netstat
@@ -253,12 +255,12 @@ marks() {
 
 case $verb in
 free)
-	[ ! -e "$dir" ] || die "$dir is there: another run is on its way, or was" \
-		"not put back. run.py --restore puts it back"
+	[ ! -e "$dir" ] || die "$dir exists: another run is in progress, or was" \
+		"not restored. run.py --restore restores the host"
 	exit ;;
 restore)
 	[ -e "$dir" ] || exit 0
-	# of somebody else's run, or of an earlier one
+	# DIR may belong to another run
 	[ $# = 0 ] || [ "$1" = "$(cat "$dir/run" 2>/dev/null)" ] || exit 0 ;;
 esac
 ours

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * incast aggregate: asks all workers at once, waits for their answers, and
- * writes down when each was complete. Lateness is judged by this clock, from
- * the sending of the query.
+ * incast aggregate: sends each query to all workers at once, waits for their
+ * responses, and records when each was complete. Whether a response missed its
+ * deadline is judged by this clock, from the time the query was sent.
  *
- * A query may be asked again when it is not complete by its last deadline. The
- * workers know nothing of that: they answer every asking, in order, as services
- * do whose requests cannot be called back.
+ * A query that is not complete by its last deadline may be retried. Workers
+ * cannot tell a retry from a new query: they answer every attempt, in order, as
+ * services do whose requests cannot be cancelled.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -24,28 +24,28 @@
 #include "util.h"
 #include "wire.h"
 
-struct drawn {			/* what a query wants of a worker */
+struct drawn {			/* what a query asks of one worker */
 	uint32_t size;
-	uint32_t think_us;	/* jitter included */
-	uint64_t deadline_ns;	/* as drawn, without slack */
+	uint32_t think_us;	/* includes jitter */
+	uint64_t deadline_ns;	/* as drawn, before slack */
 };
 
 struct query {
-	uint64_t at_ns;		/* open loop: when to send, from the start */
-	uint64_t timeout_ns;	/* when to ask again, from the sending */
+	uint64_t at_ns;		/* open loop: arrival, from the start */
+	uint64_t timeout_ns;	/* last deadline, from the send time */
 };
 
-struct asking {			/* of a query: the first, or a retry */
-	unsigned int query, attempt;
+struct attempt {		/* to get an answer: the first, or a retry */
+	unsigned int query, retry;
 	uint64_t sent_ns;
-	unsigned int waiting;	/* answers that are not in */
+	unsigned int waiting;	/* responses not yet complete */
 };
 
 struct event {			/* open loop */
 	uint64_t at_ns;		/* from the start */
 	enum { ASK, CHECK } what;
-	unsigned int query, attempt;
-	unsigned int asking;	/* CHECK: which */
+	unsigned int query, retry;	/* retry 0: the first attempt */
+	unsigned int attempt;	/* CHECK: its index */
 };
 
 struct conn {
@@ -71,7 +71,7 @@ static struct {
 	double burst, burst_from_ms, burst_to_ms, until_ms;
 	uint64_t start_at_ns, start_in_ms;
 	unsigned int background;
-	in_port_t background_port;	/* network order; 0: the worker's */
+	in_port_t background_port;	/* network order; 0: worker's port */
 	const char *background_cc;
 	const char *cc, *out;
 	uint64_t seed;
@@ -83,29 +83,30 @@ static struct {
 
 static struct query *queries;
 static struct drawn *all_drawn;		/* [query][worker] */
-static struct asking *askings;		/* in the order of their sending */
-static uint64_t *all_took_ns;		/* [asking][worker]; 0 until complete */
+static struct attempt *attempts;		/* in the order they were sent */
+static uint64_t *all_took_ns;		/* [attempt][worker]; 0 until complete */
 static unsigned int asked;
 static struct event *heap;
 static unsigned int events;
-static struct conn *conns;		/* workers, then background */
+static struct conn *conns;		/* to workers, then background */
 static uint64_t start_ns;
 
-/* Protects waiting of each asking, and done; all else is written before the
- * threads start, or belongs to one of them.
+/* Protects waiting of each attempt, and done. All other data is written before
+ * the threads start, belongs to one of them, or is ordered by the sockets, see
+ * send_query().
  */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t all_in = PTHREAD_COND_INITIALIZER;
-static unsigned int done;	/* askings with all answers in */
+static unsigned int done;	/* attempts whose responses are complete */
 
 static struct drawn *drawn(unsigned int query, unsigned int worker)
 {
 	return &all_drawn[(size_t)query * opt.workers + worker];
 }
 
-static uint64_t *took_ns(unsigned int asking, unsigned int worker)
+static uint64_t *took_ns(unsigned int attempt, unsigned int worker)
 {
-	return &all_took_ns[(size_t)asking * opt.workers + worker];
+	return &all_took_ns[(size_t)attempt * opt.workers + worker];
 }
 
 static uint64_t with_slack(uint64_t deadline_ns)
@@ -123,8 +124,8 @@ static void *zalloc(size_t n, size_t size)
 }
 
 /*
- * Arrivals are a Poisson process whose rate may be another one for a while: it has
- * made `sum` unit steps at the time that is returned.
+ * Arrivals are a Poisson process whose rate changes for the time of a burst.
+ * Returns the time, in s, at which the integral of its rate reaches @sum.
  */
 static double arrival_s(double sum)
 {
@@ -165,7 +166,7 @@ static void draw_query(unsigned int q)
 	}
 }
 
-/* All that is random, before anything is sent. */
+/* Makes all random draws, before anything is sent. */
 static void draw_all(void)
 {
 	const struct dist one = { DIST_EXPONENTIAL, 1, 0 };
@@ -191,22 +192,22 @@ static void ask(struct conn *c, const struct request *r)
 {
 	ssize_t n = send(c->fd, r, sizeof(*r), MSG_NOSIGNAL);
 
-	/* 40 bytes into an empty buffer, or almost */
+	/* 40 bytes always fit: the send buffer is empty, or nearly */
 	if (n != sizeof(*r))
 		die("sending a query: %s",
-		    n < 0 ? strerror(errno) : "no room in the socket");
+		    n < 0 ? strerror(errno) : "no room in the send buffer");
 }
 
-static unsigned int send_query(unsigned int query, unsigned int attempt)
+static unsigned int send_query(unsigned int query, unsigned int retry)
 {
-	struct asking *a = &askings[asked];
+	struct attempt *a = &attempts[asked];
 	unsigned int w;
 
-	/* An answer is read only after its query was sent, and all of this is
-	 * written before: the socket orders the two threads.
+	/* Written before the query is sent; the receiving threads read it
+	 * after a response to the query arrives. So the sockets order both.
 	 */
 	a->query = query;
-	a->attempt = attempt;
+	a->retry = retry;
 	a->waiting = opt.workers;
 	a->sent_ns = now_ns();
 	for (w = 0; w < opt.workers; w++) {
@@ -241,20 +242,22 @@ static void closed_loop(void)
 	for (i = 0; i < opt.queries; i++) {
 		if (i) {
 			wait_done(i);
-			sleep_until(askings[i - 1].sent_ns + gap_ns);
+			sleep_until(attempts[i - 1].sent_ns + gap_ns);
 		}
 		send_query(i, 0);
 	}
 }
 
-/* What comes first; of the same time, what was put in first does not matter. */
+/* Whether a comes before b. Ties are broken by query and attempt, so that the
+ * order of insertion does not matter.
+ */
 static bool earlier(const struct event *a, const struct event *b)
 {
 	if (a->at_ns != b->at_ns)
 		return a->at_ns < b->at_ns;
 	if (a->query != b->query)
 		return a->query < b->query;
-	return a->attempt < b->attempt;
+	return a->retry < b->retry;
 }
 
 static void push(struct event e)
@@ -284,12 +287,12 @@ static struct event pop(void)
 	return first;
 }
 
-static bool complete(unsigned int asking)
+static bool complete(unsigned int attempt)
 {
 	bool yes;
 
 	pthread_mutex_lock(&lock);
-	yes = !askings[asking].waiting;
+	yes = !attempts[attempt].waiting;
 	pthread_mutex_unlock(&lock);
 	return yes;
 }
@@ -305,20 +308,20 @@ static void open_loop(void)
 		e = pop();
 		sleep_until(start_ns + e.at_ns);
 		if (e.what == ASK) {
-			e.asking = send_query(e.query, e.attempt);
-			if (e.attempt == opt.retries)
+			e.attempt = send_query(e.query, e.retry);
+			if (e.retry == opt.retries)
 				continue;
 			e.what = CHECK;
-			e.at_ns = askings[e.asking].sent_ns - start_ns +
+			e.at_ns = attempts[e.attempt].sent_ns - start_ns +
 				  queries[e.query].timeout_ns;
 			push(e);
-		} else if (!complete(e.asking)) {
+		} else if (!complete(e.attempt)) {
 			e.what = ASK;
-			e.attempt++;
+			e.retry++;
 			e.at_ns = now_ns() - start_ns + 1e6 *
 				draw(&opt.retry_ms,
 				     draw_unit(opt.seed, DRAW_RETRY, e.query,
-					       e.attempt));
+					       e.retry));
 			push(e);
 		}
 	}
@@ -343,8 +346,8 @@ static void receive(const struct conn *c, void *buf, size_t len, int flags)
 		die("worker %u closed the connection", c->worker);
 }
 
-/* A thread per worker takes its answers. It sleeps inside recv() until one is
- * complete: a system call per answer, not two per packet.
+/* One thread per worker receives its responses. It sleeps in recv() until a
+ * response is complete: two system calls per response, not two per packet.
  */
 static void *take_answers(void *arg)
 {
@@ -355,17 +358,17 @@ static void *take_answers(void *arg)
 
 	for (i = 0;; i++) {	/* until the process ends */
 		receive(c, &head, sizeof(head), 0);
-		size = drawn(askings[i].query, c->worker)->size;
+		size = drawn(attempts[i].query, c->worker)->size;
 		if (le32toh(head.magic) != WIRE_MAGIC ||
 		    le64toh(head.id) != i || le32toh(head.size) != size)
-			die("worker %u answered query %u with something else",
+			die("worker %u: response to request %u is malformed",
 			    c->worker, i);
-		/* for TCP: counted and thrown away */
+		/* on TCP, MSG_TRUNC counts and discards the data */
 		if (size > sizeof(head))
 			receive(c, NULL, size - sizeof(head), MSG_TRUNC);
-		*took_ns(i, c->worker) = now_ns() - askings[i].sent_ns;
+		*took_ns(i, c->worker) = now_ns() - attempts[i].sent_ns;
 		pthread_mutex_lock(&lock);
-		if (!--askings[i].waiting) {
+		if (!--attempts[i].waiting) {
 			done++;
 			pthread_cond_signal(&all_in);
 		}
@@ -438,7 +441,7 @@ static void start(void)
 		start_ns += opt.start_in_ms * 1000000;
 	} else if (opt.start_at_ns) {
 		if (start_ns > opt.start_at_ns)
-			die("--start-at-ns has passed before all were connected");
+			die("--start-at-ns passed before all workers were connected");
 		start_ns = opt.start_at_ns;
 	}
 	sleep_until(start_ns);
@@ -463,13 +466,13 @@ static void write_records(void)
 		die("%s: %s", opt.out, strerror(errno));
 	fputs("query,attempt,worker,bytes,deadline_ns,sent_ns,took_ns\n", f);
 	for (i = 0; i < asked; i++) {
-		const struct asking *a = &askings[i];
+		const struct attempt *a = &attempts[i];
 
 		for (w = 0; w < opt.workers; w++) {
 			const struct drawn *d = drawn(a->query, w);
 
 			fprintf(f, "%u,%u,%u,%u,%llu,%llu,%llu\n", a->query,
-				a->attempt, w, d->size,
+				a->retry, w, d->size,
 				(unsigned long long)d->deadline_ns,
 				(unsigned long long)(a->sent_ns - start_ns),
 				(unsigned long long)*took_ns(i, w));
@@ -479,12 +482,12 @@ static void write_records(void)
 		die("%s: %s", opt.out, strerror(errno));
 }
 
-/* For --dry-run: every query once, at the time that is known. */
+/* For --dry-run: each query once, at its time of arrival (closed loop: 0). */
 static void pretend(void)
 {
 	for (asked = 0; asked < opt.queries; asked++) {
-		askings[asked].query = asked;
-		askings[asked].sent_ns = queries[asked].at_ns;
+		attempts[asked].query = asked;
+		attempts[asked].sent_ns = queries[asked].at_ns;
 	}
 }
 
@@ -537,7 +540,7 @@ static void parse_burst(const char *name, char *text)
 	    !(opt.burst > 0) || !isfinite(opt.burst) ||
 	    !(opt.burst_from_ms >= 0) || !isfinite(opt.burst_to_ms) ||
 	    !(opt.burst_to_ms > opt.burst_from_ms))
-		bad("%s takes RATE,FROM,TO: queries a second, and two times in ms, not '%s'",
+		bad("%s takes RATE,FROM,TO: queries per second and two times in ms, not '%s'",
 		    name, text);
 }
 
@@ -577,7 +580,7 @@ static void options(int argc, char **argv)
 	if (opt.has_bytes == !!opt.query_bytes)
 		bad("aggregate: one of --query-bytes and --response-bytes is needed");
 	if (opt.poisson && opt.min_gap_ms)
-		bad("aggregate: --poisson and --min-gap-ms exclude each other");
+		bad("aggregate: --poisson and --min-gap-ms are mutually exclusive");
 	if (!opt.poisson && (opt.burst || opt.retries || opt.until_ms))
 		bad("aggregate: --burst, --retries and --until-ms need --poisson");
 	if (opt.retries && !opt.has_deadline)
@@ -593,14 +596,14 @@ int aggregate_main(int argc, char **argv)
 	queries = zalloc(opt.queries, sizeof(*queries));
 	all_drawn = zalloc((size_t)opt.queries * opt.workers,
 			   sizeof(*all_drawn));
-	askings = zalloc(most, sizeof(*askings));
+	attempts = zalloc(most, sizeof(*attempts));
 	all_took_ns = zalloc(most * opt.workers, sizeof(*all_took_ns));
-	/* each query has one event at a time */
+	/* each query has at most one event pending */
 	heap = zalloc(opt.queries, sizeof(*heap));
 	conns = zalloc(opt.workers + opt.background, sizeof(*conns));
 	draw_all();
 	if (!opt.queries)
-		bad("aggregate: no query comes before --until-ms");
+		bad("aggregate: no query arrives before --until-ms");
 	if (opt.dry_run) {
 		pretend();
 		write_records();

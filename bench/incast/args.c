@@ -52,7 +52,7 @@ void parse_args(const char *part, int argc, char **argv,
 		longs[i].name = args[i].name;
 		longs[i].has_arg = args[i].kind == ARG_FLAG ? no_argument :
 							      required_argument;
-		/* above what getopt_long() returns for a mistake, '?' */
+		/* above '?', which getopt_long() returns for an error */
 		longs[i].val = 256 + (int)i;
 	}
 	while ((o = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -62,5 +62,5 @@ void parse_args(const char *part, int argc, char **argv,
 		set(&args[o - 256], option, optarg);
 	}
 	if (optind < argc)
-		bad("%s: '%s' is no option", part, argv[optind]);
+		bad("%s: unexpected argument '%s'", part, argv[optind]);
 }

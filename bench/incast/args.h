@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The command line of a part as a table, a row for each option.
+ * The command line of a part of incast, as a table with one row per option.
  */
 #ifndef INCAST_ARGS_H
 #define INCAST_ARGS_H
@@ -12,7 +12,7 @@
 struct arg {
 	const char *name;		/* without the dashes */
 	enum {
-		ARG_CALL,		/* call() reads the value */
+		ARG_CALL,		/* call() parses the value */
 		ARG_FLAG,		/* no value; to: bool */
 		ARG_TEXT,		/* to: const char * */
 		ARG_UINT,		/* min to max; to: unsigned int */
@@ -30,14 +30,14 @@ struct arg {
 		};
 		void (*call)(const char *option, char *text);
 	};
-	bool *given;			/* set to true, or NULL */
+	bool *given;			/* set to true if given; or NULL */
 };
 
 #define ARGS_MAX	40
 
 /*
- * Reads the options; ends the program, with a message that begins with @part,
- * at one that is not in the table or has a wrong value.
+ * Parses the options. An unknown option or a wrong value ends the program with
+ * an error message and status 2. @part names the part in messages.
  */
 void parse_args(const char *part, int argc, char **argv,
 		const struct arg *args, size_t count);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * incast flow, sink: long flows, whose throughput is what matters. A flow writes
- * messages back to back, with a deadline for each or without; what it claims of
- * them need not be true.
+ * incast flow, sink: long flows, measured by their throughput. A flow writes
+ * messages back to back, with a deadline for each or with none. The deadlines
+ * and lengths that it claims need not be true.
  *
- * A deadline that has passed makes nobody urgent, so whoever wants to be claims
- * one that is always near, by arming for each small piece that he writes.
+ * A deadline that has passed does not make a flow urgent. A flow that always
+ * wants to be urgent therefore claims a near deadline for each small piece that
+ * it writes.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -39,7 +40,7 @@ static struct {
 	bool told;
 } opt = { .flows = 1, .settle_ms = 1000 };
 
-/* ADDRESS:PORT; each call overwrites what the last one gave */
+/* ADDRESS:PORT, in a buffer that the next call overwrites */
 static const char *name_of(const struct sockaddr_in *sa)
 {
 	static char name[32];
@@ -77,7 +78,7 @@ static void parse_from(const char *option, char *text)
 		bad("%s: '%s' is not an IPv4 address", option, text);
 }
 
-/* The address is --to of flow, --listen of sink. */
+/* @address is the name of the address option: "to" or "listen". */
 static void options(const char *part, int argc, char **argv,
 		    const char *address)
 {
@@ -111,8 +112,8 @@ static void options(const char *part, int argc, char **argv,
 }
 
 /*
- * Does the sink count? Without --tell a second has to be enough for alpha to
- * settle.
+ * Whether the sink counts now. Without --tell the flow cannot know, and assumes
+ * that alpha has settled at @from, a second after connecting.
  */
 static bool counted(int fd, uint64_t from)
 {
@@ -126,7 +127,7 @@ static bool counted(int fd, uint64_t from)
 	return told;
 }
 
-/* The mean of alpha over the looks at it, one for each message. */
+/* Prints the mean of alpha, sampled once per message; nothing without ECN. */
 static void print_alpha(const struct d2tcp_info *info, uint64_t sum,
 			uint64_t looks)
 {
@@ -157,7 +158,7 @@ int flow_main(int argc, char **argv)
 	options("flow", argc, argv, "to");
 	to = opt.end;
 	if (opt.ends > 1)
-		bad("flow: one --to");
+		bad("flow: more than one --to");
 	if (!opt.bytes)
 		bad("flow: --bytes is needed");
 	if (opt.claim && !opt.due_us)
@@ -167,7 +168,7 @@ int flow_main(int argc, char **argv)
 	buf = calloc(1, opt.bytes);
 	if (!buf)
 		die("out of memory");
-	/* whatever becomes of the sink */
+	/* ends the flow even if the sink does not end */
 	alarm(opt.life_s);
 	if (opt.wait_us)
 		sleep_until(now_ns() + opt.wait_us * 1000);
@@ -203,7 +204,7 @@ int flow_main(int argc, char **argv)
 	}
 }
 
-/* Takes what comes, a system call per megabyte. */
+/* Receives and discards the data, with one system call per megabyte. */
 static void *drain(void *arg)
 {
 	const int *fd = arg;
@@ -232,10 +233,10 @@ static int accept_one(int listener, const struct end *end, uint64_t until,
 	uint64_t now = now_ns();
 	int fd;
 
-	/* one that has come by then is taken, though others came late */
+	/* after @until a flow that has already connected is still accepted */
 	if (until && poll(&poller, 1, now < until ?
 			  (until - now) / 1000000 + 1 : 0) == 0)
-		die("no flow has come to %s within %llu s",
+		die("no flow has connected to %s within %llu s",
 		    name_of(&end->addr), (unsigned long long)opt.accept_s);
 	fd = accept(listener, (struct sockaddr *)peer, &len);
 	if (fd < 0)
@@ -243,7 +244,7 @@ static int accept_one(int listener, const struct end *end, uint64_t until,
 	return fd;
 }
 
-/* A flow that has ended in between has brought less than it could. */
+/* A flow that ended before the count did delivered less than it could have. */
 static void still_there(int fd, const struct sockaddr_in *peer)
 {
 	struct tcp_info info = { 0 };
@@ -285,7 +286,7 @@ int sink_main(int argc, char **argv)
 	}
 	from = now_ns() + opt.settle_ms * 1000000;
 	if (opt.at_ns && now_ns() > opt.at_ns)
-		die("--at-ns has passed before all flows were there");
+		die("--at-ns passed before all flows were connected");
 	if (opt.at_ns)
 		from = opt.at_ns;
 	sleep_until(from);

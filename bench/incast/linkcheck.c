@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * incast receive, train, ping, clock: what it takes to check an emulated link. Trains
- * of UDP datagrams, each filling an Ethernet frame of 1514 bytes, marked ECT(0)
- * and carrying the time of its sending; the receiver writes down when each came
- * and whether it carries CE. Sender and receiver share a clock. When a packet came
- * is what the kernel noted at its arrival: by the time that a program is told, it
- * may have waited for others to run.
+ * incast receive, train, ping, clock: tools to check an emulated link. A train
+ * is a series of UDP datagrams, each filling an Ethernet frame of 1514 bytes,
+ * marked ECT(0) and carrying its send time. The receiver, which shares a clock
+ * with the sender, records when each arrived and whether it carries CE. Arrival
+ * is the kernel's receive timestamp, because the receiver may have to wait for
+ * other processes before it runs.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -27,10 +27,10 @@
 
 struct datagram {
 	uint64_t sent_ns;
-	uint64_t echoed_ns;	/* by the clock of the one who echoes */
+	uint64_t echoed_ns;	/* by the receiver's clock */
 	uint32_t id;
 	uint32_t seq;
-	uint32_t echo;		/* send it back */
+	uint32_t echo;		/* to be sent back */
 	char fill[PAYLOAD - 28];
 };
 
@@ -85,7 +85,9 @@ static int ecn_of(struct msghdr *msg)
 	return 0;
 }
 
-/* By how much CLOCK_REALTIME, which the kernel notes arrivals by, is ahead. */
+/* How far CLOCK_REALTIME, the clock of the kernel's timestamps, is ahead of
+ * CLOCK_MONOTONIC.
+ */
 static uint64_t realtime_ahead(void)
 {
 	struct timespec real;
@@ -94,7 +96,7 @@ static uint64_t realtime_ahead(void)
 	return real.tv_sec * NSEC + real.tv_nsec - now_ns();
 }
 
-/* When a datagram came, on CLOCK_MONOTONIC. */
+/* The arrival time of a datagram, on CLOCK_MONOTONIC. */
 static uint64_t arrival_of(struct msghdr *msg, uint64_t ahead)
 {
 	struct timespec real;
@@ -107,10 +109,10 @@ static uint64_t arrival_of(struct msghdr *msg, uint64_t ahead)
 		memcpy(&real, CMSG_DATA(c), sizeof(real));
 		return real.tv_sec * NSEC + real.tv_nsec - ahead;
 	}
-	die("a datagram without the time of its arrival");
+	die("a datagram has no receive timestamp");
 }
 
-/* Takes --count datagrams of trains; echoes those of ping beside. */
+/* Receives --count datagrams of trains. Those of ping are only echoed. */
 int receive_main(int argc, char **argv)
 {
 	const uint64_t ahead = realtime_ahead();
@@ -195,8 +197,9 @@ int train_main(int argc, char **argv)
 	return 0;
 }
 
-/* The shortest of --count round trips of a small packet, and how far the other's
- * clock was ahead in it if both ways took the same: it may be off by half of it.
+/* The shortest of --count round trips of a small packet. @ahead is how far the
+ * receiver's clock is ahead if both directions took equally long; its error is
+ * at most half the round trip.
  */
 static uint64_t shortest_rtt(int argc, char **argv, int64_t *ahead)
 {
@@ -219,14 +222,14 @@ static uint64_t shortest_rtt(int argc, char **argv, int64_t *ahead)
 		if (sendto(fd, &d, len, 0, (struct sockaddr *)&opt.addr,
 			   sizeof(opt.addr)) < 0)
 			die("sendto: %s", strerror(errno));
-		/* what is late, of an earlier one, is passed over */
+		/* skip replies to earlier pings */
 		do {
 			len_in = recv(fd, &d, sizeof(d), 0);
 		} while (len_in > 0 && d.seq != i);
 		if (len_in < 0 && errno == EAGAIN)
 			continue;	/* lost */
 		if (len_in < 0)
-			die("no answer to ping %u: %s", i, strerror(errno));
+			die("no reply to ping %u: %s", i, strerror(errno));
 		rtt = now_ns() - d.sent_ns;
 		if (rtt >= least)
 			continue;
@@ -234,7 +237,7 @@ static uint64_t shortest_rtt(int argc, char **argv, int64_t *ahead)
 		*ahead = d.echoed_ns - (d.sent_ns + rtt / 2);
 	}
 	if (least == UINT64_MAX)
-		die("no answer to any of %u pings", opt.count);
+		die("no reply to any of %u pings", opt.count);
 	return least;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The parts of incast, each in a file of its name.
+ * The parts of incast. flows.c has flow and sink; linkcheck.c has clock, ping,
+ * train and receive.
  */
 #ifndef INCAST_PARTS_H
 #define INCAST_PARTS_H

@@ -25,7 +25,7 @@ static void say(const char *fmt, va_list ap)
 	fputc('\n', stderr);
 }
 
-/* Something went wrong: exit status 1. */
+/* Reports a failure and exits with status 1. */
 void die(const char *fmt, ...)
 {
 	va_list ap;
@@ -45,7 +45,7 @@ void warn(const char *fmt, ...)
 	va_end(ap);
 }
 
-/* The call was wrong: exit status 2. */
+/* Reports a usage error and exits with status 2. */
 void bad(const char *fmt, ...)
 {
 	va_list ap;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the parts of incast share: the end of the program, clock, sockets,
- * numbers and distributions from the command line.
+ * Shared by the parts of incast: error exits, clock, sockets, and the numbers
+ * and distributions of the command line.
  */
 #ifndef INCAST_UTIL_H
 #define INCAST_UTIL_H
@@ -26,10 +26,10 @@ int64_t parse_i64(const char *option, const char *text);
 double parse_real(const char *option, const char *text, double least,
 		  double most);
 
-void raise_file_limit(void);		/* to what is allowed */
+void raise_file_limit(void);		/* to the hard limit */
 uint64_t bytes_received(int fd);
 void set_cc(int fd, const char *cc);
-bool takes_deadlines(const char *cc);	/* NULL: the default */
+bool takes_deadlines(const char *cc);	/* NULL: the default, false */
 void set_int(int fd, int level, int name, int value, const char *what);
 
 /* "12.5", "uniform(10, 20)" or "exponential(30)" */
@@ -41,8 +41,8 @@ struct dist {
 struct dist parse_dist(const char *option, const char *text);
 
 /*
- * Draws depend only on what they are for, never on when they are made: the
- * same seed asks the same of every algorithm.
+ * A draw depends only on its arguments, never on when it is made: with the same
+ * seed the requests are the same for every algorithm.
  */
 enum draw { DRAW_SIZE = 1, DRAW_DEADLINE, DRAW_THINK, DRAW_ARRIVAL,
 	    DRAW_JITTER, DRAW_RETRY };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What aggregator and worker say to each other, little-endian. A request is
- * answered by .size bytes on the same connection, in the order of the requests;
- * they begin with struct answer.
+ * The protocol between aggregator and worker, little-endian. The response to a
+ * request is .size bytes on the same connection, in the order of the requests,
+ * and begins with struct answer.
  */
 #ifndef INCAST_WIRE_H
 #define INCAST_WIRE_H
@@ -11,16 +11,16 @@
 #include <stdint.h>
 
 #define WIRE_MAGIC	0x69636173u
-#define WIRE_ENDLESS	1u		/* flags: send until the other closes */
+#define WIRE_ENDLESS	1u		/* flags: send until the peer closes */
 
 struct request {			/* 40 bytes */
 	uint32_t magic;
 	uint32_t flags;
-	uint64_t id;			/* of the query */
+	uint64_t id;			/* of the attempt; echoed */
 	uint64_t sent_ns;		/* the aggregator's CLOCK_MONOTONIC */
 	uint64_t deadline_ns;		/* after sent_ns; 0: none */
 	uint32_t size;
-	uint32_t think_us;		/* wait so long before answering */
+	uint32_t think_us;		/* wait before the response */
 };
 
 struct answer {				/* 16 bytes */
@@ -32,8 +32,8 @@ struct answer {				/* 16 bytes */
 #define WIRE_LEAST_SIZE	((uint32_t)sizeof(struct answer))
 
 /*
- * Classes of packets by the time left, most urgent first: CS5, CS4, CS3, CS2. Packets of
- * no class are those of everyone else.
+ * Priority classes by the time left, most urgent first: CS5, CS4, CS3, CS2. All
+ * other traffic has no class.
  */
 #define WIRE_CLASSES	4
 #define WIRE_TOS(class)	((5 - (class)) << 5)

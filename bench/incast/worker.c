@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * incast worker: answers each request with as many bytes as it asks for, and
- * gives the answer its deadline before it writes the first one. One process can be
- * many leaves, each in a network namespace of its own: a thousand processes take
- * longer to start than the benchmark to run.
+ * incast worker: answers each request with a response of the requested size and
+ * sets its deadline before it writes the first byte. One process can be many
+ * workers, each in a network namespace of its own, because a thousand processes
+ * take longer to start than the benchmark takes to run.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -27,14 +27,14 @@
 #include "util.h"
 #include "wire.h"
 
-#define PENDING	4096		/* requests waiting on one connection */
+#define PENDING	4096		/* max requests queued per connection */
 
 struct pending {
 	struct request req;	/* in host order */
 	uint64_t arrived_ns;
 };
 
-struct leaf {
+struct listener {
 	struct sockaddr_in listen;
 	const char *netns, *cc;
 	bool deadlines;
@@ -43,7 +43,7 @@ struct leaf {
 
 struct conn {
 	struct conn *next;
-	const struct leaf *leaf;
+	const struct listener *listener;
 	int fd;
 	int tos;		/* as last set */
 	bool wants_out;
@@ -54,14 +54,14 @@ struct conn {
 	} in;
 	struct pending fifo[PENDING];
 	unsigned int first, count;
-	uint64_t written;	/* of the answer in fifo[first] */
+	uint64_t written;	/* of the response to fifo[first] */
 };
 
 static struct {
-	struct leaf *leaf;
-	unsigned int leaves;
+	struct listener *listener;
+	unsigned int listeners;
 	bool shared_clock;
-	int64_t clock_offset_ns;	/* our clock less the aggregator's */
+	int64_t clock_offset_ns;	/* this clock minus the aggregator's */
 	uint64_t dscp_ns[WIRE_CLASSES - 1];
 	unsigned int dscps;
 } opt;
@@ -69,7 +69,7 @@ static struct {
 static struct conn *conns;
 static char filler[256 * 1024];
 static int epoll_fd, timer_fd;
-static bool thinks;		/* a request with a think time has come */
+static bool thinks;		/* a request had a think time */
 
 static void want_out(struct conn *c, bool want)
 {
@@ -85,8 +85,8 @@ static void want_out(struct conn *c, bool want)
 		die("epoll_ctl: %s", strerror(errno));
 }
 
-/* By priority queues, the way of an operator without d2tcp: the less time is left,
- * the higher the class of the packets.
+/* For strict-priority queues, an operator's alternative to d2tcp: the less time
+ * is left, the higher the class of the packets.
  */
 static void classify(struct conn *c, uint64_t due_ns)
 {
@@ -113,7 +113,7 @@ static void arm(struct conn *c, const struct pending *p)
 		return;
 	if (opt.dscps)
 		classify(c, due);
-	if (c->leaf->deadlines && d2tcp_set_deadline(c->fd, due, p->req.size))
+	if (c->listener->deadlines && d2tcp_set_deadline(c->fd, due, p->req.size))
 		die("setting a deadline: %s", d2tcp_strerror(errno));
 }
 
@@ -133,7 +133,9 @@ static void drop(struct conn *c)
 	free(c);
 }
 
-/* Writes what may be written now. False when the connection is gone. */
+/* Writes responses until the socket would block or the next one still has to
+ * wait for its think time. False when the connection is gone.
+ */
 static bool answer(struct conn *c)
 {
 	struct pending *p;
@@ -156,7 +158,7 @@ static bool answer(struct conn *c)
 		head.size = htole32(p->req.size);
 		head.magic = htole32(WIRE_MAGIC);
 		if (c->written < sizeof(head)) {
-			/* the rest of the filler is zero already */
+			/* the rest of the filler is already zero */
 			memcpy(filler, (char *)&head + c->written,
 			       sizeof(head) - c->written);
 		}
@@ -179,7 +181,9 @@ static bool answer(struct conn *c)
 	return true;
 }
 
-/* False for what is no request: the connection is dropped. */
+/* Queues the request just read. False if it is malformed: the caller drops the
+ * connection.
+ */
 static bool take(struct conn *c)
 {
 	const struct request *in = &c->in.req;
@@ -187,11 +191,11 @@ static bool take(struct conn *c)
 
 	if (le32toh(in->magic) != WIRE_MAGIC ||
 	    le32toh(in->size) < WIRE_LEAST_SIZE) {
-		warn("a request that is none: is the other side incast aggregate?");
+		warn("malformed request: is the peer incast aggregate?");
 		return false;
 	}
 	if (c->count == PENDING)
-		die("more than %d requests wait on one connection", PENDING);
+		die("more than %d requests queued on one connection", PENDING);
 	p = &c->fifo[(c->first + c->count++) % PENDING];
 	p->arrived_ns = now_ns();
 	p->req.flags = le32toh(in->flags);
@@ -224,23 +228,23 @@ static bool hear(struct conn *c)
 	}
 }
 
-static void welcome(const struct leaf *leaf)
+static void welcome(const struct listener *listener)
 {
 	struct epoll_event ev = { .events = EPOLLIN };
 	struct conn *c;
 	int fd;
 
-	fd = accept4(leaf->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
 		die("accept: %s", strerror(errno));
-	if (fd < 0)	/* gone again */
+	if (fd < 0)	/* the client is gone */
 		return;
 	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY");
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		die("out of memory");
 	c->fd = fd;
-	c->leaf = leaf;
+	c->listener = listener;
 	c->next = conns;
 	conns = c;
 	ev.data.ptr = c;
@@ -248,7 +252,7 @@ static void welcome(const struct leaf *leaf)
 		die("epoll_ctl: %s", strerror(errno));
 }
 
-/* Wakes at the end of the shortest think time. */
+/* Sets the timer to the end of the think time that ends first. */
 static void set_timer(void)
 {
 	struct itimerspec it = { 0 };
@@ -293,65 +297,66 @@ static void enter(const char *netns)
 	snprintf(path, sizeof(path), "/run/netns/%s", netns);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || setns(fd, CLONE_NEWNET))
-		die("--netns %s: %s", netns, strerror(errno));
+		die("--listen %s: %s", netns, strerror(errno));
 	close(fd);
 }
 
-static void listen_on(struct leaf *leaf)
+static void listen_on(struct listener *listener)
 {
-	const struct sockaddr *sa = (const struct sockaddr *)&leaf->listen;
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = leaf };
+	const struct sockaddr *sa = (const struct sockaddr *)&listener->listen;
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = listener };
 	int fd;
 
-	/* a socket stays in the namespace that it was made in */
-	if (leaf->netns)
-		enter(leaf->netns);
+	/* a socket stays in the namespace it was created in */
+	if (listener->netns)
+		enter(listener->netns);
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		die("socket: %s", strerror(errno));
 	set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
-	/* on the listener: the handshake settles whether ECN is used */
-	if (leaf->cc)
-		set_cc(fd, leaf->cc);
-	if (bind(fd, sa, sizeof(leaf->listen)))
+	/* on the listener, since the handshake negotiates ECN */
+	if (listener->cc)
+		set_cc(fd, listener->cc);
+	if (bind(fd, sa, sizeof(listener->listen)))
 		die("bind: %s", strerror(errno));
 	if (listen(fd, 4096))
 		die("listen: %s", strerror(errno));
-	leaf->fd = fd;
+	listener->fd = fd;
 	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &ev))
 		die("epoll_ctl: %s", strerror(errno));
 }
 
 /* [NETNS/]ADDRESS:PORT[,CC[+deadlines]] */
-static void add_leaf(const char *option, char *text)
+static void add_listener(const char *option, char *text)
 {
-	struct leaf *leaf;
+	struct listener *listener;
 	char *slash, *end;
 
-	opt.leaf = realloc(opt.leaf, (opt.leaves + 1) * sizeof(*opt.leaf));
-	if (!opt.leaf)
+	opt.listener = realloc(opt.listener,
+			       (opt.listeners + 1) * sizeof(*opt.listener));
+	if (!opt.listener)
 		die("out of memory");
-	leaf = &opt.leaf[opt.leaves++];
-	memset(leaf, 0, sizeof(*leaf));
+	listener = &opt.listener[opt.listeners++];
+	memset(listener, 0, sizeof(*listener));
 	slash = strchr(text, '/');
 	if (slash) {
 		*slash = 0;
-		leaf->netns = text;
+		listener->netns = text;
 		text = slash + 1;
 	}
 	end = strchr(text, ',');
 	if (end) {
 		*end = 0;
-		leaf->cc = end + 1;
-		end = strchr(leaf->cc, '+');
+		listener->cc = end + 1;
+		end = strchr(listener->cc, '+');
 		if (end && strcmp(end, "+deadlines"))
 			bad("%s: '%s' is not +deadlines", option, end);
 		if (end) {
 			*end = 0;
-			leaf->deadlines = true;
+			listener->deadlines = true;
 		}
 	}
-	leaf->listen = parse_address(option, text);
+	listener->listen = parse_address(option, text);
 }
 
 static void parse_dscp(const char *option, char *list)
@@ -367,7 +372,7 @@ static void parse_dscp(const char *option, char *list)
 			parse_u64(option, part, 1, 1ull << 40);
 		if (opt.dscps &&
 		    opt.dscp_ns[opt.dscps] <= opt.dscp_ns[opt.dscps - 1])
-			bad("%s takes times that grow, not '%s'", option,
+			bad("%s takes increasing times, not '%s'", option,
 			    part);
 		opt.dscps++;
 	}
@@ -384,33 +389,34 @@ static void options(int argc, char **argv)
 	const char *cc = NULL;
 	bool deadlines = false;
 	const struct arg args[] = {
-		{ "listen", ARG_CALL, .call = add_leaf },
+		{ "listen", ARG_CALL, .call = add_listener },
 		{ "cc", ARG_TEXT, .to = &cc },
 		{ "deadlines", ARG_FLAG, .to = &deadlines },
 		{ "shared-clock", ARG_FLAG, .to = &opt.shared_clock },
 		{ "clock-offset-ns", ARG_CALL, .call = parse_offset },
 		{ "dscp-us", ARG_CALL, .call = parse_dscp },
 	};
-	struct leaf *leaf;
+	struct listener *listener;
 	unsigned int i;
 
 	parse_args("worker", argc, argv, args, sizeof(args) / sizeof(args[0]));
-	if (!opt.leaves)
+	if (!opt.listeners)
 		bad("worker: --listen ADDRESS:PORT is needed");
-	for (i = 0; i < opt.leaves; i++) {
-		leaf = &opt.leaf[i];
-		if (!leaf->cc) {
-			leaf->cc = cc;
-			leaf->deadlines = deadlines;
+	for (i = 0; i < opt.listeners; i++) {
+		listener = &opt.listener[i];
+		if (!listener->cc) {
+			listener->cc = cc;
+			listener->deadlines = deadlines;
 		}
-		if (leaf->deadlines && !takes_deadlines(leaf->cc))
+		if (listener->deadlines && !takes_deadlines(listener->cc))
 			bad("worker: --deadlines needs --cc " D2TCP_NAME);
 	}
 }
 
-static bool is_leaf(const void *p)
+static bool is_listener(const void *p)
 {
-	return p >= (void *)opt.leaf && p < (void *)(opt.leaf + opt.leaves);
+	return p >= (void *)opt.listener &&
+	       p < (void *)(opt.listener + opt.listeners);
 }
 
 int worker_main(int argc, char **argv)
@@ -427,21 +433,21 @@ int worker_main(int argc, char **argv)
 	timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (epoll_fd < 0 || timer_fd < 0)
 		die("epoll, timerfd: %s", strerror(errno));
-	for (i = 0; i < opt.leaves; i++)
-		listen_on(&opt.leaf[i]);
+	for (i = 0; i < opt.listeners; i++)
+		listen_on(&opt.listener[i]);
 	ev.data.ptr = &timer_fd;
 	epoll_ctl(epoll_fd, EPOLL_CTL_ADD, timer_fd, &ev);
 	puts("ready");
 	fflush(stdout);
 
 	for (;;) {
-		/* one at a time: handling one may free another */
+		/* one at a time: handling one may free another's conn */
 		n = epoll_wait(epoll_fd, &ev, 1, -1);
 		if (n < 0 && errno != EINTR)
 			die("epoll_wait: %s", strerror(errno));
 		if (n < 1)
 			continue;
-		if (is_leaf(ev.data.ptr)) {
+		if (is_listener(ev.data.ptr)) {
 			welcome(ev.data.ptr);
 		} else if (ev.data.ptr == &timer_fd) {
 			think_time_over();

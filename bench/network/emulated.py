@@ -22,19 +22,19 @@ class Network:
         self.ports = self.net.ports
 
     def start(self, host, args, wait_for=None):
-        """Starts a program on a host and waits until it says `wait_for`."""
+        """Starts a program on a host and waits for the line `wait_for`."""
         process = subprocess.Popen(host.command(args) if host else args,
                                    stdout=subprocess.PIPE, stderr=None)
         self.started.append(process)
         if wait_for:
             line = process.stdout.readline().decode().strip()
             if line != wait_for:
-                raise SystemExit("network: %s said '%s'"
+                raise SystemExit("network: %s printed '%s'"
                                  % (" ".join(args)[:1000], line))
         return process
 
     def finish(self, process):
-        """What a program said; it must have ended well."""
+        """The output of a program; it must exit with status 0."""
         out = process.communicate()[0].decode()
         if process.returncode:
             raise SystemExit("network: '%s' failed (%d)" % (
@@ -42,12 +42,12 @@ class Network:
         return out
 
     def run(self, host, args):
-        """Runs a program on a host; its output, or the end of the job."""
+        """Returns the output of a program run on a host; failure ends the job."""
         return self.finish(self.start(host, args))
 
     def queue_counters(self):
-        """Packets, marks and drops so far: towards the aggregators, and up the
-        tree if there is one.
+        """Packets, marks and drops so far at the ports to the aggregators, and
+        marks and drops at the uplinks of a tree.
         """
         sums = {"packets": 0, "marks": 0, "drops": 0}
         watched = ["p-" + a.name for a in self.aggregators]
@@ -70,7 +70,7 @@ class Network:
         return sums
 
     def stop(self):
-        """Ends what was started; the network goes with the lab kernel."""
+        """Kills the programs started; the network ends with the lab kernel."""
         for process in self.started:
             process.kill()
             process.wait()

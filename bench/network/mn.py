@@ -31,12 +31,12 @@ INCAST = os.path.join(os.path.dirname(BENCH), "build", "incast")
 LOAD = {"queries": 100, "cc": algorithms.BY_NAME[algorithms.LAW].cc,
         "deadlines": "yes",
         "query_bytes": 2000000, "deadline_ms": "uniform(14, 28)", "seed": 1}
-HELP = """Runs a fan-in: agg0 asks all leaves, which answer at the same moment.
+HELP = """Runs a fan-in: agg0 queries all workers, which respond together.
 
     incast [KEY=VALUE]...
 
 %s
-Prints how many responses missed their deadline. Compare cc=dctcp.
+Prints how many responses missed their deadline. To compare: cc=dctcp.
 """ % "".join("    %s=%s\n" % pair for pair in LOAD.items())
 
 
@@ -49,7 +49,7 @@ def load_options(words):
     for word in words:
         key, separator, value = word.partition("=")
         if not separator or key not in LOAD:
-            raise LoadError("incast: '%s': KEY=VALUE, KEY one of %s"
+            raise LoadError("incast: '%s' is not KEY=VALUE with KEY one of %s"
                             % (word, ", ".join(LOAD)))
         found[key] = value
     return found
@@ -83,7 +83,7 @@ def plan_of(options, workers):
 
 
 def run_load(net, words):
-    """Runs the generator; the options, the responses' ms, and how many missed."""
+    """Runs the generator: (options, completion times in ms, misses)."""
     options = load_options(words)
     if not getattr(net, "ours", False):
         raise LoadError("incast: the topology is not one of %s"
@@ -99,7 +99,7 @@ def run_load(net, words):
     workers = subprocess.Popen(worker, stdout=subprocess.PIPE)
     try:
         if workers.stdout.readline().strip() != b"ready":
-            raise LoadError("incast: the workers do not start")
+            raise LoadError("incast: the workers did not start")
         with tempfile.NamedTemporaryFile("r", suffix=".csv") as records:
             done = subprocess.run(net.aggregators[0].command(
                 [INCAST, "aggregate", "--out", records.name, "--seed",
@@ -127,7 +127,7 @@ def show_load(net, words):
 
 
 def test_incast(net, *_args, **values):
-    # an exception would make mn end processes that look like Mininet's
+    # on an exception mn would kill processes that look like Mininet's
     try:
         show_load(net, ["%s=%s" % pair for pair in values.items()])
     except LoadError as error:
@@ -146,7 +146,7 @@ class IncastCLI(MininetCLI):
         output(HELP)
 
 
-# What mn takes over from here: its tables, and its names for both classes.
+# The names that mn takes from this file: two tables and two classes.
 topos = {"incast": layouts.Star, "racks": layouts.Tree}
 tests = {"incast": test_incast}
 Mininet = emulated.Net
@@ -154,5 +154,5 @@ CLI = IncastCLI
 
 
 def findController():
-    """Switches are bridges: no controller, and no complaint about none."""
+    """Switches are bridges: no controller, and no warning about that."""
     return lambda *_args, **_kwargs: None

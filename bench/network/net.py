@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Mininet, with the work of all its nodes and links done in a few batches.
+"""Mininet, with the commands of all nodes and links run in a few batches.
 
-What takes time is starting programs: `ip -batch`, `tc -batch` and `bridge -batch`
-run once for the switches, and ip and tc once per host.
+Starting programs takes most of the time. So `ip -batch`, `tc -batch` and
+`bridge -batch` run once for all switches, and ip and tc once per host.
 """
 
 import os
@@ -13,32 +13,31 @@ from mininet.net import Mininet
 
 from . import nodes, queues, topos
 
-# Mininet raises limits and socket buffers when its first network is made; a
-# network of the bench has the defaults of a host (SETTINGS).
+# Mininet raises limits and socket buffers when its first network is created;
+# the bench keeps the defaults of a host (SETTINGS).
 Mininet.inited = True
 util.numCores.ncores = os.cpu_count()
 
-# Every namespace takes these over from the first one, where they are put back
+# New namespaces inherit these from the initial one, where they are restored
 # when the network stops.
 SETTINGS = (
-    # ports of a switch have no addresses: a thousand that greet each other are
-    # a flood
+    # switch ports need no addresses: IPv6 autoconfiguration on a thousand of
+    # them would be a flood
     ("net/core/devconf_inherit_init_net", "1"),
     ("net/ipv6/conf/default/disable_ipv6", "1"),
-    # as a host of some size has them by default; a guest with little memory has
-    # less
+    # the defaults of a host with ample memory; those of a small guest are lower
     ("net/ipv4/tcp_rmem", "4096 131072 6291456"),
     ("net/ipv4/tcp_wmem", "4096 16384 4194304"),
     # a large fan-in needs a large neighbour table
     ("net/ipv4/neigh/default/gc_thresh1", "8192"),
     ("net/ipv4/neigh/default/gc_thresh2", "16384"),
     ("net/ipv4/neigh/default/gc_thresh3", "32768"))
-# Where the kernel is there for the network alone, as in the lab.
+# Where the kernel serves this network alone, as in the lab.
 LAB_SETTINGS = (("net/ipv6/conf/all/disable_ipv6", "1"),)
 
 
 def batch(program, lines, netns=None):
-    """One start of ip, tc or bridge for many lines."""
+    """Runs ip, tc or bridge once for many lines."""
     command = [program] + (["-n", netns] if netns else []) + ["-batch", "-"]
     done = subprocess.run(command, input="".join(x + "\n" for x in lines),
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -49,7 +48,7 @@ def batch(program, lines, netns=None):
 
 
 def write_settings(settings):
-    """Sets sysctls, those that this kernel has; what they were before."""
+    """Sets the sysctls that this kernel has; returns their previous values."""
     before = []
     for setting, value in settings:
         path = "/proc/sys/" + setting
@@ -65,8 +64,8 @@ def write_settings(settings):
 class Net(Mininet):
     """Builds a Topo of topos.py in batches; any other as Mininet does.
 
-    `aggregators` and `workers` are hosts, `ports` the switches' ports with a queue
-    and their rates in Mbit/s.
+    `aggregators` and `workers` are hosts; `ports` has the switch ports with a
+    queue and their rates in Mbit/s.
     """
 
     settings = SETTINGS
@@ -95,7 +94,7 @@ class Net(Mininet):
     def set_up_switches(self):
         batch("ip", [line for part in self.switches for line in part.lines()] +
               [line for link in self.links for line in link.lines])
-        # Every way is known beforehand: nothing is flooded.
+        # Static entries for every host, so that nothing is flooded.
         batch("bridge", ["fdb add %s dev %s master static" % (host.mac, port)
                          for host in self.hosts
                          for port in self.ports_towards(host)])
@@ -113,12 +112,12 @@ class Net(Mininet):
         ip, tc = host.lines(self.topo.point, peers)
         batch("ip", ip, host.name)
         batch("tc", tc, host.name)
-        # metrics of earlier connections must not reach later ones
+        # connections must not inherit the metrics of earlier ones
         host.set_sysctl("net/ipv4/tcp_no_metrics_save", 1)
         host.defaultIntf().setIP(host.ip + "/16")
 
     def ports_towards(self, host):
-        """At each switch, the port behind which the host is."""
+        """The port of each switch that leads to the host."""
         found, reached, todo = [], {host}, [host]
         for node in todo:
             for intf in node.intfList():
@@ -132,12 +131,12 @@ class Net(Mininet):
         return found
 
     def stop(self):
-        # Mininet forgets them
+        # super().stop() forgets the links
         ends = [link.intf1.name for link in self.links] if self.ours else []
         super().stop()
         if not self.ours:
             return
-        # A namespace goes with its last process; so its port is deleted apart.
+        # A namespace lives as long as its processes; its port must go now.
         batch("ip", ["link del " + end for end in ends] +
               ["link del %s" % switch for switch in self.switches] +
               ["netns del %s" % host for host in self.hosts])
@@ -145,6 +144,6 @@ class Net(Mininet):
 
 
 class LabNet(Net):
-    """Where the kernel is there for this network alone."""
+    """For a kernel that serves this network alone."""
 
     settings = SETTINGS + LAB_SETTINGS

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Hosts, switches and links of Mininet's own kinds that collect their work.
+"""Subclasses of Mininet's hosts, switches and links that collect commands.
 
-Mininet's run a shell per node, and several programs per link. Here each node and
-link only says which lines of `ip -batch` and `tc -batch` make it; net.py runs the
-lines of all. A shell starts with a node's first command at Mininet's prompt.
+Mininet's own run a shell per node, and several programs per link. Here each
+node and link only has the lines of `ip -batch` and `tc -batch` that create it;
+net.py runs the lines of all. A shell starts with a node's first command at
+Mininet's prompt.
 """
 
 import ctypes
@@ -19,9 +20,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Lazy:
-    """A node whose shell starts with its first command, if there is one."""
+    """A node whose shell starts only with its first command."""
 
-    isSetup = True  # Mininet would look for mnexec and ifconfig
+    isSetup = True  # else Mininet looks for mnexec and ifconfig
     awake = False
     enter = []  # the command that enters the node's namespace
 
@@ -30,7 +31,7 @@ class Lazy:
             super().startShell(mnopts)
 
     def _popen(self, cmd, **params):
-        # startShell() runs mnexec, whose -n would make another namespace
+        # startShell() runs mnexec, whose -n would create another namespace
         if cmd[:2] == ["mnexec", "-cdn"]:
             cmd = ["ip", "netns", "exec", self.name, "mnexec", "-cd"] + cmd[2:]
         return super()._popen(cmd, **params)
@@ -54,7 +55,7 @@ class Lazy:
 
 
 class Host(Lazy, mininet_node.Host):
-    """A host; also an entry for `with`: this process is inside meanwhile."""
+    """A host. `with host:` runs its body in the host's network namespace."""
 
     def __init__(self, name, ip=None, mac=None, aggregator=False, **params):
         self.enter = ["nsenter", "--net=/run/netns/" + name]
@@ -62,11 +63,11 @@ class Host(Lazy, mininet_node.Host):
         super().__init__(name, ip=ip + "/16", **params)
 
     def config(self, **_params):
-        """Mininet's would run ifconfig; see lines()."""
+        """Replaces Mininet's, which runs ifconfig; see lines()."""
         return {}
 
     def lines(self, point, peers):
-        """Lines for ip and for tc, inside the host."""
+        """Lines for ip and for tc, to run in the host's namespace."""
         return [
             "link set lo up", "link set eth0 up",
             "addr add %s/16 dev eth0 noprefixroute" % self.ip,
@@ -89,7 +90,7 @@ class Host(Lazy, mininet_node.Host):
         os.close(fd)
 
     def set_sysctl(self, setting, value):
-        """Sets a sysctl of the host: net/ipv4/..."""
+        """Sets a sysctl of the host, given as net/ipv4/..."""
         with self, open("/proc/sys/" + setting, "w") as f:
             f.write(str(value))
 
@@ -112,14 +113,14 @@ class Bridge(Lazy, mininet_node.Switch):
                 "link set %s up" % self.name]
 
     def start(self, _controllers):
-        """It forwards as soon as it is there."""
+        """Nothing to start: a bridge forwards once it is up."""
 
     def stop(self, deleteIntfs=True):
         """net.py removes it."""
 
 
 class Port(Intf):
-    """An end of a link; `queue`, at a switch, says what is behind it."""
+    """An end of a link; `queue`, at a switch, is its egress rate in Mbit/s."""
 
     def config(self, queue=None, **_params):
         self.queue = queue
@@ -129,11 +130,11 @@ class Port(Intf):
         self.ip, _, self.prefixLen = ipstr.partition("/")
 
     def updateIP(self):
-        # Mininet's prompt asks for each host it is told, with ifconfig
+        # Mininet's runs ifconfig for each host named at the prompt
         return self.ip
 
     def ifconfig(self, *args):
-        # `link w0 s1 down` at the switch only: eth0 would lose its routes
+        # `link w0 s1 down` acts on the switch only: eth0 would lose its routes
         if isinstance(self.node, Bridge) or args not in (("up",), ("down",)):
             self.node.cmd("ip link set", self.name, *args)
         return ""
@@ -144,7 +145,7 @@ class Port(Intf):
 
 
 class Veth(Link):
-    """A pair of interfaces. `lines` makes it, the hosts' namespaces included."""
+    """A veth pair. `lines` creates it and, for a host, the namespace."""
 
     def __init__(self, node1, node2, mac=None, **params):
         for key in ("addr1", "addr2", "intf"):
@@ -153,7 +154,7 @@ class Veth(Link):
         super().__init__(node1, node2, intf=Port, **params)
         end1, end2 = self.intf1.name, self.intf2.name
         if isinstance(node2, Host):
-            # Whatever one skb holds is one packet to the queues.
+            # gso_max_segs 1, because the queues count an skb as one packet
             self.lines = [
                 "netns add " + node2.name,
                 "link add %s gso_max_segs 1 type veth peer name %s address %s "
@@ -168,4 +169,4 @@ class Veth(Link):
 
     @classmethod
     def makeIntfPair(cls, intfname1, intfname2, *_args, **_kwargs):
-        """Mininet's would run ip here."""
+        """Replaces Mininet's, which runs ip."""

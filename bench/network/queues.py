@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What tc is asked for: lines of `tc -batch`."""
+"""Commands for tc, as lines of `tc -batch`."""
 
 import math
 
 FRAME = 1514  # bytes of a full Ethernet frame, as the shaper counts them
-CLASSES = 4  # of packets by time left: WIRE_CLASSES in incast/wire.h
+CLASSES = 4  # priorities by time left: WIRE_CLASSES in incast/wire.h
 MARKERS = ("codel", "red")
 
 
 def shaper(dev, rate_mbps):
-    """Shapes `dev` evenly: the burst is one frame."""
+    """Shapes `dev` with a burst of one frame, so that frames leave evenly."""
     return ["qdisc add dev %s root handle 1: htb default 1" % dev,
             "class add dev %s parent 1: classid 1:1 htb rate %gmbit ceil "
             "%gmbit burst %d cburst %d quantum %d"
@@ -22,18 +22,18 @@ def delay(dev, delay_us):
 
 
 def red_threshold(rate_mbps, mark_us):
-    """Bytes that the link sends in the marking threshold."""
+    """The marking threshold in bytes: what the link sends in `mark_us`."""
     return round(rate_mbps * mark_us / 8)
 
 
 def marking(dev, parent, handle, point, rate_mbps):
-    """Step marking, as DCTCP's switches mark.
+    """Marking at a single threshold, as DCTCP expects of switches.
 
-    CoDel marks packets that stayed longer than the threshold and leaves those
-    without ECT alone; its target is out of reach, so CoDel itself never acts. RED
-    marks packets that find more than the threshold in the queue, and drops those
-    without ECT, as most switches do; the smallest burst that tc takes makes its
-    average follow the queue within two packets.
+    CoDel marks packets whose queueing delay exceeds ce_threshold and leaves
+    those without ECT alone; its target is out of reach, so its control law
+    never acts. RED marks packets that find more than the threshold in the
+    queue, and drops those without ECT, as most switches do; with the smallest
+    burst that tc accepts, its average follows the queue within two packets.
     """
     head = "qdisc add dev %s parent %s handle %s: " % (dev, parent, handle)
     if point.get("marker", "codel") == "codel":
@@ -49,8 +49,8 @@ def marking(dev, parent, handle, point, rate_mbps):
 def switch_port(dev, rate_mbps, point, priorities=False):
     """The queue of a port: lines for queues, and lines for filters.
 
-    With priorities there is a queue for each class and one for the rest, each
-    with the whole buffer and the whole threshold to itself.
+    With priorities there is one queue per class and one for all other traffic,
+    each with the whole buffer and threshold to itself.
     """
     lines = shaper(dev, rate_mbps)
     if not priorities:
@@ -70,7 +70,7 @@ def counted(queue):
     for another kind of queue.
     """
     if queue["kind"] == "codel":
-        # marks by the threshold; those of CoDel itself must stay 0
+        # marks of ce_threshold; those of CoDel's control law must stay 0
         return queue["packets"], queue.get("ce_mark", 0), queue["drops"]
     if queue["kind"] == "red":
         return queue["packets"], queue.get("marked", 0), queue["drops"]

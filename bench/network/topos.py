@@ -31,15 +31,15 @@ class Incast(Topo):
     def make_point(self, leaves, own, defaults):
         wrong = sorted(set(own) - set(defaults))
         if wrong:
-            raise ValueError("%s: no such parameter; there are leaves, "
+            raise ValueError("%s: no such parameter; known are leaves, "
                              "%s" % (", ".join(wrong),
                                                  ", ".join(sorted(defaults))))
         point = defaults | own | {"fan_in": leaves}
         if point["marker"] not in queues.MARKERS:
-            raise ValueError("marker %s: there are %s" % (
+            raise ValueError("marker %s: known are %s" % (
                 point["marker"], ", ".join(queues.MARKERS)))
         if not 1 <= leaves <= 1000:
-            raise ValueError("leaves %s: 1 to 1000" % leaves)
+            raise ValueError("leaves %s: must be 1 to 1000" % leaves)
         return point
 
     def lay_out(self, point, priorities):
@@ -65,8 +65,8 @@ class Incast(Topo):
                          intfName1="p-" + name, intfName2="eth0",
                          params1={"queue": point["rate_mbps"]})
 
-    # In the order in which they were added, not sorted by name: the kernel
-    # numbers its interfaces in that order.
+    # Links in the order in which they were added, not sorted by name: the
+    # kernel numbers the interfaces in that order.
     def addLink(self, node1, node2, **opts):
         key = super().addLink(node1, node2, **opts)
         self.in_order.append((node1, node2, key,

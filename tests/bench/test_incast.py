@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""The load generator, on loopback. Prints TAP."""
+"""Tests of the load generator, on loopback. Prints TAP."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ class Generator(unittest.TestCase):
                 (whole + ["--spread", "2"],
                  "--spread takes a number from 0 to 1"),
                 (whole + ["--poisson", "5", "--min-gap-ms", "5"],
-                 "exclude each other"),
+                 "are mutually exclusive"),
                 (["worker"], "--listen ADDRESS:PORT is needed"),
                 (["worker", "--listen", "127.0.0.1"], "ADDRESS:PORT"),
                 (["worker", "--listen", "there:80"], "not an IPv4 address"),
@@ -48,7 +48,7 @@ class Generator(unittest.TestCase):
                 (["worker", "--listen", "127.0.0.1:80,cubic+deadlines"],
                  "--deadlines needs --cc d2tcp"),
                 (["worker", "--listen", "127.0.0.1:80", "--dscp-us", "5,5"],
-                 "--dscp-us takes times that grow"),
+                 "--dscp-us takes increasing times"),
                 (["worker", "--listen", "127.0.0.1:80", "--dscp-us",
                   "1,2,3,4"], "--dscp-us takes at most 3 times"),
                 (whole + ["--burst", "5,3,1", "--poisson", "1"],
@@ -65,7 +65,7 @@ class Generator(unittest.TestCase):
                   "127.0.0.1:10", "--seconds", "1", "--flows", "513"],
                  "at most 1024 flows"),
                 (["flow", "--to", "127.0.0.1:9", "--to", "127.0.0.1:10"],
-                 "flow: one --to"),
+                 "flow: more than one --to"),
                 (["flow", "--to", "127.0.0.1:9,", "--bytes", "5"],
                  "--to: an algorithm is missing after the comma"),
                 (["flow", "--to", "127.0.0.1:9", "--bytes", "5", "--from", "x"],

@@ -1,9 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""The emulated network at Mininet's own prompt, and the demonstration.
+"""Tests of the network at Mininet's prompt, and of make demo. Prints TAP.
 
-Debian's mn, unmodified, on the lab's kernel and on a stock kernel of Debian. Prints
-TAP.
+They run Debian's mn, unmodified, on the lab kernel and a stock Debian kernel.
 """
 
 import os
@@ -26,7 +25,7 @@ ONLY_UML = os.environ.get("KERNEL") == "uml"
 
 
 def lab(script, kernel="uml", module=False):
-    """What a shell script says inside the lab, both streams."""
+    """Status and output, with stderr, of a shell script inside the lab."""
     options = ["--kernel", kernel]
     if module:
         options += ["--module", os.environ["D2TCP_MODULE"]]
@@ -56,7 +55,7 @@ class Prompt(unittest.TestCase):
         star, _, tree = said.partition("completed in")
         self.all_reached(star, 9 * 8)
         self.all_reached(tree, 6 * 5)
-        # nothing of it stays behind
+        # nothing is left behind
         self.assertEqual(tree.split("left\n")[1].strip(), "")
 
     @unittest.skipIf(ONLY_UML, "only uml is wanted")
@@ -75,7 +74,8 @@ class Prompt(unittest.TestCase):
                       "| " + MN + "--topo incast,leaves=8", module=True)
         self.assertRegex(said, r"d2tcp, fan-in 8: 160 responses, \d+ missed")
         self.assertRegex(said, r"dctcp, fan-in 8: 160 responses, \d+ missed")
-        self.assertIn("'frob': KEY=VALUE, KEY one of queries, cc", said)
+        self.assertIn("'frob' is not KEY=VALUE with KEY one of queries, cc",
+                      said)
         self.assertIn("no congestion control 'nonsense'", said)
         self.assertIn("Prints how many responses missed", said)
         self.assertEqual(re.findall(r"(\d) received", said), ["1", "0", "1"])
@@ -84,10 +84,10 @@ class Prompt(unittest.TestCase):
         _, said = lab("printf 'w0 ping -c 3 -i 0.01 agg0\\nsh tc qdisc show "
                       "dev p-agg0\\n' | " + MN + "--topo incast,leaves=2,"
                       "host_delay_us=250,mark_us=120,buffer_packets=99")
-        # 1 us for what reads the clock
+        # 1 us for readings of the clock
         self.assertRegex(said, r"min/avg/max/mdev = 0\.50[01]/")
         self.assertIn("limit 99p", said)
-        # of which CoDel's clock makes whole ticks of 1.024 us
+        # mark_us = 120, rounded down to CoDel's ticks of 1.024 us
         self.assertIn("ce_threshold 119us", said)
 
     def test_parameters_that_are_none_are_named(self):
@@ -115,7 +115,7 @@ class Batches(unittest.TestCase):
         made = net.Net(topos.Tree(leaves=30))
         popen.assert_not_called()
         self.assertEqual(len(made.workers), 30)
-        # for the switches, and for each host ip and tc
+        # all three for the switches, and ip and tc for each host
         self.assertEqual(started[:3], [("ip", None), ("bridge", None),
                                        ("tc", None)])
         self.assertEqual(len(started), 3 + 2 * 31)
