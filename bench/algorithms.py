@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The algorithms that the bench compares, and everything that depends on which it is.
+"""The algorithms that the bench compares, and their properties.
 
-A new algorithm is a row of TABLE. No other file of the bench knows a name.
+To add one, add a row to TABLE: no other file of the bench depends on a name.
 """
 
 import dataclasses
@@ -9,12 +9,12 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm:
-    """A congestion control, what else is done, and how it is drawn."""
+    """A congestion control, what its workers do besides, and its plot style."""
 
     name: str  # in scenarios, records, tables
     cc: str  # TCP_CONGESTION of all hosts
     colour: str
-    marker: str  # of matplotlib
+    marker: str  # matplotlib's
     deadlines: bool = False  # workers set the deadline of each response
     priorities: bool = False  # DSCP by time left, a queue per class at each port
     jitter: bool = False  # workers wait jitter_ms before they answer
@@ -27,25 +27,26 @@ class Algorithm:
 
     @property
     def reacts_to_marks(self):
-        """Whether a window is cut by the fraction of marks, as DCTCP does."""
+        """Whether it cuts by the fraction of marked packets, like DCTCP."""
         return self.cc in ("dctcp", "d2tcp")
 
     @property
     def mixes(self):
-        """Whether it can answer in the same query as another algorithm."""
+        """Whether its workers can answer the same query as those of another."""
         return not (self.priorities or self.jitter)
 
 
-# The colours of Okabe and Ito, which colour-blind readers can tell apart, and a brown.
+# Any two colours differ by at least 30 in CIELAB, also as readers with deuteranopia
+# or protanopia see them (tests/bench/test_report.py checks 25).
 TABLE = (
-    Algorithm("cubic", "cubic", "#999999", "s"),
-    Algorithm("reno", "reno", "#56B4E9", "v"),
-    Algorithm("bbr", "bbr", "#CC79A7", "^"),
+    Algorithm("cubic", "cubic", "#9D7069", "s"),
+    Algorithm("reno", "reno", "#D7B876", "v"),
+    Algorithm("bbr", "bbr", "#71598A", "^"),
     Algorithm("dctcp", "dctcp", "#E69F00", "o"),
-    Algorithm("dctcp-prio", "dctcp", "#D55E00", "P", priorities=True),
-    Algorithm("dctcp-jitter", "dctcp", "#7F5F2F", "*", jitter=True),
-    Algorithm("d2tcp-nodeadline", "d2tcp", "#0072B2", "x", line="--"),
-    Algorithm("d2tcp", "d2tcp", "#009E73", "D", deadlines=True),
+    Algorithm("dctcp-prio", "dctcp", "#36002F", "P", priorities=True),
+    Algorithm("dctcp-jitter", "dctcp", "#866409", "*", jitter=True),
+    Algorithm("d2tcp-nodeadline", "d2tcp", "#6BB5FF", "x", line="--"),
+    Algorithm("d2tcp", "d2tcp", "#1665D1", "D", deadlines=True),
 )
 MODULES = {"d2tcp": "tcp_d2tcp"}  # built by this project
 
@@ -55,16 +56,16 @@ NAMES = tuple(BY_NAME)
 BASE = "dctcp"  # every other algorithm is compared with it
 LAW = "d2tcp"  # the algorithm under test
 PRIORITIES = "dctcp-prio"
-PLAIN_TCP = "cubic"  # where the paper's claims say TCP
+PLAIN_TCP = "cubic"  # TCP in the paper's claims
 # Peers whose misses the findings compare with BASE's.
 PEERS = ("cubic", "reno", "bbr", "dctcp-jitter")
 
 
 def members(name):
-    """The algorithms of a mix, "A+B"; of one algorithm, itself."""
+    """The algorithms of a mix "A+B", or of a single name."""
     return [BY_NAME[part] for part in name.split("+")]
 
 
 def modules(some):
-    """The modules that algorithms need, each once."""
+    """The kernel modules that the algorithms need, without duplicates."""
     return sorted({a.module for a in some if a.module})

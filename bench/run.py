@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs scenarios in the lab and reports: what `make bench` calls.
 
-Every job is a boot of the lab kernel: a point of a scenario under one algorithm,
-for a block of seeds one after the other. It depends on nothing else, and what a seed
-gives does not depend on the seeds after it. As many jobs run side by side as
-there are processors. Where a block of seeds leaves a late share too uncertain,
-further blocks of the point are run, for all its algorithms.
+Each job is one boot of the lab kernel: a run (one algorithm at one point of a scenario) for
+a block of seeds, one after the other. Jobs are independent, and the results of a seed
+do not depend on the seeds after it. As many jobs run in parallel as there are processors.
+Where the miss rate is still too uncertain after a block of seeds, further blocks of the
+point are run, for all of its algorithms.
 """
 
 import argparse
@@ -24,22 +24,22 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import algorithms  # noqa: E402
 from analysis import intervals, late_shares  # noqa: E402
-from analysis.records import link_name, run_name  # noqa: E402
 import link  # noqa: E402
 import report  # noqa: E402
+from runs import Run, link_name, link_point, runs  # noqa: E402
 import scenario as scenarios  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LAB = os.path.join(ROOT, "tests", "lab", "lab")
 GUEST = os.path.join(ROOT, "bench", "guest.py")
-# the least of a guest, and what each host in it adds
+# memory of a guest, and of each emulated host in it
 GUEST_MB, HOST_MB = 448, 2
-# of the module, docs/abi.md
+# parameters of the module: docs/abi.md
 PARAMETERS = ("shift_g", "alpha_on_init", "d_min", "d_max", "late_d")
 
 
 class Progress:
-    """How far it is: one line, rewritten on a terminal, else now and then."""
+    """Shows progress: one line, rewritten on a terminal, otherwise every 10 s."""
 
     def __init__(self):
         self.total, self.done, self.start = 0, 0, time.monotonic()
@@ -61,11 +61,11 @@ class Progress:
 
 
 class JobError(Exception):
-    """A job failed; holds what it said."""
+    """A job failed; the message contains its output."""
 
 
 def run_job(job):
-    """Boots the lab for one job; its results are in job["directory"]."""
+    """Boots the lab for one job, which writes into job["directory"]."""
     directory = job["directory"]
     os.makedirs(directory)
     job_file = os.path.join(directory, "job.json")
@@ -89,7 +89,7 @@ def run_job(job):
 
 
 def compress(path):
-    """Records are kept as .gz; the same records give the same bytes."""
+    """Replaces records by a .gz file; equal records give equal bytes."""
     with open(path, "rb") as f, open(path + ".gz", "wb") as out, \
             gzip.GzipFile("", "wb", 6, out, mtime=0) as packed:
         packed.write(f.read())
@@ -97,9 +97,9 @@ def compress(path):
 
 
 def run_all(jobs, workers, progress):
-    """Runs the jobs side by side; the first failure ends the rest."""
+    """Runs jobs in parallel; the first failure cancels the others."""
     progress.total += len(jobs)
-    # the longest first, so that no processor is left alone with one
+    # the longest first, so that no processor idles while another finishes one
     jobs = sorted(jobs, key=effort, reverse=True)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         futures = {pool.submit(run_job, job): job for job in jobs}
@@ -113,7 +113,7 @@ def run_all(jobs, workers, progress):
 
 
 def effort(job):
-    """About how long a job takes, compared with others."""
+    """An estimate of how long a job takes, relative to others."""
     point = job["point"]
     if job["do"] == "check":
         return 0
@@ -124,26 +124,18 @@ def effort(job):
 
 
 def check_fidelity(scenario, point, found):
-    """Refuses a link that is not as described: in which way, and what to do."""
+    """Refuses a link that differs from its description; says how, and what to do."""
     wrong = link.deviations(point, found)
     if wrong:
         raise JobError(
-            "scenario %s, %s: the emulated link is not as described:\n  %s\n"
-            "The lab kernel or the tools that set it up do not do what is asked "
-            "of them. Build\nboth anew: make clean, rm -r the lab kernel (%s), "
-            "make bench. If the\nlink is refused again, tests/check bench says "
-            "whether this machine measures links right;\nplease report it with "
+            "scenario %s, %s: the emulated link differs from its description:\n"
+            "  %s\nThe lab kernel or the tools that configure the link are at fault. "
+            "Rebuild both:\nmake clean, rm -r the lab kernel (%s), make bench. If "
+            "the link is refused\nagain, tests/check bench tells whether this "
+            "machine measures links correctly;\nplease report it with "
             "bench/out/raw/links." % (
                 scenario["name"], scenarios.label(scenario, point),
                 "\n  ".join(wrong), "tests/lab/lab kdir names it"))
-
-
-def link_point(point):
-    """What of a point the emulated link depends on."""
-    keep = ("topology", "rate_mbps", "racks", "uplink_mbps", "host_delay_us",
-            "buffer_packets", "mark_us", "rto_min_ms", "marker")
-    found = {k: point[k] for k in keep if k in point}
-    return found | {"fan_in": 2 * point.get("racks", 2)}
 
 
 def make_checks(chosen, raw, module):
@@ -161,49 +153,27 @@ def make_checks(chosen, raw, module):
 
 def make_loads(scenario, raw, module, seeds):
     """The jobs that run the seeds at each place; `seeds` is {place: [seed]}."""
-    loads = {}
-    for point in scenarios.points(scenario):
-        bare = scenarios.without_slack(point)
-        where = scenarios.label(scenario, bare)
-        if not seeds.get(where):
-            continue
-        for algorithm in scenario["algorithms"]:
-            # Others never see a deadline: one run is judged at every slack.
-            slack = point["slack"] if scenarios.depends_on_slack(
-                algorithm, point) else 1.0
-            name = run_name(algorithm, point)
-            loads[where, name] = {
-                "do": "flows" if "flows" in point else "load", "point": bare,
-                "algorithm": algorithm, "slack": slack,
-                "seeds": seeds[where], "params": scenario["params"],
-                "module": module, "directory": os.path.join(
-                    raw, scenario["name"], where, name,
-                    "from-seed%d" % seeds[where][0]),
-                "text": "%s %s: %s" % (scenario["name"], where, name)}
-    return list(loads.values())
+    return [run.job(seeds[run.where], raw, module) for run in runs(scenario)
+            if seeds.get(run.where)]
 
 
 def make_trace(scenario, raw, module):
-    """One seed more of a point in the middle, with the module's tracepoint on."""
+    """A job that runs seed 1 of a point in the middle again, with the tracepoint on."""
     if algorithms.LAW not in scenario["algorithms"] or \
             not scenario.get("trace"):
         return []
-    middle = list(scenarios.points(scenario))
-    middle = middle[len(middle) // 4]
-    where = scenarios.label(scenario, scenarios.without_slack(middle))
-    seeds = {where: [1]}
-    wanted = run_name(algorithms.LAW, middle)
-    job = next(j for j in make_loads(scenario, raw, module, seeds)
-               if j["text"].endswith(": " + wanted))
-    return [job | {"trace": True, "text": job["text"] + " (traced)",
-                   "directory": os.path.join(raw, scenario["name"], "trace")}]
+    points = list(scenarios.points(scenario))
+    run = Run(scenario, points[len(points) // 4], algorithms.LAW)
+    return [run.job([1], raw, module) | {
+        "trace": True, "text": run.text + " (traced)",
+        "directory": os.path.join(raw, scenario["name"], "trace")}]
 
 
 def seeds_needed(shares, half_width):
     """How many seeds bring the half-width of the mean below `half_width`.
 
-    From the spread of those that were run, by Student's t for as many as there
-    will be.
+    Estimated from the spread of the seeds that were run, with Student's t for the new
+    number of seeds.
     """
     half = intervals.half95(shares)
     if half is None or half < half_width:
@@ -216,7 +186,7 @@ def seeds_needed(shares, half_width):
 
 
 def next_seeds(scenario, raw, have):
-    """Which seeds to run next where, {place: [seed]}; `have` is {place: count}."""
+    """The seeds to run next, [(place, [seed])]; updates `have`, {place: count}."""
     wanted = {}
     first = scenario["seeds"]
     for point in scenarios.points(scenario):
@@ -227,7 +197,7 @@ def next_seeds(scenario, raw, have):
                 break
             for shares in late_shares(scenario, raw, point, algorithm):
                 need = max(need, seeds_needed(shares, scenario["half_width"]))
-        # whole blocks: what a seed gives depends on those before it in its own
+        # whole blocks: the results of a seed depend on earlier seeds of its block
         need = min(first * math.ceil(need / first), scenario["most_seeds"])
         wanted[where] = max(wanted.get(where, 0), need)
     blocks = []
@@ -241,7 +211,7 @@ def next_seeds(scenario, raw, have):
 
 
 def module_path():
-    """Where module/build.sh puts the module for the lab kernel."""
+    """The path where module/build.sh puts the module for the lab kernel."""
     kernel = subprocess.run([LAB, "kdir"], check=True, stdout=subprocess.PIPE
                             ).stdout.decode().strip()
     with open(os.path.join(kernel, "include", "generated",
@@ -251,27 +221,28 @@ def module_path():
 
 
 def run_scenarios(chosen, raw, module, workers, progress):
-    """Blocks of seeds until every late share is certain enough; counts runs."""
+    """Runs blocks of seeds until every miss rate is certain enough; returns how many
+    seeds were run.
+    """
     have = {scenario["name"]: {} for scenario in chosen}
     traces = [job for s in chosen for job in make_trace(s, raw, module)]
-    runs = 0
+    count = 0
     while True:
         jobs = []
         for scenario in chosen:
             mine = have[scenario["name"]]
-            if "seed_list" in scenario:
+            if scenario["seed_list"]:
                 blocks = [] if mine else [
-                    (where, scenario["seed_list"]) for where in {
-                        scenarios.label(scenario, scenarios.without_slack(p)): 0
-                        for p in scenarios.points(scenario)}]
+                    (where, scenario["seed_list"]) for where in dict.fromkeys(
+                        run.where for run in runs(scenario))]
                 mine["done"] = 1
             else:
                 blocks = next_seeds(scenario, raw, mine)
             for where, seeds in blocks:
                 jobs += make_loads(scenario, raw, module, {where: seeds})
         if not jobs:
-            return runs
-        runs += sum(len(job["seeds"]) for job in jobs)
+            return count
+        count += sum(len(job["seeds"]) for job in jobs)
         run_all(jobs + traces, workers, progress)
         traces = []
 
@@ -282,24 +253,24 @@ def parse_options():
     parser.add_argument("--set", default="default", metavar="SET",
                         help="default, full or night")
     parser.add_argument("--scenario", default="", metavar="NAME",
-                        help="this one only")
+                        help="run only this scenario")
     parser.add_argument("--out", default=os.path.join(ROOT, "bench", "out"),
                         metavar="DIR", help="where results go (bench/out)",
                         type=os.path.abspath)
     parser.add_argument("--seeds", metavar="N",
-                        help="so many instead of the scenario's number, or "
-                        "certain ones: 3,8,9")
+                        help="this many seeds instead of the scenario's number, "
+                        "or a list: 3,8,9")
     parser.add_argument("--algorithms", metavar="A,B",
-                        help="instead of the scenario's")
+                        help="run these instead of the scenario's")
     parser.add_argument("--param", action="append", default=[],
                         metavar="NAME=VALUE",
                         help="load the module with this parameter")
     parser.add_argument("--report", action="store_true",
-                        help="run nothing; make the report of the last run of "
-                        "the set anew from its records")
+                        help="run nothing; rebuild the report of the last run of "
+                        "the set from its records")
     parser.add_argument("--publish", action="store_true",
                         help="run nothing; put the results of the last run "
-                        "into docs/results.md and README.md")
+                        "into docs/results/ and README.md")
     args = parser.parse_args()
     if args.seeds is not None and \
             not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*,?", args.seeds):
@@ -317,22 +288,20 @@ def parse_options():
 
 
 def choose(args):
-    """The scenarios that are wanted, with what the options change in them."""
-    chosen = scenarios.chosen(args.set, args.scenario)
-    for scenario in chosen:
-        if "flows" not in scenario and args.algorithms:
-            scenario["algorithms"] = args.algorithms.split(",")
-        if args.seeds and "," in args.seeds:
-            scenario["seed_list"] = [int(s) for s in args.seeds.split(",") if s]
-        elif args.seeds:
-            scenario["seed_list"] = list(range(1, int(args.seeds) + 1))
-        scenario["params"] = args.param
-        scenario["set"] = args.set
-    return chosen
+    """The scenarios to run, with the changes that the options make in them."""
+    changes = {"params": args.param}
+    if args.seeds and "," in args.seeds:
+        changes["seed_list"] = [int(s) for s in args.seeds.split(",") if s]
+    elif args.seeds:
+        changes["seed_list"] = list(range(1, int(args.seeds) + 1))
+    for scenario in scenarios.chosen(args.set, args.scenario):
+        mine = {"algorithms": args.algorithms.split(",")} \
+            if args.algorithms and "flows" not in scenario else {}
+        yield scenarios.with_options(scenario, **changes, **mine)
 
 
 def command_of(args):
-    """The command that gives these results, as a report names it."""
+    """The command that reproduces these results, as the report names it."""
     if args.seeds or args.algorithms or args.param:
         return " ".join(["bench/run.py"] + [
             a for a in sys.argv[1:] if a != "--report"])
@@ -341,7 +310,7 @@ def command_of(args):
 
 
 def built_module():
-    """The module's path; the generator and it must be there."""
+    """The path of the module, after checking that module and generator are built."""
     module = module_path()
     for path, verb in ((module, "module KDIR=$(tests/lab/lab kdir)"),
                        (os.path.join(ROOT, "build", "incast"), "incast")):
@@ -352,7 +321,7 @@ def built_module():
 
 
 def check_links(chosen, raw, module, workers, progress):
-    """Measures every link that the scenarios use; stops if one is off."""
+    """Measures every link that the scenarios use; stops if one is wrong."""
     checks = make_checks(chosen, raw, module)
     run_all([job for _, job in checks], workers, progress)
     for scenario, job in checks:
@@ -364,11 +333,11 @@ def main():
     started = time.monotonic()
     args = parse_options()
     if args.publish:
-        # also where a scenario is named that does not exist
+        # an error for a name that does not exist
         scenarios.chosen(args.set, args.scenario)
         report.publish(args.out, ROOT)
         return
-    chosen = choose(args)
+    chosen = list(choose(args))
     if args.report:
         report.write(chosen, os.path.join(args.out, "raw"), args.out,
                      command_of(args))
@@ -378,10 +347,10 @@ def main():
     workers = len(os.sched_getaffinity(0))
     progress = Progress()
     check_links(chosen, raw, module, workers, progress)
-    runs = run_scenarios(chosen, raw, module, workers, progress)
+    count = run_scenarios(chosen, raw, module, workers, progress)
     report.write(chosen, raw, args.out, command_of(args))
-    print("\n%d runs in %.0f s; report: %s" % (
-        runs, time.monotonic() - started,
+    print("\n%d seeds in %.0f s; report: %s" % (
+        count, time.monotonic() - started,
         os.path.relpath(os.path.join(args.out, "index.html"))))
 
 

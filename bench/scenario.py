@@ -3,9 +3,11 @@
 """Scenario files: reading, checking, and the points they sweep.
 
 A scenario is bench/scenarios/NAME.toml. Any number may be a list: lists are
-swept. A table [full] or [night] says what differs in that set of points;
-`sets` names the sets that the scenario belongs to (all, if absent). docs/bench.md
-tells what each key means.
+swept. A table [full] or [night] overrides keys in that set of points;
+`sets` names the sets that the scenario belongs to (default: all). docs/bench.md
+describes each key.
+
+A scenario is read-only. The options of a command change it through with_options().
 
 Called as a program, `scenario.py SET [NAME]`, it checks the files.
 """
@@ -16,6 +18,7 @@ import os
 import re
 import sys
 import tomllib
+import types
 
 import algorithms
 
@@ -24,7 +27,7 @@ DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)),
 SETS = ("default", "full", "night")
 TOPOLOGIES = ("star", "tree")
 MARKERS = ("codel", "red")  # network/queues.py
-CLAIMS = ("near", "far")  # of long flows: d at its upper, at its lower bound
+CLAIMS = ("near", "far")  # deadlines of long flows: d at its maximum or minimum
 
 NUMBER = r"\s*\d+(\.\d+)?\s*"
 DISTRIBUTION = re.compile(r"%s|uniform\(%s,%s\)|exponential\(%s\)"
@@ -36,7 +39,7 @@ FLOW = r"(%s)|%s:(%s)" % ("|".join(algorithms.NAMES), algorithms.LAW,
 FLOWS = re.compile(r"(%s)([+](%s))*" % (FLOW, FLOW))
 ALGORITHM = re.compile("|".join(algorithms.NAMES))
 
-# key: (kind, least, most); kind "real", "whole", or a pattern for text
+# key: (kind, min, max); the kind is "real", "whole", or a pattern for text
 SWEPT = {
     "rate_mbps": ("real", 1, 100000),
     "racks": ("whole", 2, 100),
@@ -68,7 +71,7 @@ SWEPT = {
     "background_flows": ("whole", 0, 1000),
     "background": (ALGORITHM, None, None),
 }
-# What a service may have of its own, besides its name.
+# Keys that a service may set for itself, besides its name.
 SERVICE = ("query_bytes", "response_bytes", "response_spread", "deadline_ms",
            "arrival", "queries", "think_ms")
 ALLOWED = {DISTRIBUTION: "\"NUMBER\", \"uniform(A, B)\" or "
@@ -79,7 +82,7 @@ ALLOWED = {DISTRIBUTION: "\"NUMBER\", \"uniform(A, B)\" or "
                algorithms.LAW + ":" + c for c in CLAIMS)}
 DEFAULTS = {"slack": 1.0, "think_ms": "0", "background_flows": 0,
             "response_spread": 0.0, "min_gap_ms": 0,
-            # the window over which DCTCP's paper saw requests jittered (2.3.2)
+            # the window of the jitter described in the DCTCP paper (section 2.3.2)
             "jitter_ms": "uniform(0, 10)", "retry_after_ms": "0",
             "half_width": 0.01}
 OTHER = ("claim", "topology", "marker", "seeds", "most_seeds", "half_width",
@@ -90,12 +93,18 @@ REQUIRED = NETWORK + ("fan_in", "deadline_ms", "queries", "algorithms")
 REQUIRED_FLOWS = NETWORK + ("flows", "seconds")
 
 
+# What the options of a command may change, besides keys of the file.
+# "seed_list": these seeds, instead of blocks of `seeds` until the interval is narrow
+# enough; "params": NAME=VALUE of the module; "hosts": how many real hosts, 0 in the lab
+OPTIONS = {"seed_list": None, "params": [], "hosts": 0}
+
+
 class ScenarioError(Exception):
-    """The file is not a scenario; says what is wrong and what is allowed."""
+    """A scenario is invalid; the message names what is wrong and what is allowed."""
 
 
 def names():
-    """Those that carry the argument first, in a reader's order."""
+    """The names of all scenarios, in the order in which the report shows them."""
     found = {f[:-5] for f in os.listdir(DIRECTORY) if f.endswith(".toml")}
     first = [n for n in ("paper-regime", "slack-10g", "fan-in-1g",
                          "fan-in-10g") if n in found]
@@ -103,7 +112,7 @@ def names():
 
 
 def _check_value(where, key, value):
-    kind, least, most = SWEPT[key]
+    kind, low, high = SWEPT[key]
     if isinstance(kind, re.Pattern):
         if kind is DISTRIBUTION and type(value) in (int, float):
             value = str(value)
@@ -113,9 +122,9 @@ def _check_value(where, key, value):
         return
     types = (int,) if kind == "whole" else (int, float)
     if isinstance(value, bool) or not isinstance(value, types) or \
-            not least <= value <= most:
+            not low <= value <= high:
         raise ScenarioError("%s: %s = %r; allowed is a %s number from %s to %s"
-                            % (where, key, value, kind, least, most))
+                            % (where, key, value, kind, low, high))
 
 
 def _check_one_of(where, key, value, allowed):
@@ -125,7 +134,7 @@ def _check_one_of(where, key, value, allowed):
 
 
 def _check(where, raw):
-    """Refuses what is not a scenario, before anything is run."""
+    """Refuses an invalid scenario before anything is run."""
     _check_required(where, raw)
     _check_keys(where, raw)
     _check_one_of(where, "topology", raw["topology"], TOPOLOGIES)
@@ -167,7 +176,7 @@ def _check_keys(where, raw):
 
 
 def _check_lists(where, raw):
-    """The algorithms and the sets."""
+    """Checks the lists of algorithms and of sets."""
     for key in ("algorithms", "sets"):
         if not isinstance(raw.get(key, []), list):
             raise ScenarioError("%s: %s = %r; allowed is a list"
@@ -185,7 +194,7 @@ def _check_lists(where, raw):
 
 
 def _check_seeds(where, raw):
-    """How many seeds are run, and whether one is traced."""
+    """Checks the numbers of seeds, the wanted width and the switch of the trace."""
     for key in ("seeds", "most_seeds"):
         seeds = raw.get(key, 1)
         if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
@@ -205,7 +214,7 @@ def _check_seeds(where, raw):
 
 
 def _check_queries(where, raw):
-    """Keys of queries that need or exclude each other."""
+    """Checks keys of queries that require or exclude each other."""
     for service in raw.get("services", [{}]):
         whole = raw | service
         if ("query_bytes" in whole) == ("response_bytes" in whole):
@@ -227,14 +236,14 @@ def _check_queries(where, raw):
 
 
 def _check_services(where, raw):
-    """Services share the rack; each is a table with a name."""
+    """Checks the services, which share the workers; each is a table with a name."""
     if not isinstance(raw["services"], list) or not raw["services"] or \
             not all(isinstance(s, dict) for s in raw["services"]):
-        raise ScenarioError("%s: services are tables [[services]]" % where)
+        raise ScenarioError("%s: services must be tables [[services]]" % where)
     for service in raw["services"]:
         if not re.fullmatch(r"[a-z0-9-]+", str(service.get("name", ""))):
-            raise ScenarioError("%s: name = %r; a service has a name of a-z, "
-                                "0-9 and -" % (where, service.get("name")))
+            raise ScenarioError("%s: name = %r; the name of a service "
+                                "consists of a-z, 0-9 and -" % (where, service.get("name")))
         for key, value in service.items():
             if key in SERVICE:
                 _check_value("%s, service %s" % (where, service["name"]),
@@ -273,12 +282,21 @@ def load(name, which):
                raw | overrides.get(one, {}))
     if which not in raw.get("sets", SETS):
         return None
-    found = DEFAULTS | raw | overrides.get(which, {}) | {"name": name}
+    found = DEFAULTS | OPTIONS | raw | overrides.get(which, {}) | {
+        "name": name, "set": which}
     found.setdefault("most_seeds", found["seeds"])
     if "flows" in found:
-        # one host for each of the flows
+        # a run of long flows is named by its flows, not by an algorithm
         found["algorithms"] = ["flows"]
-    return found
+    return types.MappingProxyType(found)
+
+
+def with_options(scenario, **changes):
+    """The scenario with the changes that the options of a command make."""
+    for key in changes:
+        if key not in OPTIONS and key not in SWEPT and key not in OTHER:
+            raise ScenarioError("%s: '%s' is not known" % (scenario["name"], key))
+    return types.MappingProxyType(scenario | changes)
 
 
 def points(scenario):
@@ -294,7 +312,7 @@ def points(scenario):
             point["fan_in"] = max(2, point["flows"].count("+") + 1)
         if point.get("retries") == 0 and isinstance(
                 scenario["retry_after_ms"], list):
-            # what is not asked again is not asked again later either
+            # without retries, the time to wait before them makes no difference
             if point["retry_after_ms"] != scenario["retry_after_ms"][0]:
                 continue
             point["retry_after_ms"] = "-"
@@ -304,7 +322,7 @@ def points(scenario):
 
 
 def depends_on_slack(algorithm, point):
-    """Whether the deadlines shape the traffic, and so each slack has its runs."""
+    """Whether deadlines influence the traffic, so that each slack needs its own runs."""
     return bool(point.get("retries")) or "flows" not in point and any(
         a.deadlines or a.priorities for a in algorithms.members(algorithm))
 
@@ -320,7 +338,7 @@ def swept(scenario):
 
 
 def label(scenario, point):
-    """Short name of a point among the others: what is swept, and its value.
+    """Short name of a point: the swept keys and their values.
 
     It names directories, some of which the lab mounts: no commas, no blanks.
     """
@@ -330,7 +348,7 @@ def label(scenario, point):
 
 
 def optimum_kind(point):
-    """Whether a tight least late share is known for this point."""
+    """The method that gives a tight lower bound for this point, or "none"."""
     closed = "arrival" not in point
     thinks = float(point["think_ms"]) > 0 \
         if re.fullmatch(NUMBER, str(point["think_ms"])) else True
@@ -348,7 +366,7 @@ def distribution(text):
 
 
 def below(text, x):
-    """The share of a distribution that is at most x."""
+    """The probability that a value of the distribution is at most x."""
     kind, *p = distribution(text)
     if kind == "uniform" and p[1] > p[0]:
         return min(1.0, max(0.0, (x - p[0]) / (p[1] - p[0])))
@@ -358,7 +376,7 @@ def below(text, x):
 
 
 def quantile(mixture, q):
-    """Where a mixture, a list of (weight, distribution), reaches the share q."""
+    """The quantile q of a mixture, which is a list of (weight, distribution)."""
     whole = sum(weight for weight, _ in mixture)
     low, high = 0.0, 1.0
     while sum(w * below(d, high) for w, d in mixture) < q * whole:

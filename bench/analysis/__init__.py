@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
-"""From raw records to the rows of summary.json.
+"""Computes the rows of summary.json from raw records.
 
-    records.py    where the records of a run lie, and reading them
+    records.py    reading the records of a run
     rows.py       a row per point, algorithm and part of it
     intervals.py  means over seeds, their intervals, paired comparisons
-    optimum.py    the fewest misses of any schedule
-    fluid.py      ideal sharing, and what the law predicts
+    optimum.py    the lower bound: the fewest misses of any schedule
+    fluid.py      ideal sharing, and the law's predictions
 
-Nothing here draws or prints: that is report/.
+Drawing and printing is the job of report/.
 """
 
 from .rows import late_shares, make_rows

@@ -1,48 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Where the raw records of a run are, and reading them.
-
-    raw/links/LINK/link.json                          a link, measured
-    raw/SCENARIO/POINT/RUN/from-seedN/seedM/          one seed
-        records-I.csv.gz, load.json or flows.json
-"""
+"""Reading the raw records of a run; runs.py says where they are."""
 
 import functools
-import glob
 import gzip
 import json
 import os
-import re
 
 import numpy
-
-import scenario as scenarios
-
-
-def run_name(algorithm, point):
-    """Directory of a job; the slack only where the traffic depends on it."""
-    name = algorithm
-    if scenarios.depends_on_slack(algorithm, point):
-        name += "-slack%s" % point["slack"]
-    return name
-
-
-def link_name(point):
-    """Directory of the check of a point's link."""
-    parts = ["%s" % point["topology"]] + ["%s%s" % (k.split("_")[0], point[k])
-                                          for k in (
-        "rate_mbps", "racks", "uplink_mbps", "host_delay_us",
-        "buffer_packets", "mark_us", "marker") if k in point]
-    return "-".join(parts)
-
-
-def seed_directories(raw, scenario, point, algorithm):
-    """{seed: directory} of the runs of an algorithm at a point."""
-    base = os.path.join(raw, scenario["name"], scenarios.label(
-        scenario, scenarios.without_slack(point)), run_name(algorithm, point))
-    found = {int(re.search(r"seed(\d+)$", path).group(1)): path
-             for path in glob.glob(os.path.join(glob.escape(base),
-                                                "from-seed*", "seed*"))}
-    return dict(sorted(found.items()))
 
 
 def read_records(path):
@@ -92,7 +56,7 @@ def parts(point, algorithm):
 
 
 def select(records, member, algorithm, first_only=True):
-    """The records of one member of a mix, without retries."""
+    """The records of one member of a mix, or of all if `member` is None."""
     chosen = numpy.ones(len(records["query"]), bool)
     if member is not None:
         chosen &= records["worker"] % len(algorithm.split("+")) == member

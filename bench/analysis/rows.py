@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""From raw records to the rows of summary.json.
+"""Computes the rows of summary.json from raw records.
 
 Everything is computed from bench/out/raw; two runs of the same seeds give the same
 rows.
@@ -14,11 +14,11 @@ import numpy
 import algorithms
 import load
 import scenario as scenarios
+from runs import Run, link_name
 from . import fluid, optimum
 from .intervals import (difference95, half95, interval95, mean, percentile,
                         ratio95, rounded)
-from .records import (by_query, is_late, link_name, parts, read_run,
-                      seed_directories, select)
+from .records import by_query, is_late, parts, read_run, select
 
 # Recovered: over BINS bins of BIN_MS the miss rate is within NORMAL of the rate before
 # the burst, itself capped at NORMAL.
@@ -43,8 +43,8 @@ def _run_shares(directory, slack, services, member, algorithm):
 
 
 def late_shares(scenario, raw, point, algorithm):
-    """For each part of a point the late shares of its seeds."""
-    runs = seed_directories(raw, scenario, point, algorithm)
+    """For each part of a point, the miss rates of its seeds."""
+    runs = Run(scenario, point, algorithm).seed_directories(raw)
     for _, services, member in parts(point, algorithm):
         yield [_run_shares(d, point["slack"], tuple(services), member,
                            algorithm)[0] for d in runs.values()]
@@ -58,7 +58,7 @@ def bounds(directories, slack, rate_mbps, base_rtt_us):
             for records in asked]
     lengths = [optimum.wire_ns(size, rate_mbps) for size in sizes]
     in_time = [due - base_rtt_us * 1000 for due in dues]
-    # all runs in one go: it is the number of steps that takes time
+    # all runs at once: the time depends on the number of steps
     required = numpy.split(
         fluid.late_required(numpy.concatenate(lengths),
                             numpy.concatenate(in_time)),
@@ -74,9 +74,10 @@ def bounds(directories, slack, rate_mbps, base_rtt_us):
 def recovery_ms(directory, slack, burst_from_ms, burst_to_ms):
     """(ms from the end of the burst to recovery, None) or (None, ms observed).
 
-    Recovered: over BINS bins of BIN_MS, the miss rate of first attempts is at most
-    NORMAL above the rate before the burst, itself capped at NORMAL so that a bad rate
-    before does not make a bad one after count as recovered.
+    Recovered: over BINS bins of BIN_MS, the miss rate of first attempts is at
+    most NORMAL above the rate before the burst. That rate is capped at NORMAL;
+    otherwise a high rate before the burst would let a high rate after it count
+    as recovered.
     """
     records = select(read_run(directory)[0][0], None, "")
     late = is_late(records, slack)
@@ -126,7 +127,7 @@ def _row(scenario, point, raw, link, runs, part, algorithm):
     }
     for key in ("marks", "drops", "uplink_marks", "uplink_drops"):
         if key in extras[0]:
-            # of real switches drops are not known
+            # drops at real switches are not known
             row[key] = None if extras[0][key] is None else \
                 sum(e[key] for e in extras)
     if point["background_flows"]:
@@ -165,7 +166,7 @@ def _compare(row, late, base, what):
 def _load_rows(scenario, raw, point, link):
     found = []
     for algorithm in scenario["algorithms"]:
-        runs = seed_directories(raw, scenario, point, algorithm)
+        runs = Run(scenario, point, algorithm).seed_directories(raw)
         for part in parts(point, algorithm):
             found.append(_row(scenario, point, raw, link, runs, part,
                               algorithm) + (runs,))
@@ -173,24 +174,24 @@ def _load_rows(scenario, raw, point, link):
             for row, late, background, _ in found
             if row["algorithm"] == algorithms.BASE and not row["mix"]}
     limits = None
-    # of real hosts the link's rate is not known
+    # on real hosts the rate of the link is not known
     if scenarios.optimum_kind(point) != "none" and link["rate_mbps"]:
-        # every algorithm was asked the same
+        # the requests are the same for every algorithm
         runs = found[0][3]
         limits = [rounded(mean(v)) for v in zip(*bounds(
             list(runs.values()), point["slack"], link["rate_mbps"],
             link["base_rtt_us"]))]
-    # the fluids do not model long flows beside the queries
+    # the fluid models have no long flows beside the queries
     apart = limits and not point["background_flows"]
     window = rounded(fluid.fair_window(point), 2)
-    plain = seed_directories(raw, scenario, point, algorithms.BASE)
+    plain = Run(scenario, point, algorithms.BASE).seed_directories(raw)
     for row, late, background, _ in found:
         row["late_minus_dctcp"] = row["late_over_dctcp"] = None
         if (row["algorithm"] != algorithms.BASE or row["mix"]) and \
                 row["service"] in base:
             mine = base[row["service"]][0]
             if row["mix"]:
-                # the same leaves, when all are under dctcp
+                # the same workers in the run where all are under dctcp
                 member = row["mix"].split("+").index(row["algorithm"])
                 mine = [_run_shares(d, point["slack"], (0,), member,
                                     row["mix"])[0] for d in plain.values()]
@@ -209,27 +210,27 @@ def _load_rows(scenario, raw, point, link):
         yield row
 
 
-# d where a claim holds it, with the module's default bounds
+# d under each claim, with the module's default bounds
 CLAIMED_D = {"": 1.0, "near": 2.0, "far": 0.5}
 
 
 def _flow_rows(scenario, raw, point, link):
     """A row for each long flow of a point."""
     runs = []
-    for directory in seed_directories(raw, scenario, point,
-                                      "flows").values():
+    for directory in Run(scenario, point, "flows").seed_directories(
+            raw).values():
         with open(os.path.join(directory, "flows.json")) as f:
             runs.append(json.load(f))
     flows = load.long_flows(point)
     shares = None
-    # of real hosts the link's rate is not known
+    # on real hosts the rate of the link is not known
     if link["rate_mbps"] and all(a.reacts_to_marks for a, _ in flows):
         shares = fluid.sawtooth_shares([CLAIMED_D[c] for _, c in flows], point)
     alphas = [[r["alpha"][i] for r in runs] for i in range(len(flows))]
     by_alpha = None
     if all(None not in mine for mine in alphas):
         alphas = [mean(mine) for mine in alphas]
-        # without a mark the law says nothing
+        # without marks the law predicts nothing
         if min(alphas) > 0:
             by_alpha = fluid.shares_by_alpha(alphas, [CLAIMED_D[c]
                                                       for _, c in flows])

@@ -6,8 +6,9 @@
                        [--algorithms A,B] [--flows A+B,C+D] [--out DIR]
     bench/hosts/run.py --inventory FILE --restore
 
-The network is that of the hosts: of a scenario's topology only the fan-in counts, and the
-minimum RTO. Leaves are spread over the workers, several on one where there are fewer.
+The network is the hosts' own: of a scenario's topology only the fan-in and the minimum RTO
+are used. A point's workers are spread over the worker hosts, several on each if there are
+fewer hosts.
 """
 
 import argparse
@@ -28,20 +29,20 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "bench"))
 import algorithms  # noqa: E402
-from analysis.records import link_name, run_name  # noqa: E402
 import guest  # noqa: E402
 import load  # noqa: E402
 import report  # noqa: E402
 import run  # noqa: E402
+from runs import link_name, runs  # noqa: E402
 import scenario as scenarios  # noqa: E402
 
 ECHO_PORT = 4999
-ACCEPT_S = 60  # for Ansible to reach all hosts
+ACCEPT_S = 60  # enough for Ansible to reach all hosts
 PLAYBOOK = os.path.join(HERE, "play.yml")
 
 
 def read_inventory(path):
-    """Addresses on the measured network: {host: address}, aggregator first."""
+    """Addresses in the measured network: {host: address}, aggregator first."""
     done = subprocess.run(["ansible-inventory", "-i", path, "--list"],
                           stdout=subprocess.PIPE, check=False)
     if done.returncode:
@@ -69,7 +70,7 @@ def read_inventory(path):
 
 
 def places(point, addresses):
-    """Where the workers of a point listen: hosts in turn, several on each."""
+    """The places where the workers of a point listen: hosts in turn, by port."""
     workers = list(addresses)[1:]
     return [load.Place(workers[i % len(workers)],
                        addresses[workers[i % len(workers)]],
@@ -77,34 +78,29 @@ def places(point, addresses):
             for i in range(point["fan_in"])]
 
 
-def make_job(scenario, point, algorithm, addresses):
-    """What the playbook does for a point under an algorithm."""
-    slack = point["slack"] if scenarios.depends_on_slack(algorithm, point) \
-        else 1.0
-    plan = load.plan(point, algorithms.members(algorithm), slack,
-                     places(point, addresses))
+def make_job(one, addresses):
+    """What the playbook does for a run of queries."""
+    plan = load.plan(one.point, algorithms.members(one.algorithm), one.slack,
+                     places(one.point, addresses))
     workers = {host: plan.worker + [word for end in ends
                                     for word in ("--listen", end)]
                for host, ends in plan.listens.items()}
-    where = scenarios.label(scenario, scenarios.without_slack(point))
-    name = run_name(algorithm, point)
-    return {"text": "%s %s: %s" % (scenario["name"], where, name),
-            "directory": os.path.join(scenario["name"], where, name,
-                                      "from-seed%d" % scenario["seed_list"][0]),
-            "seeds": scenario["seed_list"],
+    seeds = one.scenario["seed_list"]
+    return {"text": one.text, "directory": one.block(seeds), "seeds": seeds,
             "load": [" ".join(word.replace(" ", "") for word in line)
                      for line in plan.aggregate],
             "workers": {host: " ".join(args)
                         for host, args in workers.items()}}
 
 
-def make_flows_jobs(scenario, point, addresses):
-    """The same for a point of long flows, each to a port of its own: a job for
-    each seed.
+def make_flows_jobs(one, addresses):
+    """What the playbook does for a run of long flows, each to its own port: a job per
+    seed.
     """
     aggregator, *workers = addresses
+    point = one.point
     flows = load.long_flows(point)
-    # none waits for ever, whatever happens to the others
+    # every process has a time limit, in case another one fails
     sink = ["--seconds", str(point["seconds"]), "--settle-ms", "2000",
             "--accept-s", str(ACCEPT_S), "--tell"]
     within = ACCEPT_S + math.ceil(point["seconds"]) + 30
@@ -115,33 +111,28 @@ def make_flows_jobs(scenario, point, addresses):
         senders[worker] = [" ".join(
             [str(i), "--to", end, "--from", addresses[worker], "--life-s",
              str(within), "--tell"] + load.claim_options(claim))]
-    where = scenarios.label(scenario, point)
-    for seed in scenario["seed_list"]:
-        yield {"text": "%s %s, seed %d" % (scenario["name"], where, seed),
-               "directory": os.path.join(
-                   scenario["name"], where, run_name("flows", point),
-                   "from-seed%d" % seed, "seed%d" % seed),
+    for seed in one.scenario["seed_list"]:
+        yield {"text": "%s, seed %d" % (one.text, seed),
+               "directory": os.path.join(one.block([seed]), "seed%d" % seed),
                "within_s": within, "sink": " ".join(sink), "senders": senders,
                "sources": [addresses[worker] for worker in senders]}
 
 
 def make_jobs(scenario, addresses):
-    jobs = {}
-    for point in scenarios.points(scenario):
-        for algorithm in scenario["algorithms"]:
-            for job in make_flows_jobs(scenario, point, addresses) \
-                    if "flows" in point else \
-                    [make_job(scenario, point, algorithm, addresses)]:
-                jobs[job["directory"]] = job
-    return list(jobs.values())
+    """The jobs of a scenario, for the playbook."""
+    for one in runs(scenario):
+        if "flows" in one.point:
+            yield from make_flows_jobs(one, addresses)
+        else:
+            yield make_job(one, addresses)
 
 
 def check_scenario(scenario, workers):
-    """Says why a scenario cannot run on hosts."""
+    """Refuses a scenario that cannot run on hosts."""
     for point in scenarios.points(scenario):
         count = point.get("flows", "").count("+") + 1
         if count > workers:
-            # on one host they would share its link, not the switch's port
+            # two flows of one host would share its link, not the switch port
             raise run.JobError("%s: %d flows need a worker each, and there "
                                "%s %d; --flows chooses others"
                                % (point["flows"], count,
@@ -155,7 +146,7 @@ def check_scenario(scenario, workers):
 
 
 def modules():
-    """The modules that make module has built: {kernel release: path}."""
+    """The modules built by make module: {kernel release: path}."""
     found = {}
     build = os.path.join(ROOT, "build")
     for name in sorted(os.listdir(build)):
@@ -166,7 +157,7 @@ def modules():
 
 
 def play(inventory, out, variables):
-    """Runs the playbook; what it says goes to the terminal."""
+    """Runs the playbook; its output goes to the terminal."""
     path = os.path.join(out, "variables.json")
     with open(path, "w") as f:
         json.dump(variables, f, indent=1, sort_keys=True)
@@ -175,13 +166,13 @@ def play(inventory, out, variables):
         env=os.environ | {"ANSIBLE_NOCOWS": "1",
                           "ANSIBLE_RETRY_FILES_ENABLED": "0"}, check=False)
     if done.returncode:
-        raise run.JobError("ansible-playbook failed (%d); what it says above "
-                           "tells the host" % done.returncode)
+        raise run.JobError("ansible-playbook failed (%d); its output above "
+                           "names the host" % done.returncode)
 
 
 def read_clocks(directory, workers):
-    """What the readings of each clock said, in us, and the most it gained between
-    two: a job's deadlines may be off by that.
+    """The readings of each worker's clock, in us, and its largest change between two
+    readings, which is the error that a job's deadlines may have.
     """
     found = {}
     for name in workers:
@@ -198,7 +189,7 @@ def read_clocks(directory, workers):
 
 
 def unpack(path, raw, names):
-    """What a host has sent, as far as its name is such a one, and nothing else."""
+    """Unpacks the archive of a host; refuses files whose names do not match `names`."""
     try:
         with tarfile.open(path) as packed:
             for member in packed.getmembers():
@@ -210,7 +201,7 @@ def unpack(path, raw, names):
                                        % (path, member.name))
                 to = os.path.join(raw, member.name)
                 os.makedirs(os.path.dirname(to), exist_ok=True)
-                # "x": another host's is not replaced
+                # "x": never replaces the file of another host
                 with open(to, "xb") as f:
                     shutil.copyfileobj(packed.extractfile(member), f)
     except tarfile.TarError as error:
@@ -218,7 +209,7 @@ def unpack(path, raw, names):
 
 
 def finish_flows(where, host):
-    """flows.json as run.py of the lab leaves it."""
+    """Writes flows.json as guest.py does in the lab."""
     alphas = []
     for i in range(len(host["bytes"])):
         path = os.path.join(where, "flow-%d" % i)
@@ -234,7 +225,7 @@ def finish_flows(where, host):
 
 
 def finish_load(where, names, host):
-    """load.json, and the records compressed, as run.py of the lab leaves them."""
+    """Writes load.json and compresses the records, as in the lab."""
     said = host["said"]
     guest.write_json(os.path.join(where, "load.json"), {
         "duration_ns": max(s["duration_ns"] for s in said),
@@ -247,7 +238,7 @@ def finish_load(where, names, host):
 
 
 def spread_out(raw, collected, chosen, addresses, clocks):
-    """The records as run.py of the lab leaves them."""
+    """Arranges the collected records as run.py arranges those of the lab."""
     for i, name in enumerate(addresses):
         unpack(os.path.join(collected, "out-%s.tar.gz" % name), raw,
                r"flow-\d+" if i else r"records-\d+\.csv|host\.json")
@@ -271,38 +262,38 @@ def spread_out(raw, collected, chosen, addresses, clocks):
 
 
 def print_clocks(clocks):
-    print("\nClocks, in us: how far a worker's was ahead of the aggregator's, known "
-          "to half of the round trip, what it gained over the run, and the most "
-          "within a job")
+    print("\nClocks, in us: a worker's offset from the aggregator's clock (known to "
+          "half a round trip), its drift over the run, and its largest drift within "
+          "a job")
     for name, c in sorted(clocks.items()):
-        print("  %s: %+.1f ± %.1f, gained %+.1f, at most %.1f" % (
+        print("  %s: %+.1f ± %.1f, drift %+.1f, at most %.1f" % (
             name, c["ahead_us"], c["rtt_us"] / 2, c["gained_us"],
             c["most_in_a_job_us"]))
         if c["most_in_a_job_us"] > 500 + c["rtt_us"]:
-            print("  %s: its clock moves too much for deadlines of "
-                  "milliseconds; let both follow the same time" % name)
+            print("  %s: its clock drifts too much for deadlines of milliseconds; "
+                  "synchronise both hosts to the same time server" % name)
 
 
 def positive(text):
     if not re.fullmatch(r"[1-9]\d*", text):
-        raise argparse.ArgumentTypeError("a whole number from 1, not '%s'" % text)
+        raise argparse.ArgumentTypeError("must be a whole number from 1, not '%s'" % text)
     return int(text)
 
 
 def run_on(inventory, out, variables):
-    """The playbook, and what a failure leaves on the hosts put back."""
+    """Runs the playbook; after a failure, restores the hosts."""
     name = secrets.token_hex(8)
     try:
         play(inventory, out, variables | {"restore_only": False,
                                           "run_name": name})
     except (run.JobError, KeyboardInterrupt):
-        # when a host cannot be reached, Ansible leaves the others as they are
-        print("\nhosts: that failed; now what is left is put back")
+        # when a host cannot be reached, Ansible stops and does not clean up the others
+        print("\nhosts: failed; restoring the settings of all hosts")
         try:
             play(inventory, out, {"restore_only": True, "run_name": name})
         except run.JobError:
-            raise run.JobError("not every host could be put back: see above; "
-                               "--restore does it when they can be reached"
+            raise run.JobError("some hosts could not be restored: see above; "
+                               "run --restore when they can be reached"
                                ) from None
         raise
 
@@ -313,67 +304,72 @@ def parse_options():
     parser.add_argument("--scenario", metavar="NAME")
     parser.add_argument("--set", default="default", metavar="SET")
     parser.add_argument("--seeds", type=positive, metavar="N",
-                        help="instead of the scenario's number")
+                        help="this many instead of the scenario's number")
     parser.add_argument("--queries", type=positive, metavar="N",
-                        help="instead of the scenario's number")
+                        help="this many instead of the scenario's number")
     parser.add_argument("--algorithms", metavar="A,B",
-                        help="instead of the scenario's")
+                        help="run these instead of the scenario's")
     parser.add_argument("--flows", metavar="A+B,C+D",
-                        help="long flows, instead of the scenario's")
+                        help="long flows to run instead of the scenario's")
     parser.add_argument("--out", default=os.path.join(ROOT, "bench",
                                                           "out-hosts"),
                         metavar="DIR", type=os.path.abspath,
                         help="where results go (bench/out-hosts)")
     parser.add_argument("--restore", action="store_true",
-                        help="only put back what a broken run has left")
+                        help="only restore the settings that an interrupted run changed")
     args = parser.parse_args()
     if not args.restore and not args.scenario:
         parser.error("--scenario NAME is needed")
     return parser, args
 
 
-def choose_flows(parser, scenario, args):
-    """Which long flows a scenario of those runs."""
+def flows_of(parser, scenario, args):
+    """The long flows to run instead of the scenario's: changes of the scenario."""
     if args.algorithms or args.queries:
         parser.error("scenario %s is of long flows: it takes --flows, not "
                      "--algorithms or --queries" % scenario["name"])
     if args.flows is None:
-        return
-    # each once: a second row of the same is nothing new
-    scenario["flows"] = list(dict.fromkeys(args.flows.split(",")))
-    for flows in scenario["flows"]:
-        if not scenarios.FLOWS.fullmatch(flows):
+        return {}
+    # each once: repeating one would only repeat its row
+    flows = list(dict.fromkeys(args.flows.split(",")))
+    for one in flows:
+        if not scenarios.FLOWS.fullmatch(one):
             parser.error("--flows %s: allowed is %s" % (
-                flows, scenarios.ALLOWED[scenarios.FLOWS]))
+                one, scenarios.ALLOWED[scenarios.FLOWS]))
+    return {"flows": flows}
+
+
+def queries_of(parser, scenario, args):
+    """The algorithms and queries to run instead of the scenario's."""
+    changes = {}
+    if args.flows is not None:
+        parser.error("--flows is for scenarios of long flows, and %s is "
+                     "none" % scenario["name"])
+    if args.algorithms:
+        changes["algorithms"] = args.algorithms.split(",")
+        for name in changes["algorithms"]:
+            if name not in algorithms.NAMES:
+                parser.error("--algorithms %s: there are %s" % (
+                    name, ", ".join(algorithms.NAMES)))
+    if args.queries:
+        changes["queries"] = args.queries
+    return changes
 
 
 def choose(parser, args, addresses):
-    """The scenarios that are wanted, with what the options change in them."""
-    chosen = scenarios.chosen(args.set, args.scenario)
-    for scenario in chosen:
-        if "flows" in scenario:
-            choose_flows(parser, scenario, args)
-        elif args.flows is not None:
-            parser.error("--flows is for scenarios of long flows, and %s is "
-                         "none" % scenario["name"])
+    """The scenarios to run, with the changes that the options make in them."""
+    for scenario in scenarios.chosen(args.set, args.scenario):
+        mine = flows_of(parser, scenario, args) if "flows" in scenario else \
+            queries_of(parser, scenario, args)
+        scenario = scenarios.with_options(
+            scenario, **mine, trace=False, hosts=len(addresses),
+            seed_list=list(range(1, (args.seeds or scenario["seeds"]) + 1)))
         check_scenario(scenario, len(addresses) - 1)
-        if args.algorithms:
-            scenario["algorithms"] = args.algorithms.split(",")
-            for name in scenario["algorithms"]:
-                if name not in algorithms.NAMES:
-                    parser.error("--algorithms %s: there are %s" % (
-                        name, ", ".join(algorithms.NAMES)))
-        if args.queries:
-            scenario["queries"] = args.queries
-        scenario["seed_list"] = list(range(
-            1, (args.seeds or scenario["seeds"]) + 1))
-        scenario |= {"params": [], "set": args.set, "trace": False,
-                     "hosts": len(addresses)}
-    return chosen
+        yield scenario
 
 
 def variables_of(chosen, addresses, incast, collected):
-    """What the playbook is told."""
+    """The variables of the playbook."""
     aggregator, *workers = addresses
     return {
         "jobs": [job for s in chosen for job in make_jobs(s, addresses)],
@@ -403,7 +399,7 @@ def main():
             play(args.inventory, tmp, {"restore_only": True})
         return
     addresses = read_inventory(args.inventory)
-    chosen = choose(parser, args, addresses)
+    chosen = list(choose(parser, args, addresses))
     incast = os.path.join(ROOT, "build", "incast")
     if not os.path.exists(incast):
         raise run.JobError("build/incast is missing: make incast")

@@ -7,17 +7,19 @@
     selection.py  which findings are shown where
     claims.py     the paper's claims beside the measurements
     style.py      how every picture looks
+    titles.py     the message of each picture
     plots.py      the pictures
     page.py       one page of HTML, from page.html
-    publish.py    docs/results.md and README.md
+    publish.py    docs/results/ and README.md
     room.py       the output directory
 """
 
 import json
 import os
+import textwrap
 
 from analysis import make_rows
-from analysis.records import link_name
+from runs import link_name
 import scenario as scenarios
 from . import page, plots, selection, tables
 from .publish import SETTINGS, publish
@@ -44,11 +46,12 @@ def write(chosen, raw, out, command):
     ratio = plots.plot_ratio(everything, out)
     with open(os.path.join(out, SETTINGS), "w") as f:
         json.dump({"command": command, "scenarios": [
-            s | {"pictures": [p for p, _ in pictures]}
+            s | {"pictures": pictures}
             for s, _, pictures in parts], "ratio": ratio}, f, indent=1,
                   sort_keys=True)
         f.write("\n")
     page.write_page(parts, everything, links, ratio, command, out)
+    print("\n" + textwrap.fill("Columns: " + tables.NOTE, 100))
     print("\nFindings:")
     for text in selection.findings(everything):
         print("- " + text)

@@ -4,7 +4,7 @@
 from algorithms import BASE, LAW
 from .queries import (
     acting, against_plain_tcp, background, base_of, beside, better, compared,
-    law_errors, least_background, loads, quarter_slack, series, slack_at, surely)
+    law_errors, smallest_background, loads, quarter_slack, series, slack_at, surely)
 from .sentences import points
 from .tables import share
 
@@ -17,12 +17,12 @@ def fewer_misses(rows):
         holds = [v for v, _ in done.values() if v]
         yield ("Misses fewer deadlines than DCTCP (abstract)", "75 % fewer",
                "; ".join("%g Gbit/s, fan-in %d: %s" % (
-                   k[0] / 1000, k[1], "from slack %s on%s" % (
+                   k[0] / 1000, k[1], "75 %% fewer from slack %s on%s" % (
                        v, "" if surely(some, v) else
                        " (the interval reaches above a quarter)") if v
-                   else "less than that at every slack")
+                   else "less than 75 % fewer at every slack")
                    for k, (v, some) in done.items()),
-               "where the law should act: sharing by required rate would miss at "
+               "where the law can act: sharing by required rate would miss at "
                "most half of what equal sharing misses, and the fair window is 4 "
                "packets or more",
                "holds with enough slack" if len(holds) == len(done)
@@ -37,7 +37,7 @@ def online_services(rows):
         same = sum(not better(r) for r in small)
         yield ("Fewer misses at the fan-in of online services (its axis reaches 40; "
                "evaluation)", "fewer at every fan-in",
-               "no fewer at %d of %d settings with fan-in 20 or more and a fair "
+               "not fewer at %d of %d settings with fan-in 20 or more and a fair "
                "window below 4 packets" % (same, len(small)),
                "windows near their floor of 2 packets",
                "does not hold there" if same > len(small) / 2 else
@@ -45,28 +45,28 @@ def online_services(rows):
 
 
 def background_flows(rows):
-    found = least_background(rows)
+    found = smallest_background(rows)
     if found:
-        least = found["background_over_dctcp"]["ci95"][0]
+        low = found["background_over_dctcp"]["ci95"][0]
         flows = sorted({r["background_flows"] for r in background(rows)})
         yield ("Background flows get nearly as high bandwidth as under TCP (sec. 1)",
-               "nearly as high", "at least %.3f of what they get beside DCTCP "
-               "(lower end of the intervals)" % least,
+               "nearly as high", "at least %.3f of their throughput beside "
+               "DCTCP (lower end of the intervals)" % low,
                "%s long flows beside queries"
                % " to ".join(str(n) for n in sorted({flows[0], flows[-1]})),
-               "holds" if least >= 0.97 else "does not hold")
+               "holds" if low >= 0.97 else "does not hold")
 
 
 def coexistence(rows):
     cubic = against_plain_tcp(rows)
     if len(cubic) == 2:
         yield ("Coexists with TCP without degrading it (sec. 1)", "no harm to TCP",
-               "cubic keeps %s %% beside one d2tcp flow; d2tcp is left %s %%"
+               "cubic gets %s %% beside one d2tcp flow; d2tcp gets %s %%"
                % (share(1 - cubic[LAW]), share(cubic[LAW])),
                "one queue%s; cubic without ECN" % (
                    "" if any(r["fidelity"]["rate_mbps"] is None for r in rows)
                    else " with step marking and a buffer of 400 packets"),
-               "holds for TCP, and d2tcp starves, as DCTCP does"
+               "holds for TCP, but d2tcp starves, as DCTCP does"
                if max(cubic.values()) < 0.1 else
                "holds" if min(cubic.values()) <= 0.5 else "does not hold")
 
@@ -76,10 +76,10 @@ def more_bandwidth(rows):
     if errors:
         yield ("Flows with nearer deadlines get more bandwidth, by p = alpha^d "
                "(testbed)", "nearer ones get more",
-               "shares as the law has them within %s points given each flow's "
-               "alpha%s" % (points(errors[1]), ", within %s from the link alone"
+               "the law predicts the shares within %s points given each flow's "
+               "alpha%s" % (points(errors[1]), ", within %s given the link alone"
                             % points(errors[0]) if errors[0] is not None else ""),
-               "two to four long flows, d held at 0.5, 1, 2",
+               "two to four long flows, d = 0.5, 1 or 2",
                "holds, given alpha" if errors[1] <= 0.05 else "holds in part")
 
 
@@ -87,8 +87,8 @@ def against_d3(rows):
     yield ("Misses fewer deadlines than D3 (abstract)", "50 % fewer",
            "not measured: D3 needs switches that grant rates", "-", "open")
     yield ("Deadlines 35 to 55 % tighter than D3's at 5 % missed (sec. 1)",
-           "35 to 55 %", tighter(rows), "against DCTCP, since D3 does not run on "
-           "Linux; slack interpolated", "another comparison")
+           "35 to 55 %", tighter(rows), "compared with DCTCP, since D3 does not run "
+           "on Linux; slack interpolated", "another comparison")
 
 
 def tighter(rows):
@@ -103,7 +103,7 @@ def tighter(rows):
             found.append("%g Gbit/s, fan-in %d: slack %.2f instead of %.2f, "
                          "%.0f %% tighter" % (rate / 1000, fan_in, mine, base,
                                               100 * (1 - mine / base)))
-    return "; ".join(found) or "5 % late lies outside the slacks that were run"
+    return "; ".join(found) or "no slack that was run reaches 5 % missed"
 
 
 def claims(rows):

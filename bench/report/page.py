@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The report as one page of HTML: the values that page.html shows."""
+"""The report as one page of HTML: computes the values that page.html shows."""
 
 import os
 
 import jinja2
 
-from analysis.records import link_name
+from runs import link_name
 import scenario as scenarios
 from . import claims, selection, tables
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-# What others published, and what they need that stock Linux and switches have not.
+# Published proposals, and what they need that stock Linux or switches lack.
 OTHERS = [
     ("proposal", "published", "why not here"),
     ("D3 (SIGCOMM 2011)", "\"effectively doubles the peak load\" of a data centre "
@@ -19,10 +19,11 @@ OTHERS = [
      "headers, every round trip"),
     ("PDQ (SIGCOMM 2012)", "mean completion time about 30 % lower than TCP, RCP and "
      "D3 (project page), by simulation", "switches keep a list of flows per link and "
-     "pause them"),
+     "pause flows"),
     ("pFabric (SIGCOMM 2013)", "near-optimal completion times even at the 99th "
      "percentile for short flows (abstract), by simulation",
-     "switches send the best and drop the worst packet by a priority in each"),
+     "switches send the packet with the highest priority first and drop the one "
+     "with the lowest"),
 ]
 
 CLAIMS = ("claim (%s)" % claims.PAPER, "claimed", "measured here", "conditions",
@@ -32,8 +33,9 @@ CLAIMS = ("claim (%s)" % claims.PAPER, "claimed", "measured here", "conditions",
 def write_page(parts, everything, measured, ratio, command, out):
     """Writes index.html.
 
-    `parts` are (scenario, its rows, its pictures), a picture (file, what it says);
-    `measured` has the links as they were measured, by name.
+    `parts` are (scenario, its rows, its pictures), a picture is (file, message);
+    `ratio` has pictures of all scenarios together; `measured` has the links as
+    they were measured, by name.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True,
@@ -44,8 +46,7 @@ def write_page(parts, everything, measured, ratio, command, out):
         "seeds": "Seeds per point: %d to %d" % (seeds[0], seeds[-1]),
         "headlines": list(selection.headlines(everything)),
         "findings": list(selection.findings(everything)),
-        "ratio": [(name, "late share of d2tcp by that of dctcp, against slack")
-                  for name in ratio],
+        "ratio": ratio,
         "claims": [CLAIMS] + list(claims.claims(everything)),
         "others": OTHERS,
         "scenarios": [{
@@ -59,19 +60,19 @@ def write_page(parts, everything, measured, ratio, command, out):
 
 
 def where_measured(parts, everything, measured):
-    """What depends on whether it was the lab or real hosts."""
+    """The values that differ between the lab and real hosts."""
     kernel = everything[0]["kernel"]
-    hosts = parts[0][0].get("hosts")
+    hosts = parts[0][0]["hosts"]
     if hosts:
         return {"measured": "on %d real hosts, Linux %s" % (hosts, kernel),
                 "base_rtt_us": everything[0]["fidelity"]["base_rtt_us"]}
     return {"measured": "with the real kernel, Linux %s, and the real module, in "
-            "virtual time: how fast or busy the machine was changes nothing"
+            "virtual time: results do not depend on the speed or load of the machine"
             % kernel, "links": list(links(parts, measured))}
 
 
 def links(parts, measured):
-    """The links as described and as measured."""
+    """Table of the links: each value as described and as measured."""
     yield ("scenario", "rate", "measured", "base RTT us", "measured",
            "mark us", "measured", "uplink rate", "measured", "uplink marks at")
     seen = set()

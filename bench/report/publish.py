@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Puts the last results into docs/results.md and README.md."""
+"""Puts the last results into docs/results/ and README.md."""
 
 import json
 import os
@@ -19,6 +19,7 @@ def markdown_table(cells):
 
 
 MARK = "<!-- %s: written by make publish -->"
+WRITTEN = "<!-- written by make publish -->"  # first line of whole pages
 
 
 def between_marks(text, name, lines, path):
@@ -46,9 +47,8 @@ def read_results(out):
 def check_whole_set(settings):
     """Refuses results that are not those of a whole set as its files have it."""
     for scenario in settings["scenarios"]:
-        if scenario["params"] or "seed_list" in scenario or any(
-                scenario[k] != v for k, v in scenarios.load(
-                    scenario["name"], scenario["set"]).items()):
+        if any(scenario[k] != v for k, v in scenarios.load(
+                scenario["name"], scenario["set"]).items()):
             raise scenarios.ScenarioError(
                 "the results of %s are not those of set %s as it is in its file"
                 % (scenario["name"], scenario["set"]))
@@ -61,62 +61,84 @@ def check_whole_set(settings):
             % (which, ", ".join(sorted(missing))))
 
 
-def shown(scenario):
+def published(scenario):
     """The pictures of a scenario that are published; the page has the others."""
-    return [p for p in scenario["pictures"] if "-times-" not in p]
+    return [(name, message) for name, message in scenario["pictures"]
+            if "-times" not in name]
 
 
-def chapters(settings, everything):
-    """A chapter for each scenario: its claim, pictures and table."""
-    if settings["ratio"]:
-        yield from ("![late share of d2tcp by that of dctcp](ratio.png)", "")
+def chapter(scenario, rows, by):
+    """The page of a scenario: its claim, pictures and table."""
+    yield from ("# " + scenario["name"], "", "Tested: " + scenario["claim"], "",
+                tables.setting(scenario, rows) + ".", "")
+    yield from ("![%s](%s)" % (message, name)
+                for name, message in published(scenario))
+    yield from ("", tables.note(rows), "")
+    yield from markdown_table(list(tables.table(scenario, rows)))
+    yield from ("", by)
+
+
+def contents(settings):
+    """The list of the scenarios, each with its claim."""
     for scenario in settings["scenarios"]:
-        rows = [r for r in everything if r["scenario"] == scenario["name"]]
-        yield from ("### %s" % scenario["name"], "",
-                    "Tested: " + scenario["claim"], "",
-                    tables.setting(scenario, rows) + ".", "")
-        yield from ("![%s](%s)" % (p[:-4], p) for p in shown(scenario))
-        yield from ("", "<details><summary>%d rows</summary>" % len(rows), "")
-        yield from markdown_table(list(tables.table(scenario, rows)))
-        yield from ("", "</details>", "")
+        yield "- [%s](%s.md): %s" % (scenario["name"], scenario["name"],
+                                     scenario["claim"])
 
 
-def replace_pictures(settings, out, docs):
-    """The pictures of the last publication make place for these."""
-    wanted = settings["ratio"] + [p for s in settings["scenarios"]
-                                  for p in shown(s)]
-    for name in os.listdir(docs):
-        if name.endswith(".png"):
-            os.remove(os.path.join(docs, name))
-    for name in wanted:
-        shutil.copyfile(os.path.join(out, name), os.path.join(docs, name))
+def new_front(front, path, everything, by):
+    """README.md with the bottom line, and the picture's message as its text."""
+    return between_marks(front, "findings", [
+        "- " + line for line in selection.bottom_line(everything)] + ["", by],
+        path)
+
+
+def new_index(text, path, settings, everything, by):
+    """docs/results/README.md with the claims, the findings and the contents."""
+    text = between_marks(text, "claims", ["", by, ""] + markdown_table(
+        [CLAIMS] + list(claims.claims(everything))) + [""], path)
+    text = between_marks(text, "findings", [
+        "", by, ""] + ["- " + line for line in selection.findings(everything)] +
+        [""] + ["![%s](%s)" % (message, name)
+                for name, message in settings["ratio"]] + [""], path)
+    return between_marks(text, "contents", [""] + list(contents(settings)) + [""],
+                         path)
+
+
+def replace_files(settings, pages, out, results):
+    """Replaces the pictures and pages of the last publication by these."""
+    for name in os.listdir(results):
+        path = os.path.join(results, name)
+        if name.endswith(".svg"):
+            os.remove(path)
+        elif name.endswith(".md"):
+            with open(path) as f:
+                if f.readline().strip() == WRITTEN:
+                    os.remove(path)
+    for scenario in settings["scenarios"]:
+        for name, _ in published(scenario):
+            shutil.copyfile(os.path.join(out, name), os.path.join(results, name))
+    for name, _ in settings["ratio"]:
+        shutil.copyfile(os.path.join(out, name), os.path.join(results, name))
+    for name, lines in pages.items():
+        with open(os.path.join(results, name), "w") as f:
+            f.write("\n".join([WRITTEN] + lines) + "\n")
 
 
 def publish(out, root):
-    """Puts the last results, of a whole set, into docs/results.md and README.md."""
+    """Puts the last results, of a whole set, into docs/results/ and README.md."""
     everything, settings = read_results(out)
     check_whole_set(settings)
-    docs = os.path.join(root, "docs")
-    path = os.path.join(docs, "results.md")
-    with open(path) as f:
-        text = f.read()
+    results = os.path.join(root, "docs", "results")
     by = "By `%s`." % settings["command"]
-    said = ["", by, ""]
-    text = between_marks(text, "claims", said + markdown_table(
-        [CLAIMS] + list(claims.claims(everything))) + [""], path)
-    text = between_marks(text, "findings", said + [
-        "- " + line for line in selection.findings(everything)] + [""], path)
-    text = between_marks(text, "tables", said + [
-        tables.NOTE, "", tables.FLOW_NOTE, ""] +
-        list(chapters(settings, everything)), path)
-    readme = os.path.join(root, "README.md")
-    with open(readme) as f:
-        front = f.read()
-    front = between_marks(front, "findings", [
-        "- " + line for line in selection.bottom_line(everything)] + ["", by],
-        readme)
+    index, readme = [os.path.join(d, "README.md") for d in (results, root)]
+    with open(index) as f, open(readme) as g:
+        written = {index: new_index(f.read(), index, settings, everything, by),
+                   readme: new_front(g.read(), readme, everything, by)}
+    pages = {s["name"] + ".md": list(chapter(s, [
+        r for r in everything if r["scenario"] == s["name"]], by))
+        for s in settings["scenarios"]}
     # nothing is written unless both have their places
-    replace_pictures(settings, out, docs)
-    for where, what in ((path, text), (readme, front)):
-        with open(where, "w") as f:
-            f.write(what)
+    replace_files(settings, pages, out, results)
+    for path, text in written.items():
+        with open(path, "w") as f:
+            f.write(text)

@@ -19,13 +19,13 @@ def compared(row):
 
 
 def worse(row):
-    """Whether it misses more than DCTCP, by more than the interval."""
+    """Whether the row misses more than DCTCP, by more than the interval."""
     return compared(row) and \
         row["late_minus_dctcp"]["mean"] > row["late_minus_dctcp"]["half95"]
 
 
 def better(row):
-    """Whether it misses fewer than DCTCP, by more than the interval."""
+    """Whether the row misses fewer than DCTCP, by more than the interval."""
     return compared(row) and \
         -row["late_minus_dctcp"]["mean"] > row["late_minus_dctcp"]["half95"]
 
@@ -110,7 +110,7 @@ def background(rows):
             if r.get("background_over_dctcp")]
 
 
-def least_background(rows):
+def smallest_background(rows):
     """The row with the smallest lower end of the ratio of background throughputs."""
     mine = [r for r in background(rows) if r["background_over_dctcp"]["ci95"]]
     return min(mine, key=lambda r: r["background_over_dctcp"]["ci95"][0],

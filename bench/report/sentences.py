@@ -8,7 +8,7 @@ left out.
 from algorithms import BASE, BY_NAME, LAW, PEERS, PLAIN_TCP, PRIORITIES
 from .queries import (
     acting, against_plain_tcp, background, beside, better, compared, correlation,
-    flow_groups, known, law_errors, least_background, loads, quarter_slack,
+    flow_groups, known, law_errors, smallest_background, loads, quarter_slack,
     series, surely, verdict, worse)
 from .tables import share
 
@@ -48,24 +48,25 @@ def count(n, what):
 def about_all(rows):
     every = [r for r in loads(rows, algorithm=LAW) if compared(r)]
     if every:
-        late = [r for r in every if worse(r)]
-        yield "Of all %s where d2tcp and DCTCP were asked the same, d2tcp misses " \
-            "fewer deadlines at %d and more at %d%s; else the difference is inside " \
-            "its 95 %% interval." % (
-                count(len(every), "setting"), sum(map(better, every)), len(late),
-                " (%s)" % some_of(late) if late else "")
+        more = [r for r in every if worse(r)]
+        yield "d2tcp and DCTCP ran the same queries at %s. d2tcp misses fewer " \
+            "deadlines at %d and more at %d%s; elsewhere the 95 %% interval of the " \
+            "difference contains 0." % (
+                count(len(every), "setting"), sum(map(better, every)), len(more),
+                " (%s)" % some_of(more) if more else "")
 
 
 def about_region(rows):
     mine = acting(rows)
     if not mine:
         return
-    late = [r for r in mine if worse(r)]
-    yield "Where the paper's law should act - sharing by required rate would miss " \
-        "at most half of what equal sharing misses, and the fair window is 4 " \
-        "packets or more (%s) - it misses fewer at %d and more at %d%s." % (
-            count(len(mine), "setting"), sum(map(better, mine)), len(late),
-            " (%s)" % some_of(late) if late else "")
+    more = [r for r in mine if worse(r)]
+    yield "The paper's law can act where sharing by required rate would miss at most " \
+        "half of what equal sharing misses and the fair window is 4 packets or " \
+        "more: of %s of this kind, d2tcp misses fewer deadlines than DCTCP at %d " \
+        "and more at %d%s." % (
+            count(len(mine), "setting"), sum(map(better, mine)), len(more),
+            " (%s)" % some_of(more) if more else "")
 
 
 def about_slack(rows):
@@ -75,12 +76,12 @@ def about_slack(rows):
         if not some:
             continue
         found = quarter_slack(some)
-        yield "At %g Gbit/s and fan-in %d (fair window %.1f packets) its late " \
-            "share is at most a quarter of DCTCP's %s. Ratio by slack: %s." % (
+        yield "At %g Gbit/s and fan-in %d (fair window %.1f packets) d2tcp's miss " \
+            "rate is at most a quarter of DCTCP's %s. Ratio by slack: %s." % (
                 rate / 1000, fan_in, some[0]["fluid"]["fair_window"],
-                "from slack %s on%s" % (found, "" if surely(some, found)
-                                        else " (its interval reaches above)")
-                if found else "at no slack of these", ", ".join(
+                "from slack %s on%s" % (found, "" if surely(some, found) else
+                                        " (the interval reaches above a quarter)")
+                if found else "at none of the slacks", ", ".join(
                     "%s: %.2f" % (r["slack"], r["late_over_dctcp"]["ratio"])
                     for r in some))
 
@@ -94,9 +95,9 @@ def about_reasons(rows):
         fluids = correlation(ratios, [
             r["fluid"]["required"] / r["fluid"]["equal"] for r in ones])
         window = correlation(ratios, [r["fluid"]["fair_window"] for r in ones])
-        yield "What decides it: over all %d settings where the fluids are known and " \
-            "DCTCP is late now and then, the ratio of the two late shares " \
-            "correlates by %+.2f with that of the fluids (how much sharing by " \
+        yield "Over the %d settings that have fluid models and where DCTCP misses " \
+            "some deadlines, the ratio of d2tcp's miss rate to DCTCP's correlates " \
+            "by %+.2f with the ratio of the two models (how much sharing by " \
             "required rate would help) and by %+.2f with the fair window." % (
                 len(ones), fluids, window)
 
@@ -105,23 +106,23 @@ def about_outside(rows):
     mine = [r for r in loads(rows, algorithm=LAW)
             if r.get("law_can_act") is False and compared(r)]
     classes = (
-        ("Where windows are small (fair window below 4 packets", [
+        ("With small windows (fair window below 4 packets", [
             r for r in mine if r["fluid"]["fair_window"] < 4]),
-        ("Where deadlines are so tight that sharing by required rate would not "
-         "halve what is missed (", [
+        ("With deadlines so tight that sharing by required rate would not halve the "
+         "misses (", [
              r for r in mine if r["fluid"]["fair_window"] >= 4 and
              r["fluid"]["required"] > r["fluid"]["equal"] / 2]),
-        ("Where nobody would be late anyway (", [
+        ("Where equal sharing misses no deadline (", [
             r for r in mine if r["fluid"]["fair_window"] >= 4 and
             not r["fluid"]["equal"]]))
     for words, some in classes:
         if not some:
             continue
-        late = [r for r in some if worse(r)]
-        yield "%s%s%s) it is better at %d, worse at %d%s." % (
+        more = [r for r in some if worse(r)]
+        yield "%s%s%s) d2tcp misses fewer at %d and more at %d%s." % (
             words, "" if words.endswith("(") else "; ",
-            count(len(some), "setting"), sum(map(better, some)), len(late),
-            ": " + some_of(late) if late else "")
+            count(len(some), "setting"), sum(map(better, some)), len(more),
+            " (%s)" % some_of(more) if more else "")
 
 
 def about_prio(rows):
@@ -131,10 +132,11 @@ def about_prio(rows):
     fewer = sum(p["late_share"] < d["late_share"] for d, p in pairs)
     d, p = max(pairs, key=lambda pair: pair[0]["late_share"]
                - pair[1]["late_share"])
-    yield "DCTCP with four strict priorities by time left, for who may configure " \
-        "the queues of every switch (and trusts whoever marks), misses fewer " \
-        "deadlines than d2tcp at %d of %s; the largest difference is at %s, %s %% " \
-        "against %s %%. Each of its queues has a buffer and a threshold of its own." % (
+    yield "DCTCP with four strict priorities by time left misses fewer deadlines " \
+        "than d2tcp at %d of %s; the largest difference is at %s: %s %% against " \
+        "%s %%. It requires four queues at every port of every switch, here each " \
+        "with a full buffer and a marking threshold, and hosts that declare their " \
+        "deadlines truthfully." % (
             fewer, count(len(pairs), "setting"), where(d),
             share(p["late_share"]), share(d["late_share"]))
 
@@ -144,15 +146,15 @@ def about_peers(rows):
         mine = [r for r in loads(rows, algorithm=name) if compared(r)]
         if mine:
             drops = [r["drops"] for r in mine]
-            yield "%s against DCTCP: fewer late at %d of %s, more at %d, between " \
-                "%+.1f and %+.1f points%s%s." % (
+            yield "%s misses fewer deadlines than DCTCP at %d of %s and more at %d, " \
+                "between %+.1f and %+.1f points%s%s." % (
                     name, sum(map(better, mine)), count(len(mine), "setting"),
                     sum(map(worse, mine)),
                     100 * min(r["late_minus_dctcp"]["mean"] for r in mine),
                     100 * max(r["late_minus_dctcp"]["mean"] for r in mine),
-                    "; it drops packets at %d" % sum(map(bool, drops))
+                    "; packets are dropped at %d" % sum(map(bool, drops))
                     if None not in drops else "",
-                    "; its jitter is taken off the deadlines, and helps only "
+                    "; the jitter uses up part of each deadline, so it helps only "
                     "where it avoids losses" if BY_NAME[name].jitter else "")
 
 
@@ -161,9 +163,9 @@ def about_thousand(rows):
              if r["fan_in"] >= 400]
     if pairs:
         most, other = max(pairs, key=lambda pair: pair[0]["fan_in"])
-        yield "With 400 leaves and more (%s) d2tcp differs from DCTCP by %+.1f to " \
-            "%+.1f points, beyond the interval at %d; at %s %s %% are late under " \
-            "d2tcp and %s %% under DCTCP." % (
+        yield "At fan-in 400 and above (%s) d2tcp's miss rate differs from DCTCP's " \
+            "by %+.1f to %+.1f points, beyond the interval at %d; at %s d2tcp misses " \
+            "%s %% and DCTCP %s %%." % (
                 count(len(pairs), "setting"), *[100 * f(
                     r["late_minus_dctcp"]["mean"] for r, _ in pairs)
                     for f in (min, max)],
@@ -173,14 +175,14 @@ def about_thousand(rows):
 
 def about_background(rows):
     mine = background(rows)
-    least = least_background(rows)
-    if not least:
+    smallest = smallest_background(rows)
+    if not smallest:
         return
-    yield "Long flows beside the queries keep %.3f of the throughput that they have " \
-        "beside DCTCP, or more (%.3f at the lower end of the interval; %s); of the " \
-        "deadlines beside them d2tcp meets more at %d of %s and fewer at %d." % (
-            least["background_over_dctcp"]["ratio"],
-            least["background_over_dctcp"]["ci95"][0], where(least),
+    yield "Background flows beside d2tcp get at least %.3f of their throughput beside " \
+        "DCTCP (lower end of the interval %.3f; %s). With background flows, d2tcp " \
+        "misses fewer deadlines than DCTCP at %d of %s and more at %d." % (
+            smallest["background_over_dctcp"]["ratio"],
+            smallest["background_over_dctcp"]["ci95"][0], where(smallest),
             sum(map(better, mine)), count(len(mine), "setting"),
             sum(map(worse, mine)))
 
@@ -191,18 +193,18 @@ def about_coexistence(rows):
         yield "In one queue with a cubic flow, a d2tcp flow has %s %% of the link " \
             "and a DCTCP flow %s %%%s." % (
                 share(found[LAW]), share(found[BASE]),
-                ": cubic hears no marks and fills the queue, and they need one of "
-                "their own" if max(found.values()) < 0.1 else "")
+                ": cubic ignores the marks and fills the queue, so ECN traffic needs "
+                "a queue of its own" if max(found.values()) < 0.1 else "")
     both = flow_groups(rows, "coexistence").get("%s+%s" % (BASE, LAW))
     if both and len(both) == 2:
-        yield "Without deadlines d2tcp and DCTCP share a link %s to %s." % (
+        yield "Without deadlines, d2tcp gets %s %% of a link and DCTCP %s %%." % (
             share(both[1]["share"]), share(both[0]["share"]))
     for pair in ((BASE, LAW), (PLAIN_TCP, BASE), (PLAIN_TCP, LAW)):
         mixes = [r for r in rows if r.get("mix") == "+".join(pair)]
         # the members of a mix follow each other
         for row, other in zip(mixes[::2], mixes[1::2]):
-            yield "Half of the leaves under %s and half under %s, in the same " \
-                "queries (%s): %s %% and %s %% late." % (
+            yield "Half of the workers run %s and half %s, in the same queries (%s): " \
+                "they miss %s %% and %s %%." % (
                     row["algorithm"], other["algorithm"], where(row),
                     share(row["late_share"]), share(other["late_share"]))
 
@@ -213,11 +215,11 @@ def about_differentiation(rows):
         "%s:near+%s:far" % (LAW, LAW))
     if not errors or not pair:
         return
-    yield "A flow whose d is held at 2 gets %s %% of a link that it shares with " \
-        "one at 0.5. From the alpha that each flow had, the law predicts all " \
-        "shares within %s points%s." % (
+    yield "A flow with d = 2 gets %s %% of a link that it shares with a flow with " \
+        "d = 0.5. The law, given the alpha of each flow, predicts all shares within " \
+        "%s points%s." % (
             share(pair[0]["share"]), points(errors[1]),
-            "; from the link alone, with synchronised sawtooths, within %s"
+            "; given the link alone, with synchronised sawtooths, within %s"
             % points(errors[0]) if errors[0] is not None else "")
 
 
@@ -226,15 +228,15 @@ def listed(rows, scenario, words):
     pairs = beside(rows, BASE, scenario=scenario)
     if pairs:
         yield "%s: %s." % (words, "; ".join(
-            "%s %s %% (dctcp %s %%, %s)" % (
+            "%s: %s %%, DCTCP %s %% (%s)" % (
                 where(r).split(": ", 1)[1].split(", ", 1)[1],
                 share(r["late_share"]), share(other["late_share"]), verdict(r))
             for r, other in pairs))
 
 
 def about_tree(rows):
-    yield from listed(rows, "tree", "In the tree, marked in two places, late "
-                      "under d2tcp")
+    yield from listed(rows, "tree", "Misses of d2tcp in the tree, where packets "
+                      "are marked in two places")
 
 
 def about_services(rows):
@@ -243,8 +245,8 @@ def about_services(rows):
     if mine:
         gain, loss = [[r["service"] for r in mine if f(r)]
                       for f in (better, worse)]
-        yield "Services that share a rack: of %s d2tcp is better at %d%s and " \
-            "worse at %d%s." % (
+        yield "Services that share a rack: of %s d2tcp misses fewer deadlines at " \
+            "%d%s and more at %d%s." % (
                 count(len(mine), "setting"), len(gain),
                 " (%s)" % ", ".join(sorted(set(gain))) if gain else "",
                 len(loss), " (%s)" % ", ".join(sorted(set(loss)))
@@ -252,8 +254,8 @@ def about_services(rows):
 
 
 def about_exponential(rows):
-    yield from listed(rows, "exponential", "Responses of 2 to 50 KB with "
-                      "exponential deadlines, late under d2tcp")
+    yield from listed(rows, "exponential", "Misses of d2tcp for responses of 2 to 50 "
+                      "KB with exponential deadlines")
 
 
 def in_time(rows):
@@ -272,8 +274,8 @@ def about_recovery(rows):
             times = [r["recovery_ms"] for r in some
                      if r["recovery_ms"] is not None]
             watched = [r["watched_ms"] for r in some if r["watched_ms"]]
-            yield "After a burst, %s a second and %s: normal again in %s runs " \
-                "(%s)%s%s." % (
+            yield "After a burst, with arrivals of %s and %s, %s runs " \
+                "recover (%s)%s%s." % (
                     arrival, "no retries" if not retries
                     else count(retries, "retry").replace("retrys", "retries"),
                     in_time(some), ", ".join("%s %s" % (a, in_time(
@@ -281,7 +283,7 @@ def about_recovery(rows):
                         for a in dict.fromkeys(r["algorithm"] for r in some)),
                     ", after %.0f to %.0f ms on average" % (
                         min(times), max(times)) if times else "",
-                    "; the others not within %.0f ms" % min(watched)
+                    "; the others do not within %.0f ms" % min(watched)
                     if watched else "")
     again = [r for r in mine if r.get("retries")]
     jitter = [r for r in again if str(r["retry_after_ms"]) != "0"]
@@ -289,15 +291,15 @@ def about_recovery(rows):
     if jitter and plain:
         asked = [sum(r["askings_per_query"] for r in some) / len(some)
                  for some in (jitter, plain)]
-        yield "With jitter before each retry %s runs are normal again, without %s; " \
-            "a query is asked %.2f and %.2f times on average." % (
+        yield "With jitter before each retry %s runs recover, without %s; a query " \
+            "takes %.2f and %.2f attempts on average." % (
                 in_time(jitter), in_time(plain), *asked)
 
 
 def about_slack_in_short(rows):
     done = {k: quarter_slack(v) for k, v in series(acting(rows)).items()}
     if done:
-        yield "Its late share is at most a quarter of DCTCP's %s." % "; ".join(
+        yield "There d2tcp's miss rate is at most a quarter of DCTCP's %s." % "; ".join(
             "%s at %g Gbit/s and fan-in %d" % (
                 "from slack %s on" % v if v else "at no slack that was run",
                 rate / 1000, fan_in) for (rate, fan_in, _), v in done.items())
@@ -307,8 +309,8 @@ def about_certainty(rows):
     loose = [r for r in rows if r.get("certain") is False]
     if not any("certain" in r for r in rows):
         return
-    yield "Half of the 95 %% interval of the late share is below the wanted width " \
-        "(1 point, where the scenario says nothing else) at %s of %d; those where " \
-        "it is not have a * in the tables." % (
+    yield "Half of the 95 %% interval of the miss rate is as narrow as the scenario " \
+        "asks for (1 point by default) at %s of %d rows; the others have a * in the " \
+        "tables." % (
             "all" if not loose else "all but %d" % len(loose),
             sum("certain" in r for r in rows))

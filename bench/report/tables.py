@@ -20,7 +20,7 @@ def number(x):
 
 
 def difference(row):
-    """Points more than dctcp; none where the interval holds 0."""
+    """Difference from DCTCP in points; "none" where the interval contains 0."""
     found = row["late_minus_dctcp"]
     if not found or found["half95"] is None:
         return "-"
@@ -30,7 +30,7 @@ def difference(row):
 
 
 def ratio(found, digits=2):
-    """Ratio and interval; none where the interval holds 1."""
+    """Ratio to DCTCP and its interval; "none" where the interval contains 1."""
     if not found or found["ratio"] is None:
         return "-"
     if found["ci95"] is None:
@@ -56,32 +56,33 @@ def recovery(row):
     return "%.0f" % row["recovery_ms"]
 
 
-# heading, text of a row, and what a row must have for the column to be there
-LATE = (
+# heading, text of a row, and the key that at least one row must have for the
+# column to be shown (None: always)
+QUERIES = (
     ("mix", lambda r: r["mix"], "mix"),
     ("service", lambda r: r["service"] or "all", "service"),
     ("algorithm", lambda r: r["algorithm"], None),
     ("seeds", lambda r: str(r["seeds"]), None),
-    ("late %", lambda r: share(r["late_share"]) + ("" if r["certain"]
+    ("missed %", lambda r: share(r["late_share"]) + ("" if r["certain"]
                                                    else " *"), None),
     ("95 % interval", lambda r: between(r["late_share_ci95"], 100), None),
-    ("less dctcp", difference, None),
-    ("of dctcp's", lambda r: ratio(r["late_over_dctcp"]), None),
-    ("least %", lambda r: share(r["late_share_optimum"]),
+    ("diff. from DCTCP", difference, None),
+    ("ratio to DCTCP", lambda r: ratio(r["late_over_dctcp"]), None),
+    ("lower bound %", lambda r: share(r["late_share_optimum"]),
      "late_share_optimum"),
-    ("fluids %", fluids, "fluid"),
-    ("can act", lambda r: "yes" if r["law_can_act"] else "no", "fluid"),
-    ("queries late %", lambda r: share(r["query_late_share"]), None),
+    ("fluid models %", fluids, "fluid"),
+    ("law can act", lambda r: "yes" if r["law_can_act"] else "no", "fluid"),
+    ("queries missed %", lambda r: share(r["query_late_share"]), None),
     ("p50 ms", lambda r: "%.2f" % r["fct_ms"]["p50"], None),
     ("p99 ms", lambda r: "%.2f" % r["fct_ms"]["p99"], None),
     ("max ms", lambda r: "%.2f" % r["fct_ms"]["max"], None),
-    ("backgr. Mbit/s", lambda r: "%.1f" % r["background_mbps"],
+    ("background Mbit/s", lambda r: "%.1f" % r["background_mbps"],
      "background_ci95"),
-    ("of dctcp's backgr.", lambda r: ratio(r.get("background_over_dctcp"), 3),
+    ("background ratio", lambda r: ratio(r.get("background_over_dctcp"), 3),
      "background_ci95"),
-    ("askings", lambda r: "%.2f" % r.get("askings_per_query", 1),
+    ("attempts", lambda r: "%.2f" % r.get("askings_per_query", 1),
      "askings_per_query"),
-    ("normal after ms", recovery, "recovered"),
+    ("recovered after ms", recovery, "recovered"),
     ("marks", lambda r: number(r["marks"]), None),
     ("drops", lambda r: number(r["drops"]), None),
     ("uplink marks", lambda r: str(r["uplink_marks"]), "uplink_marks"),
@@ -99,31 +100,32 @@ FLOWS = (
      "share_predicted"),
     ("alpha", lambda r: "-" if r["alpha"] is None else "%.3f" % r["alpha"],
      "alpha"),
-    ("by that alpha %", lambda r: share(r["share_by_alpha"]),
+    ("by its alpha %", lambda r: share(r["share_by_alpha"]),
      "share_by_alpha"),
     ("marks", lambda r: number(r["marks"]), None),
     ("drops", lambda r: number(r["drops"]), None),
 )
-NOTE = "Late: share of responses complete after their deadline (* half of " \
-    "the interval is not below the wanted width). Less dctcp: points " \
-    "more than dctcp, and of dctcp's: the ratio, both paired by seed; none where " \
-    "the 95 % interval holds no difference, ? where the ratio has no interval. Least: " \
-    "what no schedule could avoid. Fluids: late shares of fluid sharing, equally / by " \
-    "required rate; the law can act where the second is at most half of the first and " \
-    "the fair window is 4 packets or more."
-FLOW_NOTE = "near, far: deadlines so near or so far that d is held at 2 or at 0.5; " \
-    "else there are none, d = 1. Law predicts: shares of synchronised sawtooths; by " \
-    "that alpha: of sawtooths with the mean alpha that each flow had."
+NOTE = "missed: responses complete after their deadline (*: half of the 95 % " \
+    "interval is wider than the scenario asks for). diff. from DCTCP, in points, and " \
+    "ratio to DCTCP: paired by seed; \"none\" where the 95 % interval contains no " \
+    "difference, ? where the ratio has no interval. lower bound: what every schedule " \
+    "misses. fluid models: misses when the link is shared equally / by required rate; " \
+    "the law can act where the second is at most half of the first and the fair " \
+    "window is 4 packets or more. queries missed: queries with at least one missed " \
+    "response. attempts: per query, the first included."
+FLOW_NOTE = "near, far: deadlines so near or so far that d stays at 2 or at 0.5; other " \
+    "flows have no deadline, d = 1. law predicts: shares of synchronised sawtooths. " \
+    "by its alpha: shares of sawtooths with each flow's mean alpha."
 
 
 def columns(rows):
-    chosen = FLOWS if "share" in rows[0] else LATE
+    chosen = FLOWS if "share" in rows[0] else QUERIES
     return [c for c in chosen if c[2] is None or
             any(r.get(c[2]) not in (None, "") for r in rows)]
 
 
 def table(scenario, rows):
-    """The table as lists of cells: header, then a row per point, algorithm."""
+    """The table as lists of cells: the header, then a row per point and algorithm."""
     swept = scenarios.swept(scenario)
     wanted = columns(rows)
     yield [k.replace("_", "-") for k in swept] + [c[0] for c in wanted]
@@ -136,7 +138,7 @@ def note(rows):
 
 
 def print_table(scenario, rows):
-    """On the terminal."""
+    """Prints the table of a scenario on the terminal."""
     cells = list(table(scenario, rows))
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     print("\n%s: %s" % (scenario["name"], scenario["claim"]))
@@ -154,12 +156,12 @@ def _text(value):
 
 
 def setting(scenario, rows):
-    """The scenario in a few lines, with the kernel: stands on every picture."""
+    """The scenario in a few lines, with the kernel."""
     def of(key):
         return _text(scenario[key])
 
     parts = ["%s" % scenario["topology"]]
-    if scenario.get("hosts"):
+    if scenario["hosts"]:
         parts = ["%d real hosts" % scenario["hosts"], "RTO min %s ms"
                  % of("rto_min_ms")]
     elif scenario["topology"] == "tree":
@@ -167,7 +169,7 @@ def setting(scenario, rows):
                                                          of("uplink_mbps"))
     if "aggregators" in scenario:
         parts.append("%s aggregators" % of("aggregators"))
-    if not scenario.get("hosts"):
+    if not scenario["hosts"]:
         parts += ["%s Mbit/s" % of("rate_mbps"), "%s us per host"
                   % of("host_delay_us"), "mark at %s us" % of("mark_us"),
                   "buffer %s packets" % of("buffer_packets"),
@@ -187,9 +189,9 @@ def setting(scenario, rows):
                 _text(whole["deadline_ms"])))
         parts.append("x slack %s" % of("slack"))
         if "arrival" in scenario:
-            parts.append("arrival %s a second" % of("arrival"))
+            parts.append("%s queries/s" % of("arrival"))
         if "burst_rate" in scenario:
-            parts.append("%s a second from %s to %s ms" % (
+            parts.append("%s queries/s from %s to %s ms" % (
                 of("burst_rate"), of("burst_from_ms"), of("burst_to_ms")))
         if "retries" in scenario:
             parts.append("retries %s after %s ms" % (of("retries"),

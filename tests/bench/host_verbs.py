@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""What bench/hosts/host.sh does to a host, tried on one of the lab; for test_hosts.py.
+"""Runs the verbs of bench/hosts/host.sh on a lab host, for test_hosts.py.
 
-host_verbs.py OUT MODULE, inside the lab. Leaves OUT/verbs.json.
+host_verbs.py OUT MODULE, inside the lab. Writes OUT/verbs.json.
 """
 
 import json
@@ -20,11 +20,11 @@ import guest  # noqa: E402
 SCRIPT = os.path.join(ROOT, "bench", "hosts", "host.sh")
 POINT = {"topology": "star", "rate_mbps": 1000, "host_delay_us": 75,
          "buffer_packets": 400, "mark_us": 240, "rto_min_ms": 7, "fan_in": 2}
-DIR = "/var/tmp/verbs"  # the lab's: nobody else is there
+DIR = "/var/tmp/verbs"  # in the lab, where nothing else uses it
 
 
 def look(host):
-    """What a run may change, by our own look at it."""
+    """The state that a run may change, read without host.sh."""
     done = subprocess.run(host.command([
         "sh", "-c", "ip -4 route show table all; cat "
         "/proc/sys/net/ipv4/tcp_no_metrics_save; sed 's/ .*//' /proc/modules; "
@@ -40,7 +40,7 @@ def verb(host, *args):
 
 
 def settled(net, offset_ns):
-    """The module's counters after 20 deadlines of a worker whose clock is off."""
+    """The module's counters after 20 deadlines of a worker with this offset."""
     agg, worker = net.aggregators[0], net.workers[0]
     code, said = verb(worker, "start", DIR, "worker", "worker", "--listen",
                       worker.ip + ":6000,d2tcp+deadlines",
@@ -52,14 +52,14 @@ def settled(net, offset_ns):
                   "--query-bytes", "5000", "--deadline-ms", "50", "--out",
                   "/dev/null"])
     verb(worker, "stop", DIR)
-    # settled when acknowledged: the last ACK may be delayed
+    # a message settles when it is acknowledged; the last ACK may be delayed
     subprocess.run(["sleep", "1"], check=True)
     with worker, open("/proc/net/d2tcp") as f:
         return {k: int(v) for k, v in (line.split() for line in f)}
 
 
 def long_flows(net, found):
-    """Two flows to the aggregator, each from a worker with a directory of its own."""
+    """Long flows to the aggregator: failures, then one from each worker."""
     agg, *workers = net.aggregators + net.workers
     dirs = [DIR, DIR + "-too"]
     os.makedirs(dirs[1], 0o700)
@@ -73,17 +73,17 @@ def long_flows(net, found):
     sources = [w.ip for w in workers]
     verb(agg, *sink)
     found["alone"] = verb(agg, "sunk", DIR, out, "30", *sources)
-    # another flow than the one that is awaited
+    # a flow from another host than the expected one
     verb(agg, "sink", DIR, "--seconds", "1", "--listen", ends[1])
     verb(workers[0], "flows", DIR, out, "0 --bytes 1000 --to " + ends[1])
     found["stranger"] = verb(agg, "sunk", DIR, out, "30", workers[1].ip)
     verb(workers[0], "flowed", DIR)
-    # one that ends while it is counted
+    # a flow that ends while it is counted
     verb(agg, "sink", DIR, "--seconds", "9", "--listen", ends[1])
     verb(workers[0], "flows", DIR, out, "0 --bytes 1000 --life-s 5 --to "
          + ends[1])
     found["ended"] = verb(agg, "sunk", DIR, out, "30", workers[0].ip)
-    # one that is too slow, and a sink that does not end by itself
+    # no flow in time, so that the sink has to be stopped
     verb(agg, "sink", DIR, "--seconds", "1", "--listen", ends[1])
     found["slow"] = [verb(agg, "sunk", DIR, out, "1", workers[0].ip),
                      verb(agg, "stop", DIR)]
@@ -127,7 +127,7 @@ def main():
     found["settled"].append(settled(net, -10**9))
     verb(worker, "start", DIR, "worker", "worker", "--listen",
          worker.ip + ":6000")
-    # two services, from this very host
+    # two services; this host is the aggregator too
     with open(DIR + "/load", "w") as f:
         for size in ("5000", "6000"):
             f.write("--worker %s:6000 --queries 3 --response-bytes %s "
@@ -139,7 +139,7 @@ def main():
     long_flows(net, found)
     verb(worker, "name", DIR, "mine")
     found["other"] = verb(worker, "restore", DIR, "yours"), os.path.exists(DIR)
-    # what cannot be put back is said, and stays known
+    # a difference that restore cannot undo is reported, and DIR stays
     subprocess.run(worker.command(["ip", "route", "add", "10.9.0.0/16", "dev",
                                    "eth0"]), check=True)
     found["unlike"] = verb(worker, "restore", DIR)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""unittest's results as TAP."""
+"""Prints the results of unittest as TAP."""
 
 import sys
 import unittest

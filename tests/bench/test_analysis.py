@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""The lower bound, the fluids, statistics, and rows from records. Prints TAP."""
+"""Tests of the lower bound, fluid models, statistics and rows. Prints TAP."""
 
 import gzip
 import itertools
@@ -25,13 +25,14 @@ from analysis import records as raw_records  # noqa: E402
 from analysis import rows as results  # noqa: E402
 from report import tables  # noqa: E402
 import run  # noqa: E402
+import runs  # noqa: E402
 import scenario as scenarios  # noqa: E402
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tap  # noqa: E402
 
 
 def fewest_late(jobs):
-    """By trying every order."""
+    """The fewest late jobs, by trying every order."""
     best = len(jobs)
     for order in itertools.permutations(jobs):
         done = late = 0
@@ -61,7 +62,7 @@ class Optimum(unittest.TestCase):
 class Fluids(unittest.TestCase):
     @staticmethod
     def shared_equally(lengths):
-        """Finish times, from one end of a job to the next."""
+        """Finish times, computed from the end of each job to the next."""
         left, now, finish = dict(enumerate(lengths)), 0, {}
         while left:
             step = min(left.values()) * len(left)
@@ -84,7 +85,7 @@ class Fluids(unittest.TestCase):
                 sum(late) / len(late))
 
     def test_required_rate_meets_all_that_fit_together(self):
-        # rates that need no more than the link at the start never need more
+        # required rates that fit the link at the start always fit it
         draw = random.Random(3)
         for _ in range(30):
             due = numpy.array([[draw.uniform(5, 50) for _ in range(6)]])
@@ -97,7 +98,7 @@ class Fluids(unittest.TestCase):
             one = numpy.ones((1, n))
             self.assertEqual(fluid.late_required(one, 0.9 * n * one).mean(), 1)
             self.assertEqual(fluid.late_required(one, 1.01 * n * one).mean(), 0)
-        # one is late already, and takes its share of what the other has
+        # the first is past its deadline, and takes an equal share of the link
         length, due = numpy.array([[4., 4.]]), numpy.array([[1e-9, 7.]])
         self.assertEqual(fluid.late_required(length, due).mean(), 1)
         self.assertEqual(fluid.late_required(length, due + [0, 1.1]).mean(), 0.5)
@@ -138,7 +139,7 @@ class Fluids(unittest.TestCase):
 
 class Statistics(unittest.TestCase):
     def test_interval_is_students(self):
-        # mean 3, standard deviation sqrt(2.5), t = 2.776 for 5 values
+        # in percent: mean 3, deviation sqrt(2.5); t = 2.776 for 5 values
         low, high = intervals.interval95([0.01, 0.02, 0.03, 0.04, 0.05])
         self.assertAlmostEqual(low, 0.03 - 0.019628, 5)
         self.assertAlmostEqual(high, 0.03 + 0.019628, 5)
@@ -235,7 +236,7 @@ class Statistics(unittest.TestCase):
 
 
 class Records(unittest.TestCase):
-    """What is computed from raw records."""
+    """Results that are computed from raw records."""
 
     def setUp(self):
         self.directory = tempfile.mkdtemp()
@@ -261,7 +262,7 @@ class Records(unittest.TestCase):
             "name": "s", "algorithms": ["flows"], "seeds": 1}
         raw = self.directory
         for name, where, what in (
-                ("link.json", "links/" + raw_records.link_name(point),
+                ("link.json", "links/" + runs.link_name(point),
                  {"rate_mbps": None, "mark_us": None, "base_rtt_us": 90.0}),
                 ("flows.json", "s/all/flows/from-seed1/seed1",
                  {"bytes": [3000000, 1000000], "alpha": alphas, "marks": 5,
@@ -278,7 +279,7 @@ class Records(unittest.TestCase):
                          (12.0, None, None))
         # p is 1/16 and 1/2: (1 - 1/64) * 16 = 15.75 against (1 - 1/8) * 2
         self.assertEqual(near["share_by_alpha"], 0.9)
-        # nothing was marked: the law says nothing
+        # without marks, or without an alpha, the law predicts nothing
         for alphas in ([0.0, 0.0], [0.0, 0.5], [None, 0.5]):
             self.assertEqual([r["share_by_alpha"]
                               for r in self.flow_rows(alphas)], [None, None])
@@ -303,7 +304,7 @@ class Records(unittest.TestCase):
         self.assertFalse(raw_records.is_late(records, 1.2).any())
 
     def test_shares_of_a_mix_and_without_retries(self):
-        # worker 1 is late in both queries; the retry of query 1 does not count
+        # worker 1 misses in both queries; the retry of query 1 does not count
         self.write([(0, 0, 0, 9, 10, 0, 9), (0, 0, 1, 9, 10, 0, 11),
                     (1, 0, 0, 9, 10, 5, 9), (1, 0, 1, 9, 10, 5, 11),
                     (1, 1, 0, 9, 10, 9, 99), (1, 1, 1, 9, 10, 9, 99)])
@@ -327,8 +328,8 @@ class Records(unittest.TestCase):
             {"aggregators": 2}, "dctcp")], [[0, 1]])
 
     def recovery(self, late, retry=False):
-        """Of queries every 10 ms for 2 s; late(i) says which."""
-        # runs are read once: each is elsewhere
+        """recovery_ms() with queries every 10 ms; late(i) tells which ones miss."""
+        # read_run() caches by directory, so each run gets a new one
         self.directory = tempfile.mkdtemp(dir=self.directory)
         ms = 10**6
         lines = [(i, 0, 0, 9, 5, i * 10 * ms, 9 if late(i) else 1)
@@ -339,18 +340,18 @@ class Records(unittest.TestCase):
         return results.recovery_ms(self.directory, 1.0, 100, 200)
 
     def test_recovery_is_when_no_more_is_late_than_before(self):
-        # late until 500 ms: from 500 on, 300 ms after the burst, none is
+        # the last miss is before 500 ms, 300 ms after the burst
         self.assertEqual(self.recovery(lambda i: 10 <= i < 50), (300, None))
-        # one in fifty still: that is 2 %
+        # one in fifty still misses: 2 %
         self.assertEqual(self.recovery(lambda i: 10 <= i < 50 or i == 80),
                          (300, None))
-        # three in fifty are more than 5 %; gone from 810 ms on
+        # three in fifty are more than 5 %; from 700 ms on there are two
         self.assertEqual(self.recovery(
             lambda i: 10 <= i < 50 or i in (60, 70, 80)), (500, None))
-        # as late as always, if that was little; bad does not become normal
+        # as many misses as before the burst are fine if these were few
         self.assertEqual(self.recovery(lambda i: i % 25 == 0), (0, None))
         self.assertEqual(self.recovery(lambda i: i % 2), (None, 1300))
-        # never, as far as can be seen: the last window starts at 1400
+        # not while observed: the last window starts at 1400
         self.assertEqual(self.recovery(lambda i: i >= 10), (None, 1300))
         # retries do not count
         self.assertEqual(self.recovery(lambda i: 10 <= i < 50, True),

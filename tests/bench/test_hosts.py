@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Scenarios on hosts, by Ansible: network namespaces act as the hosts.
+"""Tests of scenarios on hosts, with Ansible; namespaces act as the hosts.
 
-The verbs that change a host are tried in the lab too, with the module. Prints TAP.
+The verbs that change a host are also tested in the lab, with the module. Prints
+TAP.
 """
 
 import csv
@@ -38,7 +39,7 @@ def namespaces_work():
 
 @unittest.skipUnless(namespaces_work(), "network namespaces need root")
 class Ansible(unittest.TestCase):
-    """Three hosts in namespaces, and a fourth that drives them."""
+    """Three hosts in namespaces, and a fourth namespace that runs Ansible."""
 
     @classmethod
     def setUpClass(cls):
@@ -88,7 +89,7 @@ class Ansible(unittest.TestCase):
                        input="\n".join(lines) + "\n", text=True)
 
     def look(self):
-        """What a run may change, by our own look at it."""
+        """The state that a run may change, read without host.sh."""
         return {n: subprocess.run(self.inside(n, [
             "sh", "-c", "ip -4 route show table all; cat /proc/sys/net/ipv4/"
             "tcp_no_metrics_save; ls %s/on-%s 2>&1; pgrep -fc %s/on-%s/incast"
@@ -123,7 +124,7 @@ class Ansible(unittest.TestCase):
             clocks = {r["host"]: r for r in csv.DictReader(f)}
         self.assertEqual(sorted(clocks), ["w0", "w1"])
         for clock in clocks.values():
-            # they have one clock; what is seen is off by half of the way at most
+            # they share a clock; the error is at most half the round trip
             self.assertLessEqual(abs(float(clock["ahead_us"])),
                                  float(clock["rtt_us"]) / 2 + 0.01)
         with open(os.path.join(out, "index.html")) as f:
@@ -133,7 +134,7 @@ class Ansible(unittest.TestCase):
 
     def test_long_flows_run_too(self):
         before = self.look()
-        # in the first point the second worker has nothing to do
+        # in the first point the second worker is idle
         code, said, out = self.play(
             "--scenario", "coexistence", "--seeds", "2", "--flows",
             "reno,reno+cubic,reno")
@@ -166,9 +167,9 @@ class Ansible(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("listen at %s:5000: Address already in use"
                       % self.ip["agg"], said)
-        self.assertIn("agg failed; what it said is above", said)
-        # nobody has sent
-        self.assertNotIn("TASK [Flows]", said)
+        self.assertIn("agg failed; its output is above", said)
+        # no flow has started
+        self.assertNotIn("TASK [Start the flows]", said)
         self.assertEqual(self.look(), before)
 
     def test_the_others_are_put_back_when_a_host_is_lost(self):
@@ -181,7 +182,7 @@ class Ansible(unittest.TestCase):
         finally:
             del os.environ["D2TCP_LOST"]
         self.assertEqual(code, 1)
-        self.assertIn("not every host could be put back", said)
+        self.assertIn("some hosts could not be restored", said)
         now = self.look()
         self.assertNotEqual(now["w1"], before["w1"])
         del now["w1"]
@@ -191,7 +192,7 @@ class Ansible(unittest.TestCase):
         self.assertEqual(self.look(), before)
 
     def test_when_it_fails_it_says_why_and_puts_the_hosts_back(self):
-        # somebody else listens where the second worker should
+        # another process listens at the second worker's port
         other = subprocess.Popen(self.inside("w1", [
             INCAST, "worker", "--listen", self.ip["w1"] + ":5000"]),
             stdout=subprocess.PIPE)
@@ -217,7 +218,7 @@ class Ansible(unittest.TestCase):
         self.assertNotEqual(self.look(), before)
         code, said, _ = self.play(*self.small)
         self.assertEqual(code, 1)
-        self.assertIn("--restore puts it back", said)
+        self.assertIn("--restore restores the host", said)
         code, said, _ = self.play("--restore")
         self.assertEqual(code, 0, said)
         self.assertEqual(self.look(), before)
@@ -271,7 +272,7 @@ class Verbs(unittest.TestCase):
     def test_a_directory_in_use_is_refused(self):
         code, said = self.found["busy"]
         self.assertEqual(code, 1)
-        self.assertIn("/var/tmp/verbs is there", said)
+        self.assertIn("/var/tmp/verbs exists", said)
         self.assertEqual(self.found["free"], [0, ""])
 
     def test_a_directory_that_others_may_write_is_not_believed(self):
@@ -294,10 +295,11 @@ class Verbs(unittest.TestCase):
     def test_a_sink_that_does_not_get_its_flows_is_an_error(self):
         code, said = self.found["alone"]
         self.assertEqual(code, 1)
-        self.assertRegex(said, r"no flow has come to [0-9.]*:6100 within 5 s")
+        self.assertRegex(
+            said, r"no flow has connected to [0-9.]*:6100 within 5 s")
         slow, stop = self.found["slow"]
         self.assertEqual(slow[0], 1)
-        self.assertIn("the sink does not end within 1 s", slow[1])
+        self.assertIn("the sink did not end within 1 s", slow[1])
         self.assertEqual((stop, self.found["slow-left"]), ([0, ""], "0"))
 
     def test_a_flow_of_somebody_else_is_an_error(self):
@@ -315,7 +317,7 @@ class Verbs(unittest.TestCase):
         self.assertEqual(self.found["flows"], [[0, ""]] * 6)
         host = json.loads(self.found["flows-host"])
         self.assertEqual(len(host["bytes"]), 2)
-        # reno leaves d2tcp little of the link of 1 Gbit/s
+        # beside reno d2tcp gets little of the 1 Gbit/s
         self.assertGreater(host["bytes"][0], 10**5)
         self.assertGreater(host["bytes"][1], 10**7)
         self.assertLessEqual(sum(host["bytes"]), 125 * 10**6)
@@ -338,7 +340,7 @@ class Verbs(unittest.TestCase):
         self.assertTrue([line for line in new if line.startswith(
             "10.0.0.1 dev eth0") and "rto_min lock 10ms" in line], new)
         self.assertIn("tcp_d2tcp", new)
-        # the route of the host itself is not touched
+        # the host's own route is unchanged
         self.assertIn("10.0.0.0/16 dev eth0 scope link rto_min lock 7ms",
                       self.found["prepared"])
 
@@ -359,7 +361,7 @@ class Verbs(unittest.TestCase):
     def test_deadlines_follow_the_offset_of_the_clock(self):
         right, off = self.found["settled"]
         self.assertEqual((right["D2tcpArmed"], right["D2tcpArmedLate"]), (20, 0))
-        # a second behind, all have passed
+        # a second off, all deadlines have passed
         self.assertEqual((off["D2tcpArmed"], off["D2tcpArmedLate"]), (40, 20))
 
 

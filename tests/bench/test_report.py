@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""What is said of the rows, and where it is written. Prints TAP."""
+"""Tests of the report's sentences, and of its output directory. Prints TAP."""
 
 import itertools
 import json
@@ -11,14 +11,20 @@ import tempfile
 import unittest
 import unittest.mock
 
+import numpy
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "bench"))
 import report  # noqa: E402
+import algorithms  # noqa: E402
 from report import claims as paper  # noqa: E402
+from report import plots  # noqa: E402
 from report import queries  # noqa: E402
 from report import room  # noqa: E402
 from report import selection  # noqa: E402
+from report import style  # noqa: E402
+from report import titles  # noqa: E402
 import scenario as scenarios  # noqa: E402
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tap  # noqa: E402
@@ -60,13 +66,13 @@ class Findings(unittest.TestCase):
         self.assertIn("from slack 1.4 on.", self.text(rows))
         self.assertIsNone(queries.quarter_slack(
             queries.acting(self.rows((1.0, 0.4, 0.04), (1.2, 0.2, 0.1)))))
-        # a quarter within the interval is said to be
+        # a quarter that is inside the interval is reported as such
         rows = self.rows((1.2, 0.2, 0.1), (1.4, 0.1, 0.024))
-        self.assertIn("from slack 1.4 on (its interval", self.text(rows))
+        self.assertIn("from slack 1.4 on (the interval", self.text(rows))
 
     def test_a_point_where_hardly_anybody_is_late_decides_nothing(self):
         rows = self.rows((1.2, 0.2, 0.02), (1.4, 0.1, 0.01))
-        # one late response of each, and no interval
+        # one miss each, and no interval
         rows += [self.row("dctcp", 2.4, 1e-4),
                  self.row("d2tcp", 2.4, 1e-4, 1e-4, late_over_dctcp={
                      "ratio": 1.0, "ci95": None})]
@@ -74,7 +80,7 @@ class Findings(unittest.TestCase):
 
     def test_a_point_that_is_worse_is_named(self):
         rows = self.rows((1.0, 0.2, 0.3), (1.2, 0.2, 0.1), (1.4, 0.1, 0.02))
-        self.assertIn("fewer at 2 and more at 1 (s: 1 Gbit/s, fan-in 8, slack "
+        self.assertIn("deadlines at 2 and more at 1 (s: 1 Gbit/s, fan-in 8, slack "
                       "1.0, by +10.0 points)", self.text(rows))
         self.assertIn("more at 2 (at slack 1.0 to 1.2, by +5.0 to +10.0 "
                       "points)", self.text(self.rows((1.0, 0.2, 0.3),
@@ -89,7 +95,7 @@ class Findings(unittest.TestCase):
 
         self.assertIn("below 4 packets; 1 setting)", outside(fair_window=3.9))
         self.assertIn("so tight", outside(required=0.15))
-        self.assertIn("Where nobody would be late anyway (1 setting)",
+        self.assertIn("Where equal sharing misses no deadline (1 setting)",
                       outside(equal=0.0, required=0.0))
 
     def test_verdicts_follow_the_numbers(self):
@@ -108,7 +114,7 @@ class Findings(unittest.TestCase):
                                         "background_over_dctcp": {
                                             "ratio": 1.0, "ci95": [low, 1.1]}}]
             self.assertEqual(verdict(rows, "Background flows"), said)
-        for share, said in ((0.01, "holds for TCP, and"), (0.5, "holds"),
+        for share, said in ((0.01, "holds for TCP, but"), (0.5, "holds"),
                             (0.7, "does not hold")):
             rows = [{"scenario": "coexistence", "flows": a + "+cubic",
                      "share": share, "algorithm": a, "mix": "",
@@ -120,7 +126,7 @@ class Findings(unittest.TestCase):
         rows = [{"scenario": "coexistence", "flows": a + "+cubic",
                  "share": 0.4, "algorithm": a, "mix": "",
                  "fidelity": {"rate_mbps": None}} for a in ("dctcp", "d2tcp")]
-        # d held, by the alpha of each alone
+        # d held; the shares follow from the alpha of each flow alone
         rows += [{"scenario": "differentiation", "flows": "d2tcp:near+d2tcp:far",
                   "algorithm": "d2tcp", "mix": "", "share": share,
                   "share_predicted": None, "share_by_alpha": by_alpha,
@@ -131,7 +137,7 @@ class Findings(unittest.TestCase):
         self.assertNotIn("synchronised", said)
         claims = {c[0][:8]: c for c in paper.claims(rows)}
         self.assertEqual(claims["Coexists"][3], "one queue; cubic without ECN")
-        self.assertEqual(claims["Flows wi"][2], "shares as the law has them "
+        self.assertEqual(claims["Flows wi"][2], "the law predicts the shares "
                          "within 3.0 points given each flow's alpha")
         self.assertEqual(claims["Flows wi"][4], "holds, given alpha")
 
@@ -140,8 +146,8 @@ class Findings(unittest.TestCase):
             rows = [r | {"fidelity": {"rate_mbps": r["rate_mbps"]}}
                     for r in json.load(f)["rows"]]
         whole = self.text(rows)
-        for words in ("Of all", "dctcp-prio", "background flow", "cubic",
-                      "d is held at 2", "tree"):
+        for words in ("same queries at", "dctcp-prio", "background flow",
+                      "cubic", "with d = 2", "tree"):
             self.assertIn(words, whole.replace("DCTCP with four", "dctcp-prio"))
         names = sorted({r["algorithm"] for r in rows})
         scenarios_ = sorted({r["scenario"] for r in rows})
@@ -152,8 +158,8 @@ class Findings(unittest.TestCase):
             mine = [r for r in rows if r["scenario"] == name]
             self.text(mine)
             list(paper.claims(mine))
-            # of real hosts there are no fluids, and drops and the law's shares
-            # are not known
+            # on real hosts there are no fluid models, and drops and the law's
+            # shares are not known
             hosts = [{k: v for k, v in r.items() if k not in (
                 "fluid", "law_can_act")} | {"drops": None, "fidelity": {
                     "rate_mbps": None}} | ({"share_predicted": None}
@@ -191,9 +197,9 @@ class Output(unittest.TestCase):
         self.assertTrue(os.path.exists(mine))
 
     def test_what_other_commands_leave_is_no_obstacle(self):
-        # in make check all that writes has run before this
+        # make check runs everything that writes there before this test
         self.assertTrue(report.is_ours(os.path.join(ROOT, "bench", "out")))
-        # nor is what an older make check left
+        # files of an older make check are no obstacle either
         out = os.path.join(self.directory, "out")
         os.makedirs(out)
         with open(os.path.join(out, "cost.md"), "w") as f:
@@ -209,42 +215,169 @@ class Output(unittest.TestCase):
         report.make_room(out)
         self.assertFalse(os.path.exists(old))
 
-    def test_only_results_of_the_default_set_are_published(self):
+    def leave(self, rows=(), **settings):
+        """Leaves the output of a run in self.directory."""
+        for name, what in (("summary.json", {"rows": list(rows)}),
+                           (report.SETTINGS, {
+                               "command": "make x", "ratio": []} | settings)):
+            with open(os.path.join(self.directory, name), "w") as f:
+                json.dump(what, f)
+
+    def refused(self):
         with self.assertRaises(scenarios.ScenarioError) as caught:
             report.publish(self.directory, self.directory)
-        self.assertIn("make bench first", str(caught.exception))
-        scenario = scenarios.load("paper-regime", "default")
-        scenario |= {"params": [], "set": "default"}
-        # one of many: the documents show whole sets
-        with open(os.path.join(self.directory, "summary.json"), "w") as f:
-            json.dump({"rows": []}, f)
-        with open(os.path.join(self.directory, report.SETTINGS), "w") as f:
-            json.dump({"scenarios": [scenario], "command": "", "ratio": []}, f)
-        with self.assertRaises(scenarios.ScenarioError) as caught:
-            report.publish(self.directory, self.directory)
-        self.assertIn("not those of the whole set default: ",
-                      str(caught.exception))
+        return str(caught.exception)
+
+    def test_only_results_of_whole_sets_are_published(self):
+        self.assertIn("make bench first", self.refused())
+        scenario = dict(scenarios.load("paper-regime", "default"))
+        # one scenario of many: the documents show whole sets
+        self.leave(scenarios=[scenario])
+        self.assertIn("not those of the whole set default: ", self.refused())
         self.enterContext(unittest.mock.patch.object(
             scenarios, "chosen", lambda which: [scenario]))
-        os.makedirs(os.path.join(self.directory, "docs"))
-        with open(os.path.join(self.directory, "docs", "results.md"),
-                  "w") as f:
-            f.write("no place")
-        with open(os.path.join(self.directory, "summary.json"), "w") as f:
-            json.dump({"rows": []}, f)
-        for change, said in (({}, "has no place"),
-                             ({"seeds": 3}, "not those of set default"),
+        for change, said in (({"seeds": 3}, "not those of set default"),
                              ({"seed_list": [3]}, "not those of set default"),
                              ({"set": "full"}, "not those of set full"),
                              ({"algorithms": ["dctcp"]}, "not those of"),
                              ({"params": ["late_d=512"]}, "not those of")):
-            with open(os.path.join(self.directory, report.SETTINGS),
-                      "w") as f:
-                json.dump({"scenarios": [scenario | change],
-                           "command": "", "ratio": []}, f)
-            with self.assertRaises(scenarios.ScenarioError) as caught:
-                report.publish(self.directory, self.directory)
-            self.assertIn(said, str(caught.exception))
+            self.leave(scenarios=[scenario | change])
+            self.assertIn(said, self.refused())
+
+    def test_a_publication_replaces_the_last_one_and_nothing_else(self):
+        scenario = dict(scenarios.load("coexistence", "default")) | {
+            "pictures": [["new.svg", "the message"]]}
+        self.enterContext(unittest.mock.patch.object(
+            scenarios, "chosen", lambda which: [scenario]))
+        rows = [{"scenario": "coexistence", "flows": "dctcp+d2tcp",
+                 "algorithm": a, "claim": "", "seeds": 2, "mbps": 470.0,
+                 "mbps_ci95": [469, 471], "share": 0.5, "share_ci95": [0.5, 0.5],
+                 "share_predicted": None, "alpha": None, "share_by_alpha": None,
+                 "marks": 1, "drops": 0, "kernel": "6", "mix": "",
+                 "fidelity": {"rate_mbps": 1000}} for a in ("dctcp", "d2tcp")]
+        self.leave(rows, scenarios=[scenario])
+        results = os.path.join(self.directory, "docs", "results")
+        os.makedirs(results)
+        marks = "\n".join("<!-- %s: written by make publish -->\n"
+                          "<!-- %s ends: written by make publish -->" % (n, n)
+                          for n in ("claims", "findings", "contents"))
+        for path, text in (
+                ("docs/results/README.md", "by hand\n" + marks),
+                ("docs/results/by-hand.md", "kept"),
+                ("docs/results/gone.md",
+                 "<!-- written by make publish -->\nold"),
+                ("docs/results/gone.svg", "old"), ("new.svg", "<svg/>"),
+                ("README.md", "no place")):
+            with open(os.path.join(self.directory, path), "w") as f:
+                f.write(text)
+        self.assertIn("has no place", self.refused())
+        self.assertIn("gone.svg", os.listdir(results))
+        with open(os.path.join(self.directory, "README.md"), "w") as f:
+            f.write("front\n" + marks)
+        report.publish(self.directory, self.directory)
+        self.assertEqual(sorted(os.listdir(results)), [
+            "README.md", "by-hand.md", "coexistence.md", "new.svg"])
+        with open(os.path.join(results, "coexistence.md")) as f:
+            page = f.read()
+        self.assertIn("![the message](new.svg)", page)
+        self.assertEqual(page.count("| 470.0 |"), 2)
+        with open(os.path.join(results, "README.md")) as f:
+            index = f.read()
+        self.assertTrue(index.startswith("by hand\n"))
+        self.assertIn("[coexistence](coexistence.md): " + scenario["claim"],
+                      index)
+        self.assertIn("By `make x`.", index)
+
+
+class Pictures(unittest.TestCase):
+    # Machado, Oliveira and Fernandes 2009, severity 1.0, on linear RGB
+    SEEN_BY = {
+        "deuteranopia": [[0.367322, 0.860646, -0.227968],
+                         [0.280085, 0.672501, 0.047413],
+                         [-0.011820, 0.042940, 0.968881]],
+        "protanopia": [[0.152286, 1.052583, -0.204868],
+                       [0.114503, 0.786281, 0.099216],
+                       [-0.003882, -0.048116, 1.051998]],
+        "most": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}
+
+    @staticmethod
+    def lab(colour, seen_by):
+        """CIELAB (D65) of "#rrggbb" as somebody sees it."""
+        part = numpy.array([int(colour[i:i + 2], 16) for i in (1, 3, 5)]) / 255
+        part = numpy.where(part <= 0.04045, part / 12.92,
+                           ((part + 0.055) / 1.055) ** 2.4)
+        part = numpy.clip(numpy.array(seen_by) @ part, 0, 1)
+        xyz = numpy.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722],
+                           [0.0193, 0.1192, 0.9505]]) @ part
+        xyz = xyz / [0.9505, 1, 1.089]
+        f = numpy.where(xyz > 0.008856, numpy.cbrt(xyz), 7.787 * xyz + 16 / 116)
+        return numpy.array([116 * f[1] - 16, 500 * (f[0] - f[1]),
+                            200 * (f[1] - f[2])])
+
+    def test_colours_and_markers_differ_for_every_reader(self):
+        markers = [a.marker for a in algorithms.TABLE]
+        self.assertEqual(len(set(markers)), len(markers))
+        for colours in ([a.colour for a in algorithms.TABLE],
+                        style.OTHER_COLOURS):
+            for a, b in itertools.combinations(colours, 2):
+                for name, matrix in self.SEEN_BY.items():
+                    apart = numpy.linalg.norm(self.lab(a, matrix)
+                                              - self.lab(b, matrix))
+                    self.assertGreater(apart, 25, "%s, %s: %s" % (a, b, name))
+        # blue and orange differ for everyone, these two only for most
+        green, grey = "#009E73", "#999999"
+        self.assertLess(numpy.linalg.norm(
+            self.lab(green, self.SEEN_BY["deuteranopia"]) -
+            self.lab(grey, self.SEEN_BY["deuteranopia"])), 25)
+
+    def test_labels_are_moved_apart_and_stay_inside(self):
+        self.assertEqual(style.spread([1, 5], 1, 0, 10), [1, 5])
+        self.assertEqual(style.spread([0, 0, 0], 1, 0, 10), [0, 1, 2])
+        self.assertEqual(style.spread([9, 10, 10], 1, 0, 10), [8, 9, 10])
+        self.assertEqual(style.spread([], 1, 0, 10), [])
+
+    def test_a_title_says_what_the_rows_say(self):
+        make = Findings()
+
+        def title(*lines):
+            return titles.of_misses(make.rows(*lines), "slack")
+
+        self.assertEqual(
+            title((1.0, 0.2, 0.3), (1.2, 0.2, 0.1), (1.4, 0.1, 0.02)),
+            "d2tcp misses fewer deadlines than DCTCP from slack 1.2 on; more at "
+            "slack 1.0")
+        self.assertEqual(title((1.0, 0.2, 0.1), (1.2, 0.2, 0.1)),
+                         "d2tcp misses fewer deadlines than DCTCP everywhere")
+        self.assertEqual(title((1.0, 0.2, 0.2), (1.2, 0.1, 0.1)),
+                         "d2tcp and DCTCP miss the same share of deadlines")
+        self.assertEqual(
+            title((1.0, 0.2, 0.3), (1.2, 0.2, 0.2), (1.4, 0.2, 0.2)),
+            "d2tcp misses more deadlines than DCTCP at slack 1.0")
+        rows = make.rows((1.0, 0.2, 0.1), (1.2, 0.2, 0.2))
+        both = rows + [make.row("dctcp-prio", s, 0.05, 0.2) for s in (1.0, 1.2)]
+        self.assertTrue(titles.of_misses(both, "slack").endswith(
+            "at slack 1.0; priorities at the switch miss fewer"))
+        # not where they were run at some of the points only, or miss more
+        for some in (both[:-1], rows + [make.row("dctcp-prio", s, 0.3, 0.2)
+                                        for s in (1.0, 1.2)]):
+            self.assertNotIn("priorities", titles.of_misses(some, "slack"))
+
+    def test_the_same_rows_give_the_same_bytes(self):
+        rows = [r | {"seeds": 2, "kernel": "6", "late_share_ci95": [0, 0.5],
+                     "late_share_optimum": None}
+                for r in Findings().rows((1.0, 0.2, 0.3), (1.2, 0.2, 0.1))]
+        scenario = {"name": "s", "slack": [1.0, 1.2]}
+        found = []
+        with tempfile.TemporaryDirectory() as out:
+            for _ in range(2):
+                (name, said), = plots.plot_misses(scenario, rows, out)
+                self.assertEqual(name, "s-misses.svg")
+                with open(os.path.join(out, name), encoding="utf-8") as f:
+                    found.append(f.read())
+        self.assertEqual(*found)
+        # text stays text: a reader can search it, and its first words are the title
+        self.assertIn(said.split()[0] + " ", found[0])
+        self.assertIn(">dctcp<", found[0])
 
 
 if __name__ == "__main__":

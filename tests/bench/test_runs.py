@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Whole runs in the lab, and the check of the link. Prints TAP."""
+"""Tests of whole runs in the lab, and of the link check. Prints TAP."""
 
 import json
 import os
@@ -81,7 +81,7 @@ class Runs(unittest.TestCase):
 
     def jobs(self, seeds=(1,), do="load", algorithm="d2tcp", trace=False,
              params=(), built=(), **change):
-        """Directories of the runs of one job, or of the job that checks."""
+        """Runs a job: the directories of its runs, or that of a link check."""
         type(self).count += 1
         directory = os.path.join(self.tmp, str(self.count))
         point = {k: v for k, v in (self.point | change).items()
@@ -105,7 +105,7 @@ class Runs(unittest.TestCase):
         return self.bytes_of(directory, "records-%d.csv.gz" % service)
 
     def test_one_seed_one_result_another_seed_another(self):
-        # and no seed changes because others come after it
+        # and the results of a seed do not depend on later seeds
         results_ = self.jobs(seeds=(1, 2)), self.jobs(seeds=(1, 2, 3)), \
             self.jobs(seeds=(1,))
         for name in ("records-0.csv.gz", "load.json"):
@@ -125,7 +125,7 @@ class Runs(unittest.TestCase):
         self.assertGreater(cuts.count(b"d2tcp_cut: "), 50)
 
     def whole(self, name):
-        """A small scenario from its first job to its summary."""
+        """Runs a small scenario, from its first job to its summary."""
         out = os.path.join(self.tmp, name)
         scenario = scenarios.load("paper-regime", "default") | {
             "fan_in": [2, 4], "queries": 10, "query_bytes": 500000,
@@ -165,7 +165,7 @@ class Runs(unittest.TestCase):
         rows = [r for r in summary["rows"] if r["scenario"] == "paper-regime"]
         self.assertEqual(len(rows), 2 * 2 * 5)
         for row in rows:
-            # where the interval wanted more seeds, it got what there may be
+            # where the interval needed more seeds, the point got most_seeds
             self.assertTrue(row["certain"] or row["seeds"] == 4)
             self.assertEqual(row["responses"],
                              row["seeds"] * 10 * row["fan_in"])
@@ -210,7 +210,7 @@ class Runs(unittest.TestCase):
                        for i in range(8) for j in range(8)
                        if due[q, i] < due[q, j]) / (20 * 28)
 
-        # half of the pairs if deadlines play no role; a class is a quarter
+        # half of the pairs if deadlines play no role; each class has a quarter
         self.assertLess(in_order("dctcp"), 0.6)
         self.assertGreater(in_order("dctcp-prio"), 0.75)
 
@@ -225,7 +225,7 @@ class Runs(unittest.TestCase):
         (first, second), extra = raw_records.read_run(self.job(**tree))
         self.assertGreater(extra["marks"], 0)
         self.assertGreater(extra["uplink_marks"], 0)
-        # each aggregator asks on its own
+        # each aggregator has draws of its own
         self.assertNotEqual(first["bytes"].tolist(), second["bytes"].tolist())
         # an uplink that is no bottleneck does not mark
         _, extra = raw_records.read_run(self.job(**(tree | {
@@ -247,7 +247,7 @@ class Runs(unittest.TestCase):
         self.assertEqual(len(second["query"]), 40)
 
     def test_members_of_a_mix_run_what_they_are_called(self):
-        # no ECN for half of the leaves: what drops is theirs
+        # half of the workers have no ECN; only their packets are dropped
         (records,), extra = raw_records.read_run(self.job(
             algorithm="cubic+dctcp", fan_in=8, query_bytes=4000000))
         self.assertGreater(extra["marks"], 0)
@@ -274,7 +274,7 @@ class Runs(unittest.TestCase):
             for q, a in asked:
                 timeout = asked[q, a] + 12 * 10**6
                 # the kernel may end a wait 50 us late (prctl(2), timer slack):
-                # what arrives meanwhile is not asked again
+                # a query that completes meanwhile is not retried
                 if timeout < done[q, a] <= timeout + 50000:
                     continue
                 late = done[q, a] > timeout and a < 2
@@ -282,7 +282,7 @@ class Runs(unittest.TestCase):
                 if late:
                     wait = (asked[q, a + 1] - timeout) / 1e6
                     self.assertTrue(least <= wait <= most, wait)
-            # twenty come in the 10 ms of the burst
+            # twenty queries are expected in the 10 ms of the burst
             burst = [t for (q, a), t in asked.items()
                      if not a and 100 <= t / 1e6 <= 110]
             self.assertTrue(8 <= len(burst) <= 35, len(burst))
@@ -299,13 +299,13 @@ class Runs(unittest.TestCase):
         self.assertTrue(0 < found["alpha"][0] < 1)
         self.assertIsNone(found["alpha"][2])
 
-    def test_a_thousand_leaves(self):
+    def test_a_thousand_workers(self):
         job = {"fan_in": 1000, "rate_mbps": 10000, "mark_us": 78,
                "buffer_packets": 1000, "query_bytes": 5000000, "queries": 2}
         (records,), extra = raw_records.read_run(self.job(**job))
         self.assertEqual(len(records["query"]), 2000)
         self.assertGreater(extra["marks"], 0)
-        # 4 GB at most, guest and all
+        # at most 4 GB for the whole guest
         self.assertLess(run.GUEST_MB + 1000 * run.HOST_MB, 4096)
 
     def test_deadlines_change_what_d2tcp_does(self):
@@ -323,7 +323,7 @@ class Runs(unittest.TestCase):
                 link = json.load(f)
             point = self.point | change
             run.check_fidelity({"name": "x"}, point, link)
-            # and it does tell one link from another
+            # and another link is refused
             for other in ("mark_us", "rate_mbps", "uplink_mbps"):
                 if other in point:
                     with self.assertRaises(run.JobError):
@@ -352,7 +352,7 @@ class Runs(unittest.TestCase):
                 with self.assertRaises(run.JobError, msg=found) as caught:
                     run.check_fidelity({"name": "x"}, point, found)
                 self.assertIn(said, str(caught.exception))
-                # and it says what to do
+                # and the message says what to do
                 self.assertIn("make clean", str(caught.exception))
 
     def test_red_marks_and_drops_what_cannot_be_marked(self):
@@ -383,7 +383,7 @@ class Runs(unittest.TestCase):
             queries=20, arrival="poisson(2000)", min_gap_ms=None))
         sent = sorted(set(records["sent_ns"].tolist()))
         self.assertEqual(len(sent), 20)
-        # 2000 a second do not wait for answers of 4 ms each
+        # 2000 queries per second do not wait for responses of 4 ms each
         self.assertLess(sent[-1] - sent[0], 20 * 4000000)
 
     def test_background_flows_may_run_something_else(self):

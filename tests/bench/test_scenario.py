@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Scenario files: what is read from them, and what is refused. Prints TAP."""
+"""Tests of reading and checking scenario files. Prints TAP."""
 
 import math
 import os
@@ -67,7 +67,7 @@ class Scenarios(unittest.TestCase):
                     continue
                 points = list(scenarios.points(scenario))
                 self.assertTrue(points)
-                # each names a directory of its own, which can be mounted
+                # each label names a directory of its own, which can be mounted
                 labels = {scenarios.label(scenario, p) for p in points}
                 self.assertEqual(len(labels), len(points))
                 self.assertFalse([x for x in labels if "," in x or " " in x])
@@ -118,7 +118,7 @@ class Scenarios(unittest.TestCase):
                 ("fan_in = ", "seconds = 1\nflows = \"d2tcp:soon\"\nfan_in = ",
                  "flows = 'd2tcp:soon'; allowed is algorithms, and d2tcp:near"),
                 ("[night]", "[[services]]\nbytes = 5\n[night]",
-                 "a service has a name"),
+                 "the name of a service"),
                 ("[night]", "[[services]]\nname = \"a\"\nbytes = 5\n[night]",
                  "service a: 'bytes' is not known; known are name, query"),
                 ("claim", "claim =", "x: Invalid")):
@@ -196,7 +196,7 @@ retry_after_ms = ["0", "uniform(0, 5)"]""").replace("slack = [1.2, 1.4, 1.6]", "
             first = run.next_seeds(scenario, have, have)
             self.assertEqual(first, [("fan_in=8", list(range(1, 21))),
                                      ("fan_in=16", list(range(1, 21)))])
-            # one place needs more than it may have; the other is done
+            # one point needs more than most_seeds; the other is done
             self.assertEqual(run.next_seeds(scenario, dict(have), have), [
                 ("fan_in=8", list(range(21, 41))),
                 ("fan_in=8", list(range(41, 51)))])

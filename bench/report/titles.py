@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The message of each picture, which is its title and its alternative text.
+
+Every message is computed from the rows that the picture shows.
+"""
+
+from algorithms import BASE, LAW, PLAIN_TCP, PRIORITIES
+from .queries import (
+    acting, against_plain_tcp, better, compared, flow_groups, quarter_slack, series,
+    worse)
+from .tables import share
+
+AT = {"slack": "at slack %s", "fan_in": "at fan-in %s",
+      "background_flows": "with %s background flows",
+      "deadline_ms": "with deadlines %s ms"}
+
+
+def listed(values):
+    """"a", "a and b", "a, b and c"."""
+    values = [str(v) for v in values]
+    return " and ".join(part for part in (
+        ", ".join(values[:-1]), values[-1]) if part)
+
+
+def stretch(some, order, key):
+    """Which values of the axis: "at slack 1.4", "from slack 1.4 on", "everywhere"."""
+    if len(some) == len(order):
+        return "everywhere" if len(order) > 1 else ""
+    numbers = not any(isinstance(v, str) for v in order)
+    name = AT[key].split("%s")[0].replace("at ", "", 1)
+    if numbers and len(some) > 1 and some == order[-len(some):] \
+            and key in ("slack", "fan_in"):
+        return "from %s%s on" % (name, some[0])
+    if numbers and len(some) > 1 and some == order[:len(some)] \
+            and key in ("slack", "fan_in"):
+        return "up to %s%s" % (name, some[-1])
+    return AT[key] % listed(some)
+
+
+def of_misses(rows, key):
+    """A panel of miss rates, with `key` on the axis or None."""
+    mixes = [r for r in rows if r["mix"]]
+    if mixes:
+        return of_mixes(mixes)
+    mine = [r for r in rows if r["algorithm"] == LAW and compared(r)]
+    if not mine:
+        return "Deadlines missed under each algorithm"
+    order = list(dict.fromkeys(r.get(key) for r in mine))
+    fewer, more = [[r.get(key) for r in mine if f(r)] for f in (better, worse)]
+    if key is None:
+        said = "d2tcp misses fewer deadlines than DCTCP" if fewer else \
+            "d2tcp misses more deadlines than DCTCP" if more else ""
+    else:
+        said = "; ".join(
+            ("d2tcp misses %s deadlines than DCTCP %s" if n == 0 or not fewer
+             else "%s %s") % (word, stretch(some, order, key))
+            for n, (word, some) in enumerate((("fewer", fewer), ("more", more)))
+            if some)
+    said = said or "d2tcp and DCTCP miss the same share of deadlines"
+    return said.strip() + of_priorities(rows, mine, key)
+
+
+def of_priorities(rows, mine, key):
+    prio = {r.get(key): r["late_share"] for r in rows
+            if r["algorithm"] == PRIORITIES}
+    pairs = [(r["late_share"], prio[r.get(key)]) for r in mine
+             if r.get(key) in prio]
+    if pairs and all(p <= d for d, p in pairs) and \
+            any(p < d for d, p in pairs):
+        return "; priorities at the switch miss fewer" \
+            if len(pairs) == len(mine) else ""
+    return ""
+
+
+def of_mixes(rows):
+    """Workers under two algorithms in the same query."""
+    # the members of a mix follow each other
+    for row, other in zip(rows[::2], rows[1::2]):
+        if row["mix"] == "%s+%s" % (PLAIN_TCP, LAW):
+            return "In one queue, workers under %s miss %s %%, and those under %s " \
+                "%s %%" % (row["algorithm"], share(row["late_share"]),
+                           other["algorithm"], share(other["late_share"]))
+    return "Deadlines missed by workers that share a queue"
+
+
+def of_ratio(rows):
+    """The ratio of d2tcp's miss rate to DCTCP's against slack."""
+    found = [quarter_slack(some) for some in series(acting(rows)).values()]
+    slacks = sorted({s for s in found if s})
+    if not slacks:
+        return "The miss rate of d2tcp, divided by DCTCP's"
+    text = "from slack %s on" % slacks[0] if len(slacks) == 1 else \
+        "from slack %s or %s on" % (slacks[0], slacks[-1]) if len(slacks) == 2 \
+        else "from a slack between %s and %s on" % (slacks[0], slacks[-1])
+    return "Where the law can act, d2tcp misses at most a quarter of what DCTCP " \
+        "misses %s%s" % (text, "" if all(found) else ", at some settings")
+
+
+def of_times(rows, deadlines_p50):
+    """The distribution of completion times of a point."""
+    mine = {r["algorithm"]: r["fct_ms"]["p99"] for r in rows
+            if r["algorithm"] in (LAW, BASE)}
+    said = " and ".join("%.1f ms under %s" % (v, "DCTCP" if k == BASE else k)
+                        for k, v in mine.items())
+    return "99 %% of responses complete within %s; half of the deadlines are below " \
+        "%.1f ms" % (said, deadlines_p50) if mine else \
+        "Completion times of responses"
+
+
+def of_shares(rows):
+    """The shares of long flows."""
+    plain = against_plain_tcp(rows)
+    if len(plain) == 2:
+        return "Beside a %s flow, a d2tcp flow gets %s %% of the link and a DCTCP " \
+            "flow %s %%" % (PLAIN_TCP, share(plain[LAW]), share(plain[BASE]))
+    pair = flow_groups(rows, "differentiation").get("%s:near+%s:far" % (LAW, LAW))
+    if pair:
+        return "A flow with a near deadline gets %s %% of a link that it shares " \
+            "with a flow with a far one" % share(pair[0]["share"])
+    return "What each of the long flows gets of the link"
+
+
+def of_recovery(rows):
+    """Miss rates through a burst."""
+    said = listed("%s in %d of %d runs" % (
+        "DCTCP" if r["algorithm"] == BASE else r["algorithm"], r["recovered"],
+        r["seeds"]) for r in rows)
+    return "After the burst, the miss rate recovers under " + said
+
+
+def of_flows():
+    return "A flow with a larger d gives up less of its window at a cut"
