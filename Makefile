@@ -36,7 +36,8 @@ help:
 	@echo '  make upgrade  replace the loaded module by the one that make module built;'
 	@echo '                refused, with a list of its users, while it is in use. Needs root'
 	@echo '  make lib      build libd2tcp, static and shared'
-	@echo '  make install  install library, headers, pkg-config file and d2tcp'
+	@echo '  make install  install the module built for KDIR, library, headers, d2tcp'
+	@echo '                MODULE=copy | dkms | no  (default: copy)'
 	@echo '                PREFIX=/usr/local DESTDIR=; make uninstall removes them'
 	@echo '  make lint     run style and static checks on everything'
 	@echo '  make clean    remove build/ and bench/out/ (lab kernels stay in the cache)'
@@ -89,7 +90,12 @@ $(B)/d2tcp.pc: userspace/libd2tcp/d2tcp.pc.in $(LIBDEP)
 	@mkdir -p $(B)
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
+# copy: the built module; dkms: its source, built by DKMS; no: no module
+MODULE ?= copy
+module_files = sh module/install.sh $(1) '$(MODULE)' '$(KDIR)' $(B)
+
 install: lib command
+	@DESTDIR='$(DESTDIR)' $(call module_files,check)
 	install -d $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 $(B)/d2tcp $(DESTDIR)$(PREFIX)/sbin
 	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
@@ -99,8 +105,11 @@ install: lib command
 	install -m 755 $(B)/$(SO) $(DESTDIR)$(PREFIX)/lib
 	ln -sf $(SO) $(DESTDIR)$(PREFIX)/lib/libd2tcp.so
 	install -m 644 $(B)/d2tcp.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	DESTDIR='$(DESTDIR)' $(call module_files,install)
+	[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || ldconfig
 
 uninstall:
+	DESTDIR='$(DESTDIR)' $(call module_files,uninstall)
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,include/d2tcp.h \
 		include/libd2tcp.h lib/libd2tcp.a lib/$(SO) lib/libd2tcp.so sbin/d2tcp \
 		lib/pkgconfig/d2tcp.pc)

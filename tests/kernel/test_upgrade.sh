@@ -47,6 +47,19 @@ let_go() {
 	rm "$tmp/in" "$tmp/ready"
 }
 
+# As make install, for the running kernel: no headers, so uname -r names it.
+installed() {
+	sh module/install.sh check copy none build
+	sh module/install.sh install copy none build
+	modprobe tcp_d2tcp
+	same "/lib/modules/$(uname -r)/updates/tcp_d2tcp.ko" \
+		"$(modinfo -n tcp_d2tcp)"
+	rmmod tcp_d2tcp
+	sh module/install.sh uninstall copy none build
+	status 1 modprobe tcp_d2tcp
+}
+t "the module can be loaded by its name from make install to uninstall" installed
+
 none() {
 	status 1 build/d2tcp holders 2>"$tmp/e"
 	says "not loaded" "$tmp/e"

@@ -13,7 +13,7 @@ inc=$tmp/usr/include
 lib=$tmp/usr/lib
 
 install_files() {
-	make -s install PREFIX=/usr DESTDIR="$tmp"
+	make -s install MODULE=no PREFIX=/usr DESTDIR="$tmp"
 	[ -e "$inc/d2tcp.h" ]
 	[ -e "$inc/libd2tcp.h" ]
 	[ -e "$lib/libd2tcp.a" ]
@@ -24,7 +24,7 @@ install_files() {
 # d2tcp.pc must have the prefix of this install, not that of an earlier build
 uninstall() {
 	make -s lib
-	make -s install PREFIX=/opt/x DESTDIR="$tmp/o2"
+	make -s install MODULE=no PREFIX=/opt/x DESTDIR="$tmp/o2"
 	grep -qx 'prefix=/opt/x' "$tmp/o2/opt/x/lib/pkgconfig/d2tcp.pc"
 	make -s uninstall PREFIX=/opt/x DESTDIR="$tmp/o2"
 	same "" "$(find "$tmp/o2" ! -type d)"
