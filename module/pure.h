@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What law.c and deadline.c use of their surroundings: integer types and a
+ * What the pure files use of their surroundings: integer types and a
  * 64-bit division, from the kernel or, for the tests, from the host.
  */
 #ifndef D2TCP_PURE_H
@@ -10,11 +10,13 @@
 #include <linux/bitops.h>
 #include <linux/limits.h>
 #include <linux/math64.h>
+#include <linux/stddef.h>
 #include <linux/types.h>
 #else
 #include <linux/const.h>
 #include <linux/types.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 typedef __u8 u8;
 typedef __u16 u16;

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The order in which a receiver lets expected answers in; see schedule.h.
+ */
+#include "schedule.h"
+
+/* Time that an entry needs on the link: below 2^32 * 2^32 / 2^16 = 2^48 ns. */
+static u64 length_ns(const struct schedule *s, const struct schedule_entry *e)
+{
+	return (u64)e->need * s->pace >> 16;
+}
+
+static u32 count_of(const struct schedule_entry *e)
+{
+	return e ? e->count : 0;
+}
+
+static u64 sum_of(const struct schedule_entry *e)
+{
+	return e ? e->sum_ns : 0;
+}
+
+/* An empty subtree may start at any time. */
+static s64 start_of(const struct schedule_entry *e)
+{
+	return e ? e->start_ns : S64_MAX;
+}
+
+static struct schedule_entry *longer(struct schedule_entry *a,
+				     struct schedule_entry *b)
+{
+	return b && b->need > a->need ? b : a;
+}
+
+/* What a subtree knows of itself, from its two parts. It may start at start_ns
+ * at the latest, if each of its entries is to be in time: an entry that begins
+ * after t ns of others must be due t ns and its own length after the start.
+ * Sums stay below 2^48 * 2^12 entries = 2^60, deadlines too, so the differences
+ * fit.
+ */
+static void update(const struct schedule *s, struct schedule_entry *e)
+{
+	const u64 own_ns = length_ns(s, e);
+	const u64 until_ns = sum_of(e->before) + own_ns;
+	s64 after_ns = start_of(e->after);
+
+	if (after_ns != S64_MAX)
+		after_ns -= until_ns;
+	e->sum_ns = until_ns + sum_of(e->after);
+	e->start_ns = (s64)(e->due_ns - until_ns);
+	if (after_ns < e->start_ns)
+		e->start_ns = after_ns;
+	if (start_of(e->before) < e->start_ns)
+		e->start_ns = start_of(e->before);
+	/* among equals the earliest: one that is due later leaves more room */
+	e->longest = e->before ? longer(e->before->longest, e) : e;
+	e->longest = longer(e->longest, e->after ? e->after->longest : NULL);
+	e->count = count_of(e->before) + 1 + count_of(e->after);
+}
+
+/* The order of service. Addresses make it total. */
+static bool precedes(const struct schedule_entry *a,
+		     const struct schedule_entry *b)
+{
+	if (a->due_ns != b->due_ns)
+		return a->due_ns < b->due_ns;
+	if (a->need != b->need)
+		return a->need < b->need;
+	return a < b;
+}
+
+/* Splits a tree into the entries up to @at and those after it. Recurses as deep as
+ * the tree, which random priorities keep below 5 times log2 of its size.
+ */
+static void split(const struct schedule *s, struct schedule_entry *tree,
+		  const struct schedule_entry *at,
+		  struct schedule_entry **head, struct schedule_entry **tail)
+{
+	if (!tree) {
+		*head = NULL;
+		*tail = NULL;
+		return;
+	}
+	if (precedes(at, tree)) {
+		split(s, tree->before, at, head, &tree->before);
+		*tail = tree;
+	} else {
+		split(s, tree->after, at, &tree->after, tail);
+		*head = tree;
+	}
+	update(s, tree);
+}
+
+/* Joins two trees, of which all of @a precedes all of @b. */
+static struct schedule_entry *merge(const struct schedule *s,
+				    struct schedule_entry *a,
+				    struct schedule_entry *b)
+{
+	if (!a || !b)
+		return a ? a : b;
+	if (a->priority > b->priority) {
+		a->after = merge(s, a->after, b);
+		update(s, a);
+		return a;
+	}
+	b->before = merge(s, a, b->before);
+	update(s, b);
+	return b;
+}
+
+static void insert(const struct schedule *s, struct schedule_entry **tree,
+		   struct schedule_entry *e)
+{
+	struct schedule_entry *head, *tail;
+
+	e->before = NULL;
+	e->after = NULL;
+	update(s, e);
+	split(s, *tree, e, &head, &tail);
+	*tree = merge(s, merge(s, head, e), tail);
+}
+
+static void delete(const struct schedule *s, struct schedule_entry **tree,
+		   const struct schedule_entry *e)
+{
+	if (*tree == e) {
+		*tree = merge(s, e->before, e->after);
+		return;
+	}
+	delete(s, precedes(e, *tree) ? &(*tree)->before : &(*tree)->after, e);
+	update(s, *tree);
+}
+
+static struct schedule_entry **tree_of(struct schedule *s,
+				       const struct schedule_entry *e)
+{
+	return e->where == SCHEDULE_HOPEFUL ? &s->hopeful : &s->hopeless;
+}
+
+static void place(struct schedule *s, struct schedule_entry *e, int where)
+{
+	e->where = where;
+	insert(s, tree_of(s, e), e);
+}
+
+/* The first entry that is late if the tree starts at start_ns; there is one. */
+static struct schedule_entry *first_late(const struct schedule *s,
+					 struct schedule_entry *tree,
+					 s64 start_ns)
+{
+	s64 until_ns;
+
+	while (start_of(tree->before) >= start_ns) {
+		until_ns = start_ns + sum_of(tree->before) +
+			   length_ns(s, tree);
+		if ((s64)tree->due_ns < until_ns)
+			return tree;
+		start_ns = until_ns;
+		tree = tree->after;
+	}
+	return first_late(s, tree->before, start_ns);
+}
+
+static struct schedule_entry *leftmost(struct schedule_entry *tree)
+{
+	while (tree && tree->before)
+		tree = tree->before;
+	return tree;
+}
+
+/* Gives entries up until all others are in time if they start at now_ns. One
+ * that was given up may fit again after another was: choose() sees to it.
+ */
+static void give_up(struct schedule *s, s64 now_ns)
+{
+	struct schedule_entry *late, *longest, *head, *tail;
+
+	while (start_of(s->hopeful) < now_ns) {
+		late = first_late(s, s->hopeful, now_ns);
+		split(s, s->hopeful, late, &head, &tail);
+		longest = head->longest;
+		delete(s, &head, longest);
+		s->hopeful = merge(s, head, tail);
+		place(s, longest, SCHEDULE_HOPELESS);
+	}
+}
+
+/* Moore and Hodgson's choice among all entries, in n log n time: in order of the
+ * deadlines, whenever the last one added is late the longest is given up.
+ */
+static void choose(struct schedule *s, s64 now_ns)
+{
+	struct schedule_entry *all = s->hopeful, *e;
+
+	while (s->hopeless) {
+		e = s->hopeless;
+		delete(s, &s->hopeless, e);
+		e->where = SCHEDULE_HOPEFUL;
+		insert(s, &all, e);
+	}
+	s->hopeful = NULL;
+	while (all) {
+		e = leftmost(all);
+		delete(s, &all, e);
+		e->before = NULL;
+		e->after = NULL;
+		update(s, e);
+		s->hopeful = merge(s, s->hopeful, e);
+		if (start_of(s->hopeful) >= now_ns)
+			continue;
+		e = s->hopeful->longest;
+		delete(s, &s->hopeful, e);
+		place(s, e, SCHEDULE_HOPELESS);
+	}
+	s->changes = 0;
+}
+
+/* Entries or time have changed. While some are given up, the choice is made anew
+ * whenever one in eight entries has changed: per change that is logarithmic time
+ * too. Among more than SCHEDULE_CHOICE it would take too long at once.
+ */
+static void refresh(struct schedule *s, s64 now_ns)
+{
+	const u32 count = count_of(s->hopeful) + count_of(s->hopeless);
+
+	give_up(s, now_ns);
+	if (s->hopeless && count <= SCHEDULE_CHOICE && 8 * s->changes > count)
+		choose(s, now_ns);
+}
+
+/**
+ * schedule_init() - an empty schedule for a link of unknown pace
+ * @s: the schedule
+ * @seed: of the priorities that balance it; any number
+ */
+void schedule_init(struct schedule *s, u32 seed)
+{
+	s->hopeful = NULL;
+	s->hopeless = NULL;
+	s->pace = 0;
+	s->changes = 0;
+	s->random = seed ? seed : 1;
+}
+
+static void update_all(const struct schedule *s, struct schedule_entry *tree)
+{
+	if (!tree)
+		return;
+	update_all(s, tree->before);
+	update_all(s, tree->after);
+	update(s, tree);
+}
+
+/**
+ * schedule_set_pace() - the link was measured anew
+ * @s: the schedule
+ * @pace: 2^-16 ns per byte; 0: unknown, no entry is given up
+ *
+ * Takes linear time: call it when the pace has changed by more than noise.
+ */
+void schedule_set_pace(struct schedule *s, u32 pace)
+{
+	s->pace = pace;
+	update_all(s, s->hopeful);
+	update_all(s, s->hopeless);
+	/* choose again at the next change */
+	s->changes += count_of(s->hopeful) + count_of(s->hopeless);
+}
+
+/**
+ * schedule_add() - expect an answer
+ * @s: the schedule
+ * @e: due_ns and need are set
+ * @now_ns: when the link can begin with it
+ */
+void schedule_add(struct schedule *s, struct schedule_entry *e, u64 now_ns)
+{
+	/* xorshift, Marsaglia 2003 */
+	s->random ^= s->random << 13;
+	s->random ^= s->random >> 17;
+	s->random ^= s->random << 5;
+	e->priority = s->random;
+	place(s, e, SCHEDULE_HOPEFUL);
+	s->changes++;
+	refresh(s, now_ns);
+}
+
+/**
+ * schedule_remove() - expect it no more
+ * @s: the schedule
+ * @e: an entry, which need not be in the schedule
+ */
+void schedule_remove(struct schedule *s, struct schedule_entry *e)
+{
+	if (e->where == SCHEDULE_OUT)
+		return;
+	delete(s, tree_of(s, e), e);
+	e->where = SCHEDULE_OUT;
+	s->changes++;
+}
+
+/**
+ * schedule_granted() - part of an answer was granted
+ * @s: the schedule
+ * @e: an entry in the schedule
+ * @bytes: at most e->need. With the last one the entry leaves the schedule.
+ */
+void schedule_granted(struct schedule *s, struct schedule_entry *e, u32 bytes)
+{
+	const int where = e->where;
+
+	delete(s, tree_of(s, e), e);
+	e->need -= bytes;
+	if (e->need)
+		place(s, e, where);
+	else
+		e->where = SCHEDULE_OUT;
+	s->changes++;
+}
+
+/**
+ * schedule_first() - the answer to grant next
+ * @s: the schedule
+ * @now_ns: when the link can begin with it
+ *
+ * Return: the entry, or NULL if there is none.
+ */
+struct schedule_entry *schedule_first(struct schedule *s, u64 now_ns)
+{
+	refresh(s, now_ns);
+	return leftmost(s->hopeful ? s->hopeful : s->hopeless);
+}
