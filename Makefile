@@ -33,14 +33,16 @@ help:
 	@echo '  make module   build tcp_d2tcp.ko for the running kernel'
 	@echo '                KDIR=dir  for the kernel whose headers are in dir'
 	@echo '  make command  build the command d2tcp, which lists the users of the module'
-	@echo '  make upgrade  replace the loaded module by the one that make module built;'
+	@echo '  make upgrade  replace the loaded module with the one that make module built;'
 	@echo '                refused, with a list of its users, while it is in use. Needs root'
 	@echo '  make lib      build libd2tcp, static and shared'
+	@echo '  make incast   build the load generator, build/incast'
 	@echo '  make install  install the module built for KDIR, library, headers, d2tcp'
 	@echo '                MODULE=copy | dkms | no  (default: copy)'
 	@echo '                PREFIX=/usr/local DESTDIR=; make uninstall removes them'
 	@echo '  make lint     run style and static checks on everything'
-	@echo '  make clean    remove build/ and bench/out/ (lab kernels stay in the cache)'
+	@echo '  make clean    remove build/, bench/out/ and bench/out-hosts/ (lab kernels stay'
+	@echo '                in the cache)'
 
 # --- the module: built in build/, one directory per kernel --------------------
 
@@ -106,7 +108,7 @@ install: lib command
 	ln -sf $(SO) $(DESTDIR)$(PREFIX)/lib/libd2tcp.so
 	install -m 644 $(B)/d2tcp.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	DESTDIR='$(DESTDIR)' $(call module_files,install)
-	[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || ldconfig
+	[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || PATH=$$PATH:/sbin ldconfig
 
 uninstall:
 	DESTDIR='$(DESTDIR)' $(call module_files,uninstall)

@@ -261,7 +261,8 @@ def chosen(which, name=""):
                             % (which, ", ".join(SETS)))
     found = [load(n, which) for n in ([name] if name else names())]
     if name and not found[0]:
-        raise ScenarioError("scenario %s is not in set %s" % (name, which))
+        raise ScenarioError("scenario %s is not in set %s; it is in %s" % (
+            name, which, ", ".join(s for s in SETS if load(name, s))))
     return [scenario for scenario in found if scenario]
 
 

@@ -48,13 +48,14 @@ d2tcp_register_sysctl(struct net *net, const char *path,
 #define D2TCP_CTL_TABLE		struct ctl_table
 #endif
 
-/* Was ECN negotiated, classic or accurate? In SYN_SENT it is only hoped for.
- * TCP_ECN_OK went with AccECN: upstream commit 041fb11d518f ("tcp: helpers for
- * ECN mode handling").
+/* Was ECN negotiated, classic or accurate? In SYN_SENT the flag means offered,
+ * not negotiated. AccECN removed TCP_ECN_OK: upstream commit 041fb11d518f ("tcp:
+ * helpers for ECN mode handling").
  *
  * With AccECN (net.ipv4.tcp_ecn of 3 and more; the default is below) the core
  * counts the peer's marks into delivered_ce before .in_ack_event, and echoes CE
- * by a counter of its own, whatever ecn.h asks for: the law needs nothing else.
+ * by a counter of its own, regardless of TCP_ECN_DEMAND_CWR: the law needs
+ * nothing else.
  */
 static inline bool d2tcp_ecn(const struct tcp_sock *tp)
 {

@@ -73,8 +73,8 @@ static void d2tcp_init(struct sock *sk)
 	}
 	d2tcp_count(sk, D2TCP_STAT_NO_ECN, 1);
 	/* Without ECN there is nothing to react to: Reno, and no ECT on our
-	 * packets, which the handshake has set in the belief it would be used.
-	 * get_info reads icsk_ca_ops without the lock.
+	 * packets, which the core set before it was known that the connection
+	 * has no ECN. get_info reads icsk_ca_ops without the lock.
 	 */
 	WRITE_ONCE(inet_csk(sk)->icsk_ca_ops, &d2tcp_reno);
 	INET_ECN_dontxmit(sk);

@@ -71,8 +71,8 @@ static inline bool deadline_none(const struct deadline_ring *ring)
 	return !ring->due[0];
 }
 
-/* Asked on each ACK: can the oldest message be settled? One of unknown length is
- * settled when una equals wseq, which the caller checks.
+/* Called on each ACK: whether the oldest message can be settled. One of unknown
+ * length is settled when una equals wseq, which the caller checks.
  */
 static inline bool deadline_reached(const struct deadline_ring *ring, u32 una)
 {

@@ -82,8 +82,8 @@ static u64 d2tcp_finish_ns(const struct sock *sk, const struct d2tcp_view *view)
 			     tp->mss_cache);
 }
 
-/* d of the most urgent prefix, of which at most @most bytes count and which has
- * at least @least_ns left.
+/* Computes d from the prefix that needs the highest rate; its bytes are capped
+ * at @most, its time left is floored at @least_ns.
  */
 static u32 d2tcp_urgency(const struct sock *sk, u32 una, u32 wseq, u64 now_ns,
 			 u32 most, s64 least_ns, struct d2tcp_view *view)
@@ -338,15 +338,15 @@ void d2tcp_tx_start(struct sock *sk)
 				budget_ns);
 }
 
-/* When the SYN left. It gave the first sample of the round trip, unless it was
- * retransmitted: then the sample, if there is one, is of the last try, and the
- * core has only kept the jiffy in which the data left.
+/* The time at which the SYN was sent: now minus srtt, which is the handshake's
+ * sample. After a retransmission that sample, if there is one, covers only the
+ * last attempt, so use lsndtime, the jiffy in which the data left.
  */
 static u64 d2tcp_syn_ns(const struct tcp_sock *tp, u64 now_ns)
 {
 	if (tp->srtt_us && !tp->total_retrans)
 		return now_ns - (u64)(tp->srtt_us >> 3) * NSEC_PER_USEC;
-	/* milliseconds in 32 bits last for 49 days, above any time of tries */
+	/* 32 bits of ms wrap after 49 days, longer than any handshake */
 	return now_ns - (u64)jiffies_to_msecs(tcp_jiffies32 - tp->lsndtime) *
 			NSEC_PER_MSEC;
 }

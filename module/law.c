@@ -116,7 +116,7 @@ u32 law_pow(u32 alpha, u32 d)
  * @mss: bytes per packet, below 2^16
  *
  * Tc = bytes / (3/4 * window) round trips: a window in a sawtooth between W/2
- * and W is 3/4 W on average (paper, section 3.2).
+ * and W is 3/4 W on average (the paper's formula).
  *
  * Return: nanoseconds, S64_MAX at most; 0 while no round trip was measured.
  */

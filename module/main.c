@@ -71,11 +71,11 @@ MODULE_PARM_DESC(alpha_on_init,
 
 static struct d2tcp_param d_min = { &d2tcp_d_min, LAW_D_LEAST, LAW_D_ONE };
 module_param_cb(d_min, &d2tcp_param_ops, &d_min, 0644);
-MODULE_PARM_DESC(d_min, "least urgency d in 2^-8: 64 to 256 (128)");
+MODULE_PARM_DESC(d_min, "minimum of d in 2^-8: 64 to 256 (128)");
 
 static struct d2tcp_param d_max = { &d2tcp_d_max, LAW_D_ONE, LAW_D_MOST };
 module_param_cb(d_max, &d2tcp_param_ops, &d_max, 0644);
-MODULE_PARM_DESC(d_max, "greatest urgency d in 2^-8: 256 to 1024 (512)");
+MODULE_PARM_DESC(d_max, "maximum of d in 2^-8: 256 to 1024 (512)");
 
 static struct d2tcp_param late_d = { &d2tcp_late_d, LAW_D_LEAST, LAW_D_MOST };
 module_param_cb(late_d, &d2tcp_param_ops, &late_d, 0644);

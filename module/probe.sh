@@ -9,8 +9,9 @@
 # nothing, and says on stderr what the compiler said, so that the build stops
 # instead of guessing.
 #
-# NEEDED has one form, of what the module cannot do without. A kernel that has not
-# even what came after that is too old; any other is unknown.
+# NEEDED lists interfaces without shims. If they do not compile, a kernel that
+# also lacks register_net_sysctl_sz() (6.6) is reported as too old, any other as
+# unsupported.
 name=$1
 shift
 

@@ -14,8 +14,8 @@
 #include <net/inet_sock.h>
 #include <net/ipv6.h>
 
-/* What every event says of its flow: both ends, IPv4 as ::ffff:a.b.c.d so that
- * a reader has one form, and the socket's address to tell flows apart by.
+/* What every event records about its flow: both ends, IPv4 as ::ffff:a.b.c.d so
+ * that a reader has one form, and the socket's address to tell flows apart by.
  */
 #define D2TCP_TRACE_FLOW						\
 	__field(const void *, skaddr)					\
@@ -67,7 +67,7 @@ static inline void d2tcp_trace_addresses(const struct sock *sk, u8 *saddr,
  * before, after	the window in 2^-8 packets
  * bytes, left	the most urgent prefix, left in ns; 0, 0 without a deadline
  * srtt, mss	in 1/8 us and bytes: with bytes, left and before they give d
- * loss		1: halved after a loss; alpha, d and p had no part in it
+ * loss		1: halved after a loss; alpha, d and p were not used
  */
 TRACE_EVENT(d2tcp_cut,
 

@@ -38,7 +38,7 @@ if ! said=$(rmmod tcp_d2tcp 2>&1); then
 	"$holders" holders >&2 || :
 	exit 1
 fi
-# what the new one, or the old one again, starts without
+# state that unloading discards
 put() { echo "$2" >"$1" || echo "upgrade: could not restore $1 to $2" >&2; }
 restore() {
 	put $settings/default_budget_us "$default_budget"

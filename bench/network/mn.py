@@ -63,7 +63,7 @@ def algorithm_there(cc):
         subprocess.run(["modprobe", "-q", "tcp_" + cc], check=False)
     if not available():
         raise LoadError("incast: this kernel has no congestion control '%s'%s"
-                        % (cc, "; make module command && sudo make upgrade loads it"
+                        % (cc, ": make module lib command && sudo make install"
                            if cc in algorithms.MODULES else ""))
 
 

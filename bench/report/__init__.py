@@ -51,7 +51,8 @@ def write(chosen, raw, out, command):
                   sort_keys=True)
         f.write("\n")
     page.write_page(parts, everything, links, ratio, command, out)
-    print("\n" + textwrap.fill("Columns: " + tables.NOTE, 100))
+    for text in dict.fromkeys(tables.note(rows) for _, rows, _ in parts):
+        print("\n" + textwrap.fill("Columns: " + text, 100))
     print("\nFindings:")
     for text in selection.findings(everything):
         print("- " + text)

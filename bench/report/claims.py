@@ -103,7 +103,7 @@ def tighter(rows):
             found.append("%g Gbit/s, fan-in %d: slack %.2f instead of %.2f, "
                          "%.0f %% tighter" % (rate / 1000, fan_in, mine, base,
                                               100 * (1 - mine / base)))
-    return "; ".join(found) or "no slack that was run reaches 5 % missed"
+    return "; ".join(found) or "no interval between two slacks contains 5 % missed"
 
 
 def claims(rows):

@@ -22,7 +22,12 @@ from .style import (
 
 
 def x_key(scenario):
-    """The key on the horizontal axis: of the swept keys, the one with most values."""
+    """The key on the horizontal axis: of the swept keys, the one with most values.
+
+    None where bars are drawn: nothing is swept, or algorithms are mixed.
+    """
+    if any("+" in name for name in scenario["algorithms"]):
+        return None
     keys = [k for k in ("slack", "fan_in", "background_flows", "deadline_ms")
             if k in scenarios.swept(scenario)]
     return max(keys, key=lambda k: len(scenario[k]), default=None)
@@ -56,9 +61,17 @@ def about(scenario, group, rows, *more):
     seeds = sorted({r["seeds"] for r in rows})
     return "; ".join([
         scenario["name"] + (", " + name_of(group) if group else ""),
-        *more, "%s seeds, Linux %s" % (
-            seeds[0] if len(seeds) == 1 else "%d to %d" % (seeds[0], seeds[-1]),
+        *more, "%s, Linux %s" % (
+            "%d to %d seeds" % (seeds[0], seeds[-1]) if len(seeds) > 1 else
+            "1 seed" if seeds == [1] else "%d seeds" % seeds[0],
             rows[0]["kernel"])])
+
+
+def intervals(rows):
+    """What to say of error bars, if there are any."""
+    return ["bars: 95 % intervals"] if any(
+        r["late_share_ci95"] and None not in r["late_share_ci95"]
+        for r in rows) else []
 
 
 def error_of(row):
@@ -71,15 +84,14 @@ def plot_misses(scenario, rows, out):
     """Miss rates against what is swept, or a bar for each algorithm."""
     key = x_key(scenario)
     for group, some in panels(scenario, rows).items():
-        bars = key is None or any(r["mix"] for r in some)
         figure, axis = plt.subplots(figsize=SIZE)
-        if bars:
+        if key is None:
             _bars(axis, some)
         else:
             _lines(axis, some, key)
         title = titles.of_misses(some, key)
         yield save(figure, out, file_of(scenario, "misses", group), title,
-                   about(scenario, group, some, "bars: 95 % intervals")), title
+                   about(scenario, group, some, *intervals(some))), title
 
 
 def _bars(axis, some):
@@ -147,14 +159,16 @@ def plot_ratio(everything, out):
     lines = ratio_series(everything)
     if not lines:
         return []
-    figure, axis = plt.subplots(figsize=(SIZE[0], 1.45 * SIZE[1]))
+    figure, axis = plt.subplots(figsize=(
+        SIZE[0], SIZE[1] + 0.18 * len(lines) + 0.5))
+    count = len(OTHER_COLOURS)
     for n, (key, some) in enumerate(lines.items()):
-        shade = OTHER_COLOURS[n % len(OTHER_COLOURS)]
+        shade = OTHER_COLOURS[n % count]
         some = sorted(some, key=lambda r: r["slack"])
         # beside each other, so that no interval hides another
         x = [r["slack"] + 0.004 * n for r in some]
         y = [r["late_over_dctcp"]["ratio"] for r in some]
-        mark = OTHER_MARKERS[n % len(OTHER_MARKERS)]
+        mark = OTHER_MARKERS[(n + n // count) % count]
         axis.errorbar(x, y, yerr=[
             [v - max(0, r["late_over_dctcp"]["ci95"][0])
              for v, r in zip(y, some)],
@@ -340,7 +354,8 @@ def plot_flows(scenario, rows, raw, out):
     begin, end = 0.5, 0.6  # seconds of the run: alpha has settled by then
     figure, axes = plt.subplots(3, 1, sharex=True,
                                 figsize=(SIZE[0], 1.5 * SIZE[1]))
-    for n, (source, cuts) in enumerate(list(flows.items())[:4]):
+    shown = list(flows.items())[:4]
+    for n, (source, cuts) in enumerate(shown):
         cuts = [c for c in cuts if begin <= c["time"] - start <= end]
         x = [1000 * (c["time"] - start) for c in cuts]
         shade = OTHER_COLOURS[n]
@@ -360,10 +375,10 @@ def plot_flows(scenario, rows, raw, out):
                    loc="upper center", bbox_to_anchor=(0.5, -0.32))
     title = titles.of_flows()
     yield save(figure, out, scenario["name"] + "-flows", title,
-               "%s, fan-in %s, slack %s: four flows of d2tcp, seed %d, from the "
+               "%s, fan-in %s, slack %s: %d flows of d2tcp, seed %d, from the "
                "tracepoint d2tcp_cut; Linux %s" % (
                    scenario["name"], job["point"]["fan_in"], job["slack"],
-                   job["seeds"][0], rows[0]["kernel"])), title
+                   len(shown), job["seeds"][0], rows[0]["kernel"])), title
 
 
 def windows_of(x, cuts):

@@ -47,7 +47,7 @@ def read_results(out):
 def check_whole_set(settings):
     """Refuses results that are not those of a whole set as its files have it."""
     for scenario in settings["scenarios"]:
-        if any(scenario[k] != v for k, v in scenarios.load(
+        if any(scenario.get(k) != v for k, v in scenarios.load(
                 scenario["name"], scenario["set"]).items()):
             raise scenarios.ScenarioError(
                 "the results of %s are not those of set %s as it is in its file"
@@ -86,7 +86,7 @@ def contents(settings):
 
 
 def new_front(front, path, everything, by):
-    """README.md with the bottom line, and the picture's message as its text."""
+    """README.md with the bottom line."""
     return between_marks(front, "findings", [
         "- " + line for line in selection.bottom_line(everything)] + ["", by],
         path)
@@ -104,20 +104,35 @@ def new_index(text, path, settings, everything, by):
                          path)
 
 
-def replace_files(settings, pages, out, results):
-    """Replaces the pictures and pages of the last publication by these."""
+def last_publication(results):
+    """The files of the last publication: pictures, and pages that are not by hand."""
     for name in os.listdir(results):
         path = os.path.join(results, name)
-        if name.endswith(".svg"):
-            os.remove(path)
-        elif name.endswith(".md"):
+        if name.endswith(".md"):
             with open(path) as f:
                 if f.readline().strip() == WRITTEN:
-                    os.remove(path)
-    for scenario in settings["scenarios"]:
-        for name, _ in published(scenario):
-            shutil.copyfile(os.path.join(out, name), os.path.join(results, name))
-    for name, _ in settings["ratio"]:
+                    yield name
+        elif name.endswith(".svg"):
+            yield name
+
+
+def replace_files(settings, pages, out, results):
+    """Replaces the pictures and pages of the last publication by these."""
+    old = list(last_publication(results))
+    pictures = [name for name, _ in settings["ratio"]] + [
+        name for s in settings["scenarios"] for name, _ in published(s)]
+    for name in pictures:
+        if not os.path.exists(os.path.join(out, name)):
+            raise scenarios.ScenarioError("%s has no %s: make bench first"
+                                          % (out, name))
+    for name in pages:
+        if os.path.exists(os.path.join(results, name)) and name not in old:
+            raise scenarios.ScenarioError(
+                "%s was written by hand; a page of that name is to be published"
+                % os.path.join(results, name))
+    for name in old:
+        os.remove(os.path.join(results, name))
+    for name in pictures:
         shutil.copyfile(os.path.join(out, name), os.path.join(results, name))
     for name, lines in pages.items():
         with open(os.path.join(results, name), "w") as f:
@@ -137,7 +152,7 @@ def publish(out, root):
     pages = {s["name"] + ".md": list(chapter(s, [
         r for r in everything if r["scenario"] == s["name"]], by))
         for s in settings["scenarios"]}
-    # nothing is written unless both have their places
+    # nothing is written unless both have their places, and all files are there
     replace_files(settings, pages, out, results)
     for path, text in written.items():
         with open(path, "w") as f:

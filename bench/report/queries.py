@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """Queries on the rows of summary.json."""
 
-import algorithms
 from algorithms import BASE, LAW, PLAIN_TCP
 import scenario as scenarios
 
@@ -127,12 +126,11 @@ def flow_groups(rows, scenario):
 
 
 def against_plain_tcp(rows):
-    """{algorithm: its share of the link} beside one flow of plain TCP."""
+    """{algorithm: its share of the link} of d2tcp and DCTCP beside plain TCP."""
     found = {}
     for name, some in flow_groups(rows, "coexistence").items():
         one, _, other = name.partition("+")
-        if other == PLAIN_TCP and algorithms.BY_NAME.get(one) and \
-                algorithms.BY_NAME[one].reacts_to_marks:
+        if other == PLAIN_TCP and one in (BASE, LAW):
             found[one] = some[0]["share"]
     return found
 

@@ -96,10 +96,10 @@ def about_reasons(rows):
             r["fluid"]["required"] / r["fluid"]["equal"] for r in ones])
         window = correlation(ratios, [r["fluid"]["fair_window"] for r in ones])
         yield "Over the %d settings that have fluid models and where DCTCP misses " \
-            "some deadlines, the ratio of d2tcp's miss rate to DCTCP's correlates " \
-            "by %+.2f with the ratio of the two models (how much sharing by " \
-            "required rate would help) and by %+.2f with the fair window." % (
-                len(ones), fluids, window)
+            "some deadlines, the ratio of d2tcp's miss rate to DCTCP's has a " \
+            "correlation of %+.2f with the ratio of the two models (how much " \
+            "sharing by required rate would help) and of %+.2f with the fair " \
+            "window." % (len(ones), fluids, window)
 
 
 def about_outside(rows):
@@ -133,10 +133,10 @@ def about_prio(rows):
     d, p = max(pairs, key=lambda pair: pair[0]["late_share"]
                - pair[1]["late_share"])
     yield "DCTCP with four strict priorities by time left misses fewer deadlines " \
-        "than d2tcp at %d of %s; the largest difference is at %s: %s %% against " \
-        "%s %%. It requires four queues at every port of every switch, here each " \
-        "with a full buffer and a marking threshold, and hosts that declare their " \
-        "deadlines truthfully." % (
+        "than d2tcp at %d of %s (by the means); the largest difference is at %s: " \
+        "%s %% against %s %%. It requires five queues at every port of every switch, " \
+        "here each with a full buffer and a marking threshold, and hosts that " \
+        "declare their deadlines truthfully." % (
             fewer, count(len(pairs), "setting"), where(d),
             share(p["late_share"]), share(d["late_share"]))
 
@@ -179,9 +179,8 @@ def about_background(rows):
     if not smallest:
         return
     yield "Background flows beside d2tcp get at least %.3f of their throughput beside " \
-        "DCTCP (lower end of the interval %.3f; %s). With background flows, d2tcp " \
+        "DCTCP (the smallest lower end of the intervals; %s). With background flows, d2tcp " \
         "misses fewer deadlines than DCTCP at %d of %s and more at %d." % (
-            smallest["background_over_dctcp"]["ratio"],
             smallest["background_over_dctcp"]["ci95"][0], where(smallest),
             sum(map(better, mine)), count(len(mine), "setting"),
             sum(map(worse, mine)))
@@ -193,8 +192,9 @@ def about_coexistence(rows):
         yield "In one queue with a cubic flow, a d2tcp flow has %s %% of the link " \
             "and a DCTCP flow %s %%%s." % (
                 share(found[LAW]), share(found[BASE]),
-                ": cubic ignores the marks and fills the queue, so ECN traffic needs "
-                "a queue of its own" if max(found.values()) < 0.1 else "")
+                ": cubic does not negotiate ECN, so its packets are not marked and it "
+                "fills the queue; ECN traffic needs a queue of its own"
+                if max(found.values()) < 0.1 else "")
     both = flow_groups(rows, "coexistence").get("%s+%s" % (BASE, LAW))
     if both and len(both) == 2:
         yield "Without deadlines, d2tcp gets %s %% of a link and DCTCP %s %%." % (
@@ -274,7 +274,7 @@ def about_recovery(rows):
             times = [r["recovery_ms"] for r in some
                      if r["recovery_ms"] is not None]
             watched = [r["watched_ms"] for r in some if r["watched_ms"]]
-            yield "After a burst, with arrivals of %s and %s, %s runs " \
+            yield "After a burst, with arrivals %s per second and %s, %s runs " \
                 "recover (%s)%s%s." % (
                     arrival, "no retries" if not retries
                     else count(retries, "retry").replace("retrys", "retries"),
@@ -309,8 +309,8 @@ def about_certainty(rows):
     loose = [r for r in rows if r.get("certain") is False]
     if not any("certain" in r for r in rows):
         return
-    yield "Half of the 95 %% interval of the miss rate is as narrow as the scenario " \
-        "asks for (1 point by default) at %s of %d rows; the others have a * in the " \
-        "tables." % (
+    yield "Half of the 95 %% interval of the miss rate is as narrow as the " \
+        "scenario's half_width (1 point by default) at %s of %d rows; the others " \
+        "have a * in the tables." % (
             "all" if not loose else "all but %d" % len(loose),
             sum("certain" in r for r in rows))

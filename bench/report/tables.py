@@ -106,7 +106,7 @@ FLOWS = (
     ("drops", lambda r: number(r["drops"]), None),
 )
 NOTE = "missed: responses complete after their deadline (*: half of the 95 % " \
-    "interval is wider than the scenario asks for). diff. from DCTCP, in points, and " \
+    "interval is wider than the scenario's half_width). diff. from DCTCP, in points, and " \
     "ratio to DCTCP: paired by seed; \"none\" where the 95 % interval contains no " \
     "difference, ? where the ratio has no interval. lower bound: what every schedule " \
     "misses. fluid models: misses when the link is shared equally / by required rate; " \

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The message of each picture, which is its title and its alternative text.
 
-Every message is computed from the rows that the picture shows.
+Messages are computed from the rows that the picture shows.
 """
 
 from algorithms import BASE, LAW, PLAIN_TCP, PRIORITIES
@@ -11,7 +11,7 @@ from .queries import (
 from .tables import share
 
 AT = {"slack": "at slack %s", "fan_in": "at fan-in %s",
-      "background_flows": "with %s background flows",
+      "background_flows": "with background flows: %s",
       "deadline_ms": "with deadlines %s ms"}
 
 
@@ -24,6 +24,8 @@ def listed(values):
 
 def stretch(some, order, key):
     """Which values of the axis: "at slack 1.4", "from slack 1.4 on", "everywhere"."""
+    if not any(isinstance(v, str) for v in order):
+        some, order = sorted(some), sorted(order)
     if len(some) == len(order):
         return "everywhere" if len(order) > 1 else ""
     numbers = not any(isinstance(v, str) for v in order)
@@ -56,7 +58,7 @@ def of_misses(rows, key):
              else "%s %s") % (word, stretch(some, order, key))
             for n, (word, some) in enumerate((("fewer", fewer), ("more", more)))
             if some)
-    said = said or "d2tcp and DCTCP miss the same share of deadlines"
+    said = said or "d2tcp and DCTCP do not differ within the intervals"
     return said.strip() + of_priorities(rows, mine, key)
 
 
@@ -65,10 +67,10 @@ def of_priorities(rows, mine, key):
             if r["algorithm"] == PRIORITIES}
     pairs = [(r["late_share"], prio[r.get(key)]) for r in mine
              if r.get(key) in prio]
-    if pairs and all(p <= d for d, p in pairs) and \
-            any(p < d for d, p in pairs):
-        return "; priorities at the switch miss fewer" \
-            if len(pairs) == len(mine) else ""
+    # by more than half a point somewhere, and nowhere more
+    if len(pairs) == len(mine) and all(p <= d for d, p in pairs) and \
+            any(p < d - 0.005 for d, p in pairs):
+        return "; priorities at the switch miss fewer"
     return ""
 
 
@@ -117,7 +119,7 @@ def of_shares(rows):
     if pair:
         return "A flow with a near deadline gets %s %% of a link that it shares " \
             "with a flow with a far one" % share(pair[0]["share"])
-    return "What each of the long flows gets of the link"
+    return "Each flow's share of the link"
 
 
 def of_recovery(rows):
@@ -129,4 +131,5 @@ def of_recovery(rows):
 
 
 def of_flows():
-    return "A flow with a larger d gives up less of its window at a cut"
+    """alpha, d and cwnd of flows: says what is drawn, and draws no conclusion."""
+    return "d follows each flow's deadlines, and the cuts of its window follow d"

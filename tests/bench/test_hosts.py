@@ -149,7 +149,7 @@ class Ansible(unittest.TestCase):
                           for a in ("reno", "cubic")])
         for row in rows:
             self.assertGreater(row["mbps"], 0)
-        self.assertTrue(os.path.exists(out + "/coexistence-shares.png"))
+        self.assertTrue(os.path.exists(out + "/coexistence-shares.svg"))
 
     def test_a_sink_that_fails_stops_everybody(self):
         other = subprocess.Popen(self.inside("agg", [

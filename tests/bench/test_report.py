@@ -271,9 +271,20 @@ class Output(unittest.TestCase):
             with open(os.path.join(self.directory, path), "w") as f:
                 f.write(text)
         self.assertIn("has no place", self.refused())
-        self.assertIn("gone.svg", os.listdir(results))
+        before = sorted(os.listdir(results))
         with open(os.path.join(self.directory, "README.md"), "w") as f:
             f.write("front\n" + marks)
+        # nothing is removed where something is missing or in the way
+        os.rename(os.path.join(self.directory, "new.svg"),
+                  os.path.join(self.directory, "away"))
+        self.assertIn("has no new.svg", self.refused())
+        os.rename(os.path.join(self.directory, "away"),
+                  os.path.join(self.directory, "new.svg"))
+        with open(os.path.join(results, "coexistence.md"), "w") as f:
+            f.write("by hand")
+        self.assertIn("was written by hand", self.refused())
+        os.remove(os.path.join(results, "coexistence.md"))
+        self.assertEqual(sorted(os.listdir(results)), before)
         report.publish(self.directory, self.directory)
         self.assertEqual(sorted(os.listdir(results)), [
             "README.md", "by-hand.md", "coexistence.md", "new.svg"])
@@ -349,7 +360,7 @@ class Pictures(unittest.TestCase):
         self.assertEqual(title((1.0, 0.2, 0.1), (1.2, 0.2, 0.1)),
                          "d2tcp misses fewer deadlines than DCTCP everywhere")
         self.assertEqual(title((1.0, 0.2, 0.2), (1.2, 0.1, 0.1)),
-                         "d2tcp and DCTCP miss the same share of deadlines")
+                         "d2tcp and DCTCP do not differ within the intervals")
         self.assertEqual(
             title((1.0, 0.2, 0.3), (1.2, 0.2, 0.2), (1.4, 0.2, 0.2)),
             "d2tcp misses more deadlines than DCTCP at slack 1.0")
@@ -366,7 +377,8 @@ class Pictures(unittest.TestCase):
         rows = [r | {"seeds": 2, "kernel": "6", "late_share_ci95": [0, 0.5],
                      "late_share_optimum": None}
                 for r in Findings().rows((1.0, 0.2, 0.3), (1.2, 0.2, 0.1))]
-        scenario = {"name": "s", "slack": [1.0, 1.2]}
+        scenario = {"name": "s", "slack": [1.0, 1.2],
+                    "algorithms": ["dctcp", "d2tcp"]}
         found = []
         with tempfile.TemporaryDirectory() as out:
             for _ in range(2):

@@ -172,8 +172,8 @@ class Runs(unittest.TestCase):
             self.assertTrue(0 <= row["late_share_optimum"] <=
                             row["late_share"] <= 1)
         page = self.bytes_of(quiet, "index.html").decode()
-        for text in ("<h2>Findings</h2>", "paper-regime-late-1.png",
-                     "differentiation-shares.png", "What this cannot show",
+        for text in ("<h2>Findings</h2>", "paper-regime-misses-fan-in-2.svg",
+                     "differentiation-shares.svg", "What this cannot show",
                      "pFabric"):
             self.assertIn(text, page)
         for name in set(part.split('"')[0] for part in

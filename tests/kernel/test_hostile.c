@@ -6,8 +6,8 @@
  * window of d2tcp may exceed dctcp's only by the amount that the clamp of d
  * allows:
  *
- *  - with d_max = 1 it is dctcp's
- *  - with d_max = 2 each cut by alpha/2 may become one by alpha^2/2
+ *  - with d_max = 256 (1.0) it is dctcp's
+ *  - with d_max = 512 (2.0) each cut by alpha/2 may become one by alpha^2/2
  */
 #include "kernel.h"
 #include "peer.h"

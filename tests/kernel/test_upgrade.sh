@@ -49,13 +49,19 @@ let_go() {
 
 # As make install, for the running kernel: no headers, so uname -r names it.
 installed() {
-	sh module/install.sh check copy none build
-	sh module/install.sh install copy none build
+	local kdir
+	kdir=/lib/modules/$(uname -r)/build
+	status 1 sh module/install.sh check copy /nowhere build 2>"$tmp/e"
+	says "there are no kernel headers at KDIR=/nowhere" "$tmp/e"
+	sh module/install.sh check copy "$kdir" build
+	sh module/install.sh install copy "$kdir" build
 	modprobe tcp_d2tcp
 	same "/lib/modules/$(uname -r)/updates/tcp_d2tcp.ko" \
 		"$(modinfo -n tcp_d2tcp)"
 	rmmod tcp_d2tcp
-	sh module/install.sh uninstall copy none build
+	sh module/install.sh uninstall no "$kdir" build
+	[ -e "/lib/modules/$(uname -r)/updates/tcp_d2tcp.ko" ]
+	sh module/install.sh uninstall copy "$kdir" build
 	status 1 modprobe tcp_d2tcp
 }
 t "the module can be loaded by its name from make install to uninstall" installed
