@@ -17,13 +17,14 @@ class Algorithm:
     marker: str  # matplotlib's
     deadlines: bool = False  # workers set the deadline of each response
     priorities: bool = False  # DSCP by time left, a queue per class at each port
+    grants: bool = False  # the aggregator expects answers: D2TCP_EXPECT
     jitter: bool = False  # workers wait jitter_ms before they answer
     line: str = "-"
 
     @property
     def module(self):
         """The kernel module that must be loaded, or None."""
-        return MODULES.get(self.cc)
+        return MODULES.get("d2tcp" if self.grants else self.cc)
 
     @property
     def reacts_to_marks(self):
@@ -33,7 +34,7 @@ class Algorithm:
     @property
     def mixes(self):
         """Whether its workers can answer the same query as those of another."""
-        return not (self.priorities or self.jitter)
+        return not (self.priorities or self.jitter or self.grants)
 
 
 # Any two colours differ by at least 30 in CIELAB, also as readers with deuteranopia
@@ -46,6 +47,8 @@ TABLE = (
     Algorithm("dctcp-prio", "dctcp", "#36002F", "P", priorities=True),
     Algorithm("dctcp-jitter", "dctcp", "#866409", "*", jitter=True),
     Algorithm("d2tcp-nodeadline", "d2tcp", "#6BB5FF", "x", line="--"),
+    Algorithm("grant-dctcp", "dctcp", "#0A3B12", "<", grants=True),
+    Algorithm("grant-cubic", "cubic", "#5DCCCE", ">", grants=True),
     Algorithm("d2tcp", "d2tcp", "#1665D1", "D", deadlines=True),
 )
 MODULES = {"d2tcp": "tcp_d2tcp"}  # built by this project

@@ -73,7 +73,8 @@ def plan(point, members, slack, places):
             mine.append("%s:%d,%s" % (place.ip, BACKGROUND_PORT, background.cc))
     worker = ["--dscp-us", class_limits_us(point, slack)] \
         if members[0].priorities else []
-    lines = [["--slack", repr(slack)] + ask + requests(service, members[0])
+    lines = [["--slack", repr(slack)] + (
+        ["--expect"] if members[0].grants else []) + ask + requests(service, members[0])
              for service in services_of(point)]
     lines[0] += ["--background", str(point["background_flows"]),
                  "--background-via", "%d,%s" % (BACKGROUND_PORT, background.cc)]

@@ -325,7 +325,7 @@ def points(scenario):
 def depends_on_slack(algorithm, point):
     """Whether deadlines influence the traffic, so that each slack needs its own runs."""
     return bool(point.get("retries")) or "flows" not in point and any(
-        a.deadlines or a.priorities for a in algorithms.members(algorithm))
+        a.deadlines or a.priorities or a.grants for a in algorithms.members(algorithm))
 
 
 def without_slack(point):

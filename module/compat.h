@@ -7,6 +7,7 @@
 #ifndef D2TCP_COMPAT_H
 #define D2TCP_COMPAT_H
 
+#include <linux/hrtimer.h>
 #include <linux/sysctl.h>
 #include <net/net_namespace.h>
 #include <net/tcp.h>
@@ -63,6 +64,22 @@ static inline bool d2tcp_ecn(const struct tcp_sock *tp)
 	return tcp_ecn_mode_any(tp);
 #else
 	return tp->ecn_flags & TCP_ECN_OK;
+#endif
+}
+
+/* hrtimer_init() and the function were two steps until upstream commit "hrtimers:
+ * Introduce hrtimer_setup() to replace hrtimer_init()" (6.13).
+ */
+static inline void
+d2tcp_hrtimer_setup(struct hrtimer *timer,
+		    enum hrtimer_restart (*function)(struct hrtimer *),
+		    clockid_t clock, enum hrtimer_mode mode)
+{
+#if D2TCP_HAVE_HRTIMER_SETUP
+	hrtimer_setup(timer, function, clock, mode);
+#else
+	hrtimer_init(timer, clock, mode);
+	timer->function = function;
 #endif
 }
 

@@ -9,6 +9,7 @@
 #include <net/tcp.h>
 #include "cong.h"
 #include "flow.h"
+#include "grant.h"
 #include "law.h"
 #include "params.h"
 #include "sockopt.h"
@@ -99,6 +100,9 @@ static int __init d2tcp_load(void)
 	err = d2tcp_sysctl_register();
 	if (err)
 		goto no_sysctl;
+	err = d2tcp_grant_register();
+	if (err)
+		goto no_grant;
 	err = d2tcp_sockopt_claim();
 	if (err)
 		goto no_sockopt;
@@ -111,6 +115,8 @@ static int __init d2tcp_load(void)
 no_cong:
 	d2tcp_sockopt_abandon();
 no_sockopt:
+	d2tcp_grant_unregister();
+no_grant:
 	d2tcp_sysctl_unregister();
 no_sysctl:
 	d2tcp_stats_unregister();
@@ -127,6 +133,7 @@ static void __exit d2tcp_unload(void)
 {
 	d2tcp_sockopt_unregister();
 	tcp_unregister_congestion_control(&d2tcp_ops);
+	d2tcp_grant_unregister();
 	d2tcp_sysctl_unregister();
 	d2tcp_stats_unregister();
 }

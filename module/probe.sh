@@ -59,6 +59,13 @@ ECN_MODE)
 	old='bool f(struct tcp_sock *tp); bool f(struct tcp_sock *tp)
 	     { return tp->ecn_flags & TCP_ECN_OK; }'
 	include='#include <net/tcp.h>' ;;
+HRTIMER_SETUP)
+	new='void f(struct hrtimer *t, enum hrtimer_restart (*h)(struct hrtimer *));
+	     void f(struct hrtimer *t, enum hrtimer_restart (*h)(struct hrtimer *))
+	     { hrtimer_setup(t, h, CLOCK_MONOTONIC, HRTIMER_MODE_REL_SOFT); }'
+	old='void f(struct hrtimer *t); void f(struct hrtimer *t)
+	     { hrtimer_init(t, CLOCK_MONOTONIC, HRTIMER_MODE_REL_SOFT); }'
+	include='#include <linux/hrtimer.h>' ;;
 TX_START)
 	new='void f(struct tcp_congestion_ops *o, void (*h)(struct sock *));
 	     void f(struct tcp_congestion_ops *o, void (*h)(struct sock *))

@@ -19,6 +19,7 @@
 #include <net/tcp.h>
 #include "cong.h"
 #include "flow.h"
+#include "grant.h"
 #include "sockopt.h"
 #include "uapi/d2tcp.h"
 
@@ -188,6 +189,19 @@ static int set_budget(struct sock *sk, const union d2tcp_arg *val)
 	return 0;
 }
 
+static int set_expect(struct sock *sk, const union d2tcp_arg *val)
+{
+	const struct d2tcp_deadline *dl = &val->deadline;
+
+	if (!dl->deadline_ns && !dl->bytes && !dl->flags) {
+		d2tcp_grant_stop(sk);
+		return 0;
+	}
+	if (dl->bytes > S32_MAX)
+		return -ERANGE;
+	return d2tcp_grant_expect(sk, absolute(dl, ktime_get_ns()), dl->bytes);
+}
+
 static void get_deadline(struct sock *sk, union d2tcp_value *val)
 {
 	struct d2tcp_deadline *dl = &val->deadline;
@@ -272,6 +286,7 @@ struct d2tcp_option {
 	int (*copy)(union d2tcp_arg *val, sockptr_t arg, unsigned int len);
 	int (*set)(struct sock *sk, const union d2tcp_arg *val);
 	void (*get)(struct sock *sk, union d2tcp_value *val);
+	int (*prepare)(struct sock *sk);	/* before set, without lock */
 	bool any_algorithm;	/* else the socket's must be of this module */
 };
 
@@ -296,6 +311,12 @@ static const struct d2tcp_option d2tcp_options[] = {
 		/* size and abi_version: enough to ask again */
 		.least	= offsetofend(struct d2tcp_info, abi_version),
 		.get	= get_info,
+	}, {
+		.number = D2TCP_EXPECT,
+		.copy	= copy_deadline,
+		.prepare = d2tcp_grant_prepare,
+		.set	= set_expect,
+		.any_algorithm = true,
 	},
 };
 
@@ -334,6 +355,8 @@ static int d2tcp_set(struct sock *sk, int optname, sockptr_t arg,
 	if (!for_us(sk) || !option || !option->set)
 		return -ENOPROTOOPT;
 	err = option->copy(&val, arg, len);
+	if (!err && option->prepare)
+		err = option->prepare(sk);
 	if (err)
 		return err;
 

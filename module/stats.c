@@ -37,6 +37,11 @@ static const char *const d2tcp_stat_names[D2TCP_STATS] = {
 	[D2TCP_STAT_TIGHT]	= "D2tcpBelowMinBudget",
 	[D2TCP_STAT_ECN]	= "D2tcpFlowsEcn",
 	[D2TCP_STAT_NO_ECN]	= "D2tcpFlowsNoEcn",
+	[D2TCP_STAT_EXPECTED]	= "D2tcpExpected",
+	[D2TCP_STAT_EXPECT_MET]	= "D2tcpExpectedMet",
+	[D2TCP_STAT_EXPECT_MISSED] = "D2tcpExpectedMissed",
+	[D2TCP_STAT_GRANTS]	= "D2tcpGrants",
+	[D2TCP_STAT_RELEASED]	= "D2tcpReleased",
 };
 
 static unsigned int d2tcp_stats_id __read_mostly;

@@ -19,6 +19,11 @@ enum d2tcp_counter {
 	D2TCP_STAT_TIGHT,	/* closer than min_budget_us when armed */
 	D2TCP_STAT_ECN,		/* d2tcp started on a connection with ECN */
 	D2TCP_STAT_NO_ECN,	/* or without: in the Reno fallback */
+	D2TCP_STAT_EXPECTED,	/* answers that were expected */
+	D2TCP_STAT_EXPECT_MET,	/* complete by then */
+	D2TCP_STAT_EXPECT_MISSED,	/* complete later */
+	D2TCP_STAT_GRANTS,	/* grants given */
+	D2TCP_STAT_RELEASED,	/* sockets let go after a while */
 	D2TCP_STATS
 };
 

@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 
 #include "args.h"
+#include "d2tcp.h"
 #include "parts.h"
 #include "util.h"
 #include "wire.h"
@@ -66,7 +67,7 @@ static struct {
 	uint64_t query_bytes;
 	double spread;
 	struct dist bytes, deadline_ms, think_ms, jitter_ms, retry_ms;
-	bool has_bytes, has_deadline, dry_run;
+	bool has_bytes, has_deadline, dry_run, expect;
 	double slack, min_gap_ms, poisson;
 	double burst, burst_from_ms, burst_to_ms, until_ms;
 	uint64_t start_at_ns, start_in_ms;
@@ -198,6 +199,17 @@ static void ask(struct conn *c, const struct request *r)
 		    n < 0 ? strerror(errno) : "no room in the send buffer");
 }
 
+/* The receiver's side of d2tcp: the answer to the next request. */
+static void expect(const struct conn *c, uint64_t due_ns, uint32_t bytes)
+{
+	const struct d2tcp_deadline d = {
+		.deadline_ns = due_ns, .bytes = bytes,
+	};
+
+	if (setsockopt(c->fd, SOL_IP, D2TCP_EXPECT, &d, sizeof(d)))
+		die("D2TCP_EXPECT: %s", strerror(errno));
+}
+
 static unsigned int send_query(unsigned int query, unsigned int retry)
 {
 	struct attempt *a = &attempts[asked];
@@ -221,6 +233,9 @@ static unsigned int send_query(unsigned int query, unsigned int retry)
 			.think_us = htole32(d->think_us),
 		};
 
+		if (opt.expect && d->deadline_ns)
+			expect(&conns[w], a->sent_ns +
+			       with_slack(d->deadline_ns), d->size);
 		ask(&conns[w], &req);
 	}
 	return asked++;
@@ -568,6 +583,7 @@ static const struct arg args[] = {
 	{ "retry-after-ms", ARG_DIST, .to = &opt.retry_ms },
 	{ "start-at-ns", ARG_U64, .to = &opt.start_at_ns, .min = 0, .max = INT64_MAX },
 	{ "dry-run", ARG_FLAG, .to = &opt.dry_run },
+	{ "expect", ARG_FLAG, .to = &opt.expect },
 };
 
 static void options(int argc, char **argv)

@@ -56,6 +56,7 @@ static const char usage[] =
 "                         (those of the worker)\n"
 "  --cc NAME              congestion control of the aggregator's sockets\n"
 "  --seed N               seed of all random draws (1)\n"
+"  --expect               expect each response by its deadline: D2TCP_EXPECT\n"
 "  --dry-run              write the records without connecting or sending\n"
 "  --start-at-ns N        start at this time of CLOCK_MONOTONIC (at once)\n"
 "  --start-in-ms N        or N ms after all connections are established\n"

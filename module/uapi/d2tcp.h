@@ -14,17 +14,23 @@
  *                 Sockets accepted from a listener inherit it.
  * D2TCP_INFO      get: struct d2tcp_info, or as much of it as fits (8 bytes at
  *                 least).
- * D2TCP_EXPECT    reserved for the receiver's side.
+ * D2TCP_EXPECT    set: struct d2tcp_deadline. The answer that comes next, of
+ *                 .bytes, is expected by then; set before its request is
+ *                 written, on a socket of any congestion control. All zero: no
+ *                 answer is expected any more.
  *
  * Errors; nothing is changed when one is returned:
- * EINVAL      negative int; a length of 0 to 3 or 5 to 23; a flag that is not
- *             known; reserved not zero; a deadline on a listener
+ * EINVAL      negative int; for set, a length of 0 to 3 or 5 to 23; a flag that
+ *             is not known; reserved not zero; a deadline, or D2TCP_EXPECT, on a
+ *             listener
  * E2BIG       longer than the struct known here, and the rest is not zero, or
  *             longer than a page
  * ERANGE      the message would end 2^31 bytes or more beyond what is
- *             acknowledged
- * EOPNOTSUPP  the socket's congestion control is not d2tcp
- * ENOPROTOOPT module not loaded; not a TCP socket; set of D2TCP_INFO
+ *             acknowledged, or all expected answers beyond what has come
+ * EOPNOTSUPP  the socket's congestion control is not d2tcp (not D2TCP_EXPECT)
+ * ENOPROTOOPT module not loaded; not a TCP socket; set of D2TCP_INFO; get of
+ *             D2TCP_EXPECT
+ * ENOMEM      D2TCP_EXPECT: no memory, or 65536 sockets of the namespace expect
  * EFAULT      memory that cannot be read or written
  */
 #ifndef _UAPI_D2TCP_H
@@ -43,7 +49,7 @@
 
 /* struct d2tcp_info.abi_version: a new major breaks, a new minor adds. */
 #define D2TCP_ABI_MAJOR		1
-#define D2TCP_ABI_MINOR		0
+#define D2TCP_ABI_MINOR		1	/* D2TCP_EXPECT */
 
 /* struct d2tcp_deadline.flags */
 #define D2TCP_F_RELATIVE	1u	/* deadline_ns counts from now */

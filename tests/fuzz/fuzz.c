@@ -57,6 +57,7 @@ static void count_call(int ret)
 {
 	static const int known[] = {
 		EINVAL, E2BIG, ERANGE, EOPNOTSUPP, ENOPROTOOPT, EFAULT,
+		ENOMEM,
 		/* another thread has closed or replaced the descriptor */
 		EBADF, ENOTSOCK,
 	};
@@ -128,7 +129,8 @@ static void set_a_deadline(int fd)
 		len = rnd(8) ? len : sizeof(v);
 		break;
 	}
-	count_call(setsockopt(fd, SOL_IP, D2TCP_DEADLINE, p, len));
+	count_call(setsockopt(fd, SOL_IP, rnd(3) ? D2TCP_DEADLINE :
+			      D2TCP_EXPECT, p, len));
 }
 
 static void set_a_budget(int fd)

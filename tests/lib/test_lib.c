@@ -98,6 +98,24 @@ TEST(calls with the module set and clear deadlines and budgets)
 	close(fd);
 }
 
+TEST(calls with the module expect answers on sockets of any algorithm)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in sa = { .sin_family = AF_INET };
+
+	CHECK(d2tcp_expect(fd, 5000000, 1000) == 0, "%s",
+	      d2tcp_strerror(errno));
+	CHECK(d2tcp_expect(fd, -1, 1000) == 0, "%s", d2tcp_strerror(errno));
+	CHECK(d2tcp_expect(fd, 5000000, 0) == 0, "%s", d2tcp_strerror(errno));
+	FAILS(d2tcp_expect(fd, 5000000, 1ull << 31), ERANGE);
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CHECK(bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0, "bind");
+	CHECK(listen(fd, 1) == 0, "listen");
+	FAILS(d2tcp_expect(fd, 5000000, 1000), EINVAL);
+	close(fd);
+	FAILS(d2tcp_expect(fd, 5000000, 1000), EBADF);
+}
+
 /* A program that subtracts the time it spent from its budget may pass these. */
 TEST(calls with the module take a negative time for a late message)
 {

@@ -15,7 +15,8 @@
 /* The version script exports the functions marked with this, and no others. */
 #define PUBLIC __attribute__((visibility("default")))
 
-static int set_struct(int fd, uint64_t ns, uint64_t bytes, uint32_t flags)
+static int set_struct(int fd, int option, uint64_t ns, uint64_t bytes,
+		      uint32_t flags)
 {
 	const struct d2tcp_deadline dl = {
 		.deadline_ns = ns,
@@ -23,7 +24,7 @@ static int set_struct(int fd, uint64_t ns, uint64_t bytes, uint32_t flags)
 		.flags = flags,
 	};
 
-	return setsockopt(fd, SOL_IP, D2TCP_DEADLINE, &dl, sizeof(dl));
+	return setsockopt(fd, SOL_IP, option, &dl, sizeof(dl));
 }
 
 PUBLIC int d2tcp_enable(int fd)
@@ -51,18 +52,25 @@ PUBLIC int d2tcp_set_deadline(int fd, d2tcp_nsec deadline, d2tcp_bytes bytes)
 		return -1;
 	}
 	/* negative times count as the earliest one */
-	return set_struct(fd, deadline < 0 ? 1 : deadline, bytes, 0);
+	return set_struct(fd, D2TCP_DEADLINE, deadline < 0 ? 1 : deadline,
+			  bytes, 0);
 }
 
 PUBLIC int d2tcp_set_timeout(int fd, d2tcp_nsec timeout, d2tcp_bytes bytes)
 {
-	return set_struct(fd, timeout < 0 ? 0 : timeout, bytes,
+	return set_struct(fd, D2TCP_DEADLINE, timeout < 0 ? 0 : timeout, bytes,
 			  D2TCP_F_RELATIVE);
 }
 
 PUBLIC int d2tcp_clear(int fd)
 {
-	return set_struct(fd, 0, 0, 0);
+	return set_struct(fd, D2TCP_DEADLINE, 0, 0, 0);
+}
+
+PUBLIC int d2tcp_expect(int fd, d2tcp_nsec timeout, d2tcp_bytes bytes)
+{
+	return set_struct(fd, D2TCP_EXPECT, timeout < 0 ? 0 : timeout, bytes,
+			  D2TCP_F_RELATIVE);
 }
 
 PUBLIC int d2tcp_set_budget(int fd, d2tcp_usec budget)
@@ -94,7 +102,9 @@ PUBLIC const char *d2tcp_strerror(int err)
 	case EINVAL:
 		return "not valid: a deadline of 0 without a length, a budget below 0 or above INT_MAX microseconds, or a deadline on a listening socket";
 	case ERANGE:
-		return "the message is too long: it must end less than 2^31 bytes beyond the acknowledged data";
+		return "too long: a message must end less than 2^31 bytes beyond the acknowledged data, and expected answers beyond the received data";
+	case ENOMEM:
+		return "no memory, or 65536 sockets of the namespace expect answers";
 	case EOPNOTSUPP:
 		return "the socket does not use d2tcp: call d2tcp_enable() before connect() or listen()";
 	case ENOPROTOOPT:

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The receiver's side: expected answers, and how the window lets them in.
+ */
+#ifndef D2TCP_GRANT_H
+#define D2TCP_GRANT_H
+
+#include <net/sock.h>
+
+int d2tcp_grant_prepare(struct sock *sk);
+int d2tcp_grant_expect(struct sock *sk, u64 due_ns, u32 bytes);
+void d2tcp_grant_stop(struct sock *sk);
+int d2tcp_grant_register(void);
+void d2tcp_grant_unregister(void);
+
+#endif /* D2TCP_GRANT_H */

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Tests of the receiver's side (D2TCP_EXPECT), inside a booted kernel: what the
+ * option accepts, in which order answers come in, and that nobody stays held.
+ *
+ * Aggregator and workers are sockets on lo, which is shaped to 100 Mbit/s. The
+ * edge that a receiver advertises is seen at the sender, in tcpi_snd_wnd.
+ */
+#include "kernel.h"
+#include <pthread.h>
+#include <sys/wait.h>
+
+#define MS		1000000ull
+#define ANSWER		500000
+#define OPEN		60000	/* a window that nobody holds is larger */
+
+static int expect_len(int fd, const void *value, socklen_t len)
+{
+	return setsockopt(fd, SOL_IP, D2TCP_EXPECT, value, len);
+}
+
+static int expect(int fd, uint64_t ns, uint64_t bytes)
+{
+	const struct d2tcp_deadline dl = {
+		.deadline_ns = ns, .bytes = bytes, .flags = D2TCP_F_RELATIVE,
+	};
+
+	return expect_len(fd, &dl, sizeof(dl));
+}
+
+static uint32_t window_of(int fd)
+{
+	return tcp_info(fd).tcpi_snd_wnd;
+}
+
+/* lo as a slow link with small packets, in a namespace of its own */
+static void slow_net(void)
+{
+	fresh_net();
+	sh("ip link set lo mtu 1500 gso_max_segs 1 && "
+	   "tc qdisc add dev lo root handle 1: htb default 1 && "
+	   "tc class add dev lo parent 1: classid 1:1 htb rate 100mbit "
+	   "burst 3000 cburst 3000 quantum 1514");
+}
+
+static void request(int fd)
+{
+	CHECK_EQ(send(fd, "?", 1, 0), 1);
+}
+
+struct transfer {
+	int from, to;
+	size_t bytes;
+	uint64_t end_ns;
+};
+
+static void *transfer_thread(void *arg)
+{
+	struct transfer *t = arg;
+	char buf[65536] = "";
+	size_t got = 0, put = 0;
+	ssize_t n;
+
+	fcntl(t->from, F_SETFL, O_NONBLOCK);
+	while (got < t->bytes) {
+		n = put < t->bytes ? send(t->from, buf, t->bytes - put <
+					  sizeof(buf) ? t->bytes - put :
+					  sizeof(buf), MSG_NOSIGNAL) : 0;
+		put += n > 0 ? n : 0;
+		n = recv(t->to, buf, sizeof(buf), MSG_DONTWAIT);
+		if (n > 0)
+			got += n;
+		else
+			sleep_us(50);
+	}
+	t->end_ns = clock_ns();
+	return NULL;
+}
+
+/* Moves all transfers at once. */
+static void move(struct transfer *t, int n)
+{
+	pthread_t thread[8];
+	int i;
+
+	for (i = 0; i < n; i++)
+		CHECK_EQ(pthread_create(&thread[i], NULL, transfer_thread,
+					&t[i]), 0);
+	for (i = 0; i < n; i++)
+		pthread_join(thread[i], NULL);
+}
+
+/* Two connections whose link was measured. The client expects. */
+static void two(struct pair *p)
+{
+	struct transfer t;
+	int i;
+
+	slow_net();
+	for (i = 0; i < 2; i++) {
+		p[i] = connected(AF_INET, "cubic", "cubic");
+		CHECK_OK(expect(p[i].client, 500 * MS, ANSWER));
+		request(p[i].client);
+		t = (struct transfer){ p[i].server, p[i].client, ANSWER, 0 };
+		move(&t, 1);
+	}
+}
+
+static void close_two(const struct pair *p)
+{
+	close_pair(&p[0]);
+	close_pair(&p[1]);
+}
+
+TEST(EXPECT takes what DEADLINE takes under any algorithm and refuses the rest)
+{
+	struct d2tcp_deadline dl = { .deadline_ns = 5 * MS, .bytes = 1000,
+				     .flags = D2TCP_F_RELATIVE };
+	char large[64] = "";
+	socklen_t len = sizeof(dl);
+	struct pair p;
+	int fd, us = 1000;
+
+	fresh_net();
+	p = connected(AF_INET6, "reno", "reno");
+	CHECK_OK(expect_len(p.client, &dl, sizeof(dl)));
+	CHECK_OK(expect_len(p.client, &us, sizeof(us)));
+	memcpy(large, &dl, sizeof(dl));
+	CHECK_OK(expect_len(p.client, large, sizeof(large)));
+	large[40] = 1;
+	CHECK_ERRNO(expect_len(p.client, large, sizeof(large)), E2BIG);
+	CHECK_ERRNO(expect_len(p.client, &dl, 23), EINVAL);
+	dl.flags = 1u << 31;
+	CHECK_ERRNO(expect_len(p.client, &dl, sizeof(dl)), EINVAL);
+	dl.flags = D2TCP_F_RELATIVE;
+	dl.reserved = 1;
+	CHECK_ERRNO(expect_len(p.client, &dl, sizeof(dl)), EINVAL);
+	dl.reserved = 0;
+	CHECK_ERRNO(expect_len(p.client, (void *)8, sizeof(dl)), EFAULT);
+	CHECK_ERRNO(expect_len(p.listener, &dl, sizeof(dl)), EINVAL);
+	CHECK_ERRNO(expect(p.client, MS, 1ull << 31), ERANGE);
+	CHECK_ERRNO(expect(p.client, MS, INT32_MAX), ERANGE);
+	CHECK_ERRNO(getsockopt(p.client, SOL_IP, D2TCP_EXPECT, &dl, &len),
+		    ENOPROTOOPT);
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	CHECK_ERRNO(expect_len(fd, &dl, sizeof(dl)), ENOPROTOOPT);
+	close(fd);
+	close_pair(&p);
+}
+
+TEST(answers come in by their deadlines and not in the order of requests)
+{
+	struct transfer t[2];
+	struct pair p[2];
+	long met;
+
+	two(p);
+	met = counter("D2tcpExpectedMet");
+	/* 500 KB take 42 ms */
+	CHECK_OK(expect(p[0].client, 200 * MS, ANSWER));
+	request(p[0].client);
+	CHECK_OK(expect(p[1].client, 70 * MS, ANSWER));
+	request(p[1].client);
+	t[0] = (struct transfer){ p[0].server, p[0].client, ANSWER, 0 };
+	t[1] = (struct transfer){ p[1].server, p[1].client, ANSWER, 0 };
+	move(t, 2);
+	CHECK(t[1].end_ns + 30 * MS < t[0].end_ns,
+	      "the urgent one came %lld us before the other",
+	      (long long)(t[0].end_ns - t[1].end_ns) / 1000);
+	/* the settling of the last bytes may wait for a delayed ACK */
+	sleep_us(100000);
+	CHECK_EQ(counter("D2tcpExpectedMet"), met + 2);
+	close_two(p);
+}
+
+TEST(without expectations the same answers share the link)
+{
+	struct transfer t[2];
+	struct pair p[2];
+
+	two(p);
+	request(p[0].client);
+	request(p[1].client);
+	t[0] = (struct transfer){ p[0].server, p[0].client, ANSWER, 0 };
+	t[1] = (struct transfer){ p[1].server, p[1].client, ANSWER, 0 };
+	move(t, 2);
+	CHECK(t[1].end_ns + 30 * MS > t[0].end_ns, "as if it was urgent");
+	close_two(p);
+}
+
+TEST(the request carries the hold)
+{
+	struct pair p[2];
+	uint32_t first, second;
+
+	two(p);
+	CHECK_OK(expect(p[0].client, 100 * MS, ANSWER));
+	request(p[0].client);
+	CHECK_OK(expect(p[1].client, 500 * MS, ANSWER));
+	request(p[1].client);
+	/* before the idle link lets more in */
+	sleep_us(300);
+	first = window_of(p[0].server);
+	second = window_of(p[1].server);
+	CHECK(first > 5000 && first < OPEN, "granted %u", first);
+	CHECK(second < first, "held at %u beside %u", second, first);
+	close_two(p);
+}
+
+/* Leaves p[1] held, behind p[0], whose worker does not answer. */
+static void hold(struct pair *p)
+{
+	two(p);
+	CHECK_OK(expect(p[0].client, 400 * MS, ANSWER));
+	request(p[0].client);
+	CHECK_OK(expect(p[1].client, 450 * MS, 100 * ANSWER));
+	request(p[1].client);
+	sleep_us(300);
+	CHECK(window_of(p[1].server) < OPEN, "not held: %u",
+	      window_of(p[1].server));
+}
+
+TEST(a socket that waits too long is let go)
+{
+	struct pair p[2];
+	long released;
+	int i;
+
+	hold(p);
+	released = counter("D2tcpReleased");
+	for (i = 0; i < 40 && window_of(p[1].server) < OPEN; i++)
+		sleep_us(10000);
+	CHECK(i < 35, "still %u after %d ms", window_of(p[1].server), 10 * i);
+	sleep_us(300000);
+	CHECK_EQ(counter("D2tcpReleased"), released + 2);
+	close_two(p);
+}
+
+TEST(clearing and a request without an expectation open the window)
+{
+	const struct d2tcp_deadline none = { 0 };
+	struct transfer t;
+	struct pair p[2];
+
+	hold(p);
+	CHECK_OK(expect_len(p[1].client, &none, sizeof(none)));
+	sleep_us(1000);
+	CHECK(window_of(p[1].server) > OPEN, "cleared: %u",
+	      window_of(p[1].server));
+	t = (struct transfer){ p[0].server, p[0].client, ANSWER, 0 };
+	move(&t, 1);
+	/* the answer is complete, and the window stays at its end */
+	CHECK(window_of(p[0].server) < OPEN, "after the answer: %u",
+	      window_of(p[0].server));
+	request(p[0].client);
+	sleep_us(1000);
+	CHECK(window_of(p[0].server) > OPEN, "not expected: %u",
+	      window_of(p[0].server));
+	close_two(p);
+}
+
+TEST(an answer that is longer than expected comes in too)
+{
+	struct transfer t;
+	struct pair p[2];
+
+	two(p);
+	CHECK_OK(expect(p[0].client, 100 * MS, 1000));
+	request(p[0].client);
+	t = (struct transfer){ p[0].server, p[0].client, ANSWER, 0 };
+	move(&t, 1);
+	CHECK(t.end_ns, "did not come");
+	close_two(p);
+}
+
+TEST(several answers on one connection come in whole and are counted)
+{
+	struct transfer t;
+	struct pair p[2];
+	long met;
+	int i;
+
+	two(p);
+	met = counter("D2tcpExpectedMet");
+	/* more than a socket can tell apart: the last ones are merged */
+	for (i = 0; i < 12; i++) {
+		CHECK_OK(expect(p[0].client, 900 * MS, 20000));
+		request(p[0].client);
+	}
+	t = (struct transfer){ p[0].server, p[0].client, 12 * 20000, 0 };
+	move(&t, 1);
+	sleep_us(100000);
+	CHECK_EQ(counter("D2tcpExpectedMet"), met + 8);
+	close_two(p);
+}
+
+TEST(an expectation set before connect holds for the first answer)
+{
+	struct transfer t;
+	struct pair p[2];
+	int fd, from, again;
+	long met;
+
+	two(p);
+	met = counter("D2tcpExpectedMet");
+	fd = tcp_socket(AF_INET, "cubic");
+	for (again = 0; again < 2; again++) {
+		/* nobody listens there; what was set is forgotten */
+		CHECK_OK(expect(fd, 400 * MS, ANSWER));
+		CHECK_ERRNO(connect_to(fd, AF_INET, 4990), ECONNREFUSED);
+		disconnect(fd);
+	}
+	CHECK_OK(expect(fd, 400 * MS, ANSWER));
+	CHECK_OK(listen_on(from = tcp_socket(AF_INET, "cubic"), AF_INET, 4999));
+	CHECK_OK(connect_to(fd, AF_INET, 4999));
+	again = accept(from, NULL, NULL);
+	CHECK(again >= 0, "accept: %s", strerror(errno));
+	request(fd);
+	t = (struct transfer){ again, fd, ANSWER, 0 };
+	move(&t, 1);
+	sleep_us(100000);
+	CHECK(counter("D2tcpExpectedMet") > met, "was not counted");
+	close(again);
+	close(from);
+	close(fd);
+	close_two(p);
+}
+
+/* The rate is that of the last ten seconds; after silence it is unknown again. */
+TEST(a link that was silent for long has no rate and holds nobody)
+{
+	struct transfer t;
+	struct pair p[2];
+	int i;
+
+	two(p);
+	for (i = 0; i < 3; i++) {
+		sleep_us(6000000);
+		CHECK_OK(expect(p[0].client, 100 * MS, ANSWER));
+		request(p[0].client);
+		sleep_us(10000);
+	}
+	CHECK_OK(expect(p[1].client, 900 * MS, ANSWER));
+	request(p[1].client);
+	t = (struct transfer){ p[1].server, p[1].client, ANSWER, 0 };
+	move(&t, 1);
+	CHECK(t.end_ns, "did not come");
+	close_two(p);
+}
+
+TEST(unloading the module opens every window)
+{
+	struct pair p[2];
+
+	hold(p);
+	sh("rmmod tcp_d2tcp");
+	sleep_us(1000);
+	CHECK(window_of(p[0].server) > OPEN, "%u", window_of(p[0].server));
+	CHECK(window_of(p[1].server) > OPEN, "%u", window_of(p[1].server));
+	sh("modprobe tcp_d2tcp");
+	close_two(p);
+}
+
+TEST(a killed program leaves nothing behind that keeps the module)
+{
+	pid_t pid = fork();
+	struct pair p[2];
+
+	if (!pid) {
+		hold(p);
+		kill(getpid(), SIGKILL);
+	}
+	waitpid(pid, NULL, 0);
+	sleep_us(200000);
+	sh("rmmod tcp_d2tcp && modprobe tcp_d2tcp");
+	CHECK(module_loaded(), "not loaded");
+}
+
+TEST(a forked socket and one passed on are let go as well)
+{
+	struct pair p[2];
+	pid_t pid;
+	int i;
+
+	hold(p);
+	pid = fork();
+	if (!pid) {
+		close(p[0].client);
+		sleep_us(600000);
+		_exit(0);
+	}
+	close(p[1].client);
+	for (i = 0; i < 40 && window_of(p[1].server) < OPEN; i++)
+		sleep_us(10000);
+	CHECK(i < 35, "held by the child");
+	waitpid(pid, NULL, 0);
+	close(p[1].server);
+	close_pair(&p[0]);
+}
+
+int main(int argc, char **argv)
+{
+	sh("modprobe tcp_d2tcp");
+	return run_tests(argc, argv);
+}
