@@ -52,7 +52,7 @@ def name_of(group):
 
 def file_of(scenario, kind, group):
     """A file name that stays the same when other panels are added."""
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", "-".join(
+    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(
         [scenario["name"], kind] + ["%s-%s" % pair for pair in group])).strip("-")
 
 
@@ -186,7 +186,7 @@ def plot_ratio(everything, out):
     axis.set_ylim(0, 1.4)
     axis.set_xlabel(AXES["slack"])
     axis.set_ylabel("misses of d2tcp / misses of DCTCP")
-    axis.legend(fontsize=8.5, loc="upper center", bbox_to_anchor=(0.5, -0.13),
+    axis.legend(fontsize=8.5, loc="upper center", bbox_to_anchor=(0.5, -0.17),
                 ncol=1)
     title = titles.of_ratio(everything)
     return [(save(figure, out, "ratio", title, "hollow: the law cannot act (fair "
@@ -240,6 +240,14 @@ def steps(axis, parts, **how):
     return numpy.quantile(values, 0.5), numpy.quantile(values, 0.99)
 
 
+def flow_names(flows):
+    """The flows of a point in a few words: "2 near + 2 far"."""
+    names = flows.replace(algorithms.LAW + ":", "").split("+")
+    counts = {name: names.count(name) for name in names}
+    return " +\n".join(name if count == 1 else "%d %s" % (count, name)
+                       for name, count in counts.items())
+
+
 def plot_shares(scenario, rows, out):
     """Long flows: the share of the link that each got, and what the law predicts."""
     groups = {}
@@ -265,10 +273,7 @@ def plot_shares(scenario, rows, out):
                 if predicted < 99.9:
                     axis.plot([predicted] * 2, [y - 0.45, y + 0.45],
                               color="black", linewidth=2)
-    axis.set_yticks(range(len(groups)), [
-        k.replace(algorithms.LAW + ":", "").replace("+", " +\n")
-        if len(k) > 22 else k.replace(algorithms.LAW + ":", "")
-        for k in groups], fontsize=8)
+    axis.set_yticks(range(len(groups)), map(flow_names, groups), fontsize=8)
     axis.invert_yaxis()
     axis.grid(False, axis="y")
     axis.set_xlabel("share of the link (%)")
