@@ -70,7 +70,8 @@ def check_link(point, built):
 def load_modules(some, params):
     """Loads the kernel modules that the algorithms need, with parameters."""
     for module in algorithms.modules(some):
-        subprocess.run(["modprobe", module] + params, check=True)
+        subprocess.run(["modprobe", module] + params + (
+            ["expect=1"] if any(a.grants for a in some) else []), check=True)
         # modprobe does not fail on a parameter that the module does not have
         for param in params:
             name, value = param.split("=")

@@ -17,7 +17,8 @@
  * D2TCP_EXPECT    set: struct d2tcp_deadline. The answer that comes next, of
  *                 .bytes, is expected by then; set before its request is
  *                 written, on a socket of any congestion control. All zero: no
- *                 answer is expected any more.
+ *                 answer is expected any more. Experimental: only when the
+ *                 module was loaded with expect=1.
  *
  * Errors; nothing is changed when one is returned:
  * EINVAL      negative int; for set, a length of 0 to 3 or 5 to 23; a flag that

@@ -435,7 +435,7 @@ static bool unload(void)
 
 static void load(void)
 {
-	if (system("modprobe tcp_d2tcp") == 0)
+	if (system("modprobe tcp_d2tcp expect=1") == 0)
 		sum->loads++;
 }
 

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #define MS		1000000ull
+#define LOAD		"modprobe tcp_d2tcp expect=1"
 #define ANSWER		500000
 #define OPEN		60000	/* a window that nobody holds is larger */
 
@@ -91,19 +92,24 @@ static void move(struct transfer *t, int n)
 }
 
 /* Two connections whose link was measured. The client expects. */
-static void two(struct pair *p)
+static void two_of(struct pair *p, int family)
 {
 	struct transfer t;
 	int i;
 
 	slow_net();
 	for (i = 0; i < 2; i++) {
-		p[i] = connected(AF_INET, "cubic", "cubic");
+		p[i] = connected(family, "cubic", "cubic");
 		CHECK_OK(expect(p[i].client, 500 * MS, ANSWER));
 		request(p[i].client);
 		t = (struct transfer){ p[i].server, p[i].client, ANSWER, 0 };
 		move(&t, 1);
 	}
+}
+
+static void two(struct pair *p)
+{
+	two_of(p, AF_INET);
 }
 
 static void close_two(const struct pair *p)
@@ -188,12 +194,12 @@ TEST(without expectations the same answers share the link)
 	close_two(p);
 }
 
-TEST(the request carries the hold)
+static void request_carries_the_hold(int family)
 {
 	struct pair p[2];
 	uint32_t first, second;
 
-	two(p);
+	two_of(p, family);
 	CHECK_OK(expect(p[0].client, 100 * MS, ANSWER));
 	request(p[0].client);
 	CHECK_OK(expect(p[1].client, 500 * MS, ANSWER));
@@ -204,6 +210,38 @@ TEST(the request carries the hold)
 	second = window_of(p[1].server);
 	CHECK(first > 5000 && first < OPEN, "granted %u", first);
 	CHECK(second < first, "held at %u beside %u", second, first);
+	close_two(p);
+}
+
+TEST(the request carries the hold)
+{
+	request_carries_the_hold(AF_INET);
+	request_carries_the_hold(AF_INET6);
+}
+
+/* The FIN counts one behind the last byte; without room for it a sender keeps the
+ * last segment back.
+ */
+TEST(an answer and the end of its connection come together)
+{
+	char *buf = calloc(1, 65536);
+	uint64_t start_ns;
+	struct pair p[2];
+	size_t got = 0;
+	ssize_t n;
+
+	two(p);
+	CHECK_OK(expect(p[0].client, 100 * MS, 32768));
+	request(p[0].client);
+	start_ns = clock_ns();
+	CHECK_EQ(send(p[0].server, buf, 32768, 0), 32768);
+	CHECK_OK(shutdown(p[0].server, SHUT_WR));
+	while ((n = recv(p[0].client, buf, 65536, 0)) > 0)
+		got += n;
+	CHECK_EQ(got, 32768);
+	CHECK(clock_ns() - start_ns < 60 * MS, "%llu ms",
+	      (unsigned long long)(clock_ns() - start_ns) / MS);
+	free(buf);
 	close_two(p);
 }
 
@@ -357,8 +395,19 @@ TEST(unloading the module opens every window)
 	sleep_us(1000);
 	CHECK(window_of(p[0].server) > OPEN, "%u", window_of(p[0].server));
 	CHECK(window_of(p[1].server) > OPEN, "%u", window_of(p[1].server));
-	sh("modprobe tcp_d2tcp");
+	sh(LOAD);
 	close_two(p);
+}
+
+TEST(without expect=1 the option does not exist)
+{
+	int fd;
+
+	sh("rmmod tcp_d2tcp && modprobe tcp_d2tcp");
+	fd = tcp_socket(AF_INET, "cubic");
+	CHECK_ERRNO(expect(fd, MS, 1000), ENOPROTOOPT);
+	close(fd);
+	sh("rmmod tcp_d2tcp && " LOAD);
 }
 
 TEST(a killed program leaves nothing behind that keeps the module)
@@ -372,7 +421,7 @@ TEST(a killed program leaves nothing behind that keeps the module)
 	}
 	waitpid(pid, NULL, 0);
 	sleep_us(200000);
-	sh("rmmod tcp_d2tcp && modprobe tcp_d2tcp");
+	sh("rmmod tcp_d2tcp && " LOAD);
 	CHECK(module_loaded(), "not loaded");
 }
 
@@ -400,6 +449,6 @@ TEST(a forked socket and one passed on are let go as well)
 
 int main(int argc, char **argv)
 {
-	sh("modprobe tcp_d2tcp");
+	sh(LOAD);
 	return run_tests(argc, argv);
 }

@@ -77,7 +77,7 @@ inside() {
 	# loaded first, since the first call comes before d2tcp_enable(), which
 	# would load it
 	tests/lab/lab run --module "$D2TCP_MODULE" -- sh -c \
-		"modprobe tcp_d2tcp; $tmp/static 'with the'"
+		"modprobe tcp_d2tcp expect=1; $tmp/static 'with the'"
 }
 t "its calls do what the header says, without and with the module" inside
 
