@@ -147,7 +147,8 @@ static u64 link_base(const struct grant_link *link)
 {
 	if (!link->rate || !link->rtt_us)
 		return GRANT_UNLIMITED;
-	return (u64)link->rate * link->rtt_us * 3 / 2000 + 16 * link->seg;
+	return div_u64((u64)link->rate * link->rtt_us * 3, 2000) +
+	       16 * link->seg;
 }
 
 /* Below 2^32 * 2^32: more than 4 GB on its way are as good as that. */
@@ -258,7 +259,7 @@ static void link_adapt(struct grant_link *link, u64 now_ns, bool waiting)
 	if (base == GRANT_UNLIMITED || link->amount == GRANT_UNLIMITED ||
 	    link->amount < base) {
 		link->amount = base;
-	} else if (waiting && arrived < could * 9 / 10) {
+	} else if (waiting && 10 * arrived < 9 * could) {
 		link->amount += step;
 	} else {
 		step = max(min(link->amount - base, step),
