@@ -482,7 +482,7 @@ static void grant_arrived(struct grant_sock *gs, u32 rcv_nxt, u64 now_ns)
 	if (!after(rcv_nxt, gs->seen))
 		return;
 	gs->seen = rcv_nxt;
-	/* what nobody expects keeps nobody held */
+	/* bytes that were not expected do not keep the socket held */
 	if (gs->answers)
 		WRITE_ONCE(gs->active, jiffies);
 	link->arrived += bytes;
@@ -951,7 +951,7 @@ static struct grant_sock *next_to_sweep(int bucket, bool all, bool *dead)
 	return gs;
 }
 
-/* Out of the table already, and released: nobody finds it any more. */
+/* Out of the table already, and released: no packet finds it any more. */
 static void grant_free(struct grant_sock *gs)
 {
 	struct sock *sk = gs->sk;
