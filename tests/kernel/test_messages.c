@@ -784,6 +784,8 @@ static const char *const counters[] = {
 	"D2tcpArmed", "D2tcpMet", "D2tcpMissed", "D2tcpCleared", "D2tcpMerged",
 	"D2tcpArmedLate", "D2tcpAbandoned", "D2tcpBelowMinBudget",
 	"D2tcpFlowsEcn", "D2tcpFlowsNoEcn",
+	"D2tcpExpected", "D2tcpExpectedMet", "D2tcpExpectedMissed",
+	"D2tcpGrants", "D2tcpReleased",
 };
 
 #define COUNTERS (sizeof(counters) / sizeof(counters[0]))
