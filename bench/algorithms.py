@@ -49,6 +49,8 @@ TABLE = (
     Algorithm("d2tcp-nodeadline", "d2tcp", "#6BB5FF", "x", line="--"),
     Algorithm("grant-dctcp", "dctcp", "#0A3B12", "<", grants=True),
     Algorithm("grant-cubic", "cubic", "#5DCCCE", ">", grants=True),
+    Algorithm("grant-d2tcp", "d2tcp", "#2A00F6", "p", deadlines=True,
+              grants=True),
     Algorithm("d2tcp", "d2tcp", "#1665D1", "D", deadlines=True),
 )
 MODULES = {"d2tcp": "tcp_d2tcp"}  # built by this project
