@@ -61,7 +61,7 @@ def check_link(point, built):
     """Measures the link of a point. `built` replaces keys of the point, for
     tests that build another link than the one described.
     """
-    net = Network(point | built)
+    net = Network(point | built | {"aggregators": 1 + link.beside(point)})
     found = link.measure(net, INCAST, uptime_ns)
     net.stop()
     return found

@@ -133,6 +133,15 @@ def check_queue(net, senders, incast, rate_mbps, gap_mbps, now_ns):
     }
 
 
+def beside(point):
+    """How many hosts beside the aggregator the check needs: two where the uplinks of
+    a tree together cannot fill its port.
+    """
+    fills = point["topology"] != "tree" or \
+        0.8 * point["racks"] * point["uplink_mbps"] > point["rate_mbps"]
+    return 0 if fills else 2
+
+
 def measure(net, incast, now_ns):
     """Measures base RTT, and rate and marking threshold of the port towards the
     aggregator and, in a tree, of a rack's uplink too.
@@ -151,9 +160,13 @@ def measure(net, incast, now_ns):
                             now_ns)
     else:
         racks, uplink = point["racks"], point["uplink_mbps"]
-        # one worker of each rack, below the rate of its uplink
-        found = check_queue(net, net.workers[:racks], incast, rate,
-                            0.9 * min(rate, uplink), now_ns)
+        if beside(point):
+            found = check_queue(net, net.aggregators[1:], incast, rate,
+                                0.9 * rate, now_ns)
+        else:
+            # one worker of each rack, below the rate of its uplink
+            found = check_queue(net, net.workers[:racks], incast, rate,
+                                0.9 * min(rate, uplink), now_ns)
         # two workers of one rack
         found |= {"uplink_" + k: v for k, v in check_queue(
             net, [net.workers[0], net.workers[racks]], incast, uplink,

@@ -45,6 +45,7 @@ SWEPT = {
     "racks": ("whole", 2, 100),
     "uplink_mbps": ("real", 1, 100000),
     "aggregators": ("whole", 1, 16),
+    "aggregator_hosts": ("whole", 1, 16),
     "host_delay_us": ("real", 1, 1000000),
     "buffer_packets": ("whole", 2, 1000000),
     "mark_us": ("real", 1, 1000000),
@@ -145,8 +146,18 @@ def _check(where, raw):
             ("racks" in raw) != ("uplink_mbps" in raw):
         raise ScenarioError("%s: racks and uplink_mbps belong to a tree, and "
                             "a tree needs both" % where)
+    # an aggregator cannot be on two hosts, and services are on one
+    if _extreme(max, raw, "aggregator_hosts") > \
+            _extreme(min, raw, "aggregators"):
+        raise ScenarioError("%s: aggregator_hosts exceeds aggregators" % where)
     if "flows" not in raw:
         _check_queries(where, raw)
+
+
+def _extreme(of, raw, key):
+    """The largest or smallest of the values that a key has; 1 if it has none."""
+    value = raw.get(key, 1)
+    return of(value) if isinstance(value, list) else value
 
 
 def _check_required(where, raw):

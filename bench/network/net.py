@@ -108,7 +108,9 @@ class Net(Mininet):
         batch("tc", lines + filters)
 
     def set_up_host(self, host):
-        peers = self.workers if host.aggregator else self.aggregators
+        # aggregators send to each other when a link is checked
+        peers = [h for h in self.hosts if h is not host and (
+            h.aggregator or host.aggregator)]
         ip, tc = host.lines(self.topo.point, peers)
         batch("ip", ip, host.name)
         batch("tc", tc, host.name)

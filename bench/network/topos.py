@@ -44,7 +44,7 @@ class Incast(Topo):
 
     def lay_out(self, point, priorities):
         self.point, self.priorities, self.in_order = point, priorities, []
-        count = point.get("aggregators", 1)
+        count = point.get("aggregator_hosts", point.get("aggregators", 1))
         self.addSwitch("s1", cls=nodes.Bridge)
         for rack in range(self.racks):
             self.addSwitch("r%d" % rack, cls=nodes.Bridge, dpid="%x" % (2 + rack))

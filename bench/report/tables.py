@@ -169,6 +169,8 @@ def setting(scenario, rows):
                                                          of("uplink_mbps"))
     if "aggregators" in scenario:
         parts.append("%s aggregators" % of("aggregators"))
+    if "aggregator_hosts" in scenario:
+        parts[-1] += " on %s hosts" % of("aggregator_hosts")
     if not scenario["hosts"]:
         parts += ["%s Mbit/s" % of("rate_mbps"), "%s us per host"
                   % of("host_delay_us"), "mark at %s us" % of("mark_us"),
