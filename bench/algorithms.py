@@ -61,9 +61,13 @@ NAMES = tuple(BY_NAME)
 BASE = "dctcp"  # every other algorithm is compared with it
 LAW = "d2tcp"  # the algorithm under test
 PRIORITIES = "dctcp-prio"
+GRANTS = "grant-dctcp"  # the receiver's side, with unchanged senders
 PLAIN_TCP = "cubic"  # TCP in the paper's claims
 # Peers whose misses the findings compare with BASE's.
 PEERS = ("cubic", "reno", "bbr", "dctcp-jitter")
+# All whose aggregator expects answers, GRANTS first.
+GRANTED = (GRANTS,) + tuple(a.name for a in TABLE
+                            if a.grants and a.name != GRANTS)
 
 
 def members(name):

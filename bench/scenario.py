@@ -370,6 +370,18 @@ def optimum_kind(point):
     return "none"
 
 
+def one_port(point):
+    """Whether all responses pass one port of a switch, and no other link decides."""
+    return point["topology"] == "star" and \
+        point.get("aggregator_hosts", point.get("aggregators", 1)) == 1
+
+
+def mean(text):
+    """The mean of a distribution, or the rate of "poisson(RATE)"."""
+    kind, *p = distribution(text)
+    return sum(p) / 2 if kind == "uniform" else p[0]
+
+
 def distribution(text):
     """("fixed", x), ("uniform", a, b) or ("exponential", mean)."""
     numbers = [float(x) for x in re.findall(r"\d+(?:\.\d+)?", str(text))]

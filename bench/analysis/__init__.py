@@ -10,6 +10,6 @@
 Drawing and printing is the job of report/.
 """
 
-from .rows import late_shares, make_rows
+from .rows import FIRST, late_shares, make_rows
 
-__all__ = ["late_shares", "make_rows"]
+__all__ = ["FIRST", "late_shares", "make_rows"]

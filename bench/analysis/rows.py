@@ -8,6 +8,7 @@ rows.
 import functools
 import json
 import os
+import typing
 
 import numpy
 
@@ -23,23 +24,38 @@ from .records import by_query, is_late, parts, read_run, select
 # Recovered: over BINS bins of BIN_MS the miss rate is within NORMAL of the rate before
 # the burst, itself capped at NORMAL.
 NORMAL, BIN_MS, BINS = 0.05, 100, 5
+# The first queries of fresh connections: their misses are in a row apart too.
+FIRST = 3
+# A gap between DCTCP's miss rate and the lower bound that is worth closing.
+GAP = 0.01
+
+
+class Shares(typing.NamedTuple):
+    """What one run says of a part of its responses."""
+
+    late: float  # miss rate of responses
+    late_queries: float  # and of queries
+    took: numpy.ndarray  # completion times in ns
+    first: float  # miss rate of the first FIRST queries of each service
+    queries: int
 
 
 @functools.lru_cache(None)
 def _run_shares(directory, slack, services, member, algorithm):
-    """Miss rates of responses and of queries, and completion times, of one run."""
     everything, _ = read_run(directory)
-    late = total = late_queries = queries = 0
-    took = []
+    lates, firsts, took = [], [], []
+    late_queries = queries = 0
     for i in services:
         records = select(everything[i], member, algorithm)
-        lates = is_late(records, slack)
-        late += int(lates.sum())
-        total += len(lates)
-        late_queries += len(numpy.unique(records["query"][lates]))
+        late = is_late(records, slack)
+        lates.append(late)
+        firsts.append(late[records["query"] < FIRST])
+        late_queries += len(numpy.unique(records["query"][late]))
         queries += len(numpy.unique(records["query"]))
         took.append(records["took_ns"])
-    return late / total, late_queries / queries, numpy.concatenate(took)
+    return Shares(float(numpy.concatenate(lates).mean()), late_queries / queries,
+                  numpy.concatenate(took),
+                  float(numpy.concatenate(firsts).mean()), queries)
 
 
 def late_shares(scenario, raw, point, algorithm):
@@ -47,7 +63,7 @@ def late_shares(scenario, raw, point, algorithm):
     runs = Run(scenario, point, algorithm).seed_directories(raw)
     for _, services, member in parts(point, algorithm):
         yield [_run_shares(d, point["slack"], tuple(services), member,
-                           algorithm)[0] for d in runs.values()]
+                           algorithm).late for d in runs.values()]
 
 
 def bounds(directories, slack, rate_mbps, base_rtt_us):
@@ -104,27 +120,34 @@ def _row(scenario, point, raw, link, runs, part, algorithm):
     names, services, member = part
     seen = [_run_shares(d, point["slack"], tuple(services), member, algorithm)
             for d in runs.values()]
-    late = [s[0] for s in seen]
+    late = [s.late for s in seen]
     extras = [read_run(d)[1] for d in runs.values()]
     background = [e["background_bytes"] * 8000 / e["background_ns"]
                   for e in extras]
+    # in an open loop arrivals decide how many queries there are
+    rates = None if _open_loop(point) else [
+        s.queries * 1e9 / e["duration_ns"] for s, e in zip(seen, extras)]
     row = {
         "scenario": scenario["name"], "mix": "", "service": "", **names,
         "deadlines": algorithms.BY_NAME[names["algorithm"]].deadlines,
-        "seeds": len(late), "responses": sum(len(s[2]) for s in seen),
+        "seeds": len(late), "responses": sum(len(s.took) for s in seen),
         "late_share": rounded(mean(late)),
         "late_share_ci95": rounded(interval95(late, 0, 1)),
         "certain": (half95(late) or 1) < scenario["half_width"]
         if len(set(late)) > 1 else len(late) > 1,
+        "first_late_share": rounded(mean([s.first for s in seen])),
         "late_share_optimum": None,
         "optimum": scenarios.optimum_kind(point) if link["rate_mbps"] else "none",
-        "query_late_share": rounded(mean([s[1] for s in seen])),
-        "fct_ms": _spread(numpy.concatenate([s[2] for s in seen])),
+        "query_late_share": rounded(mean([s.late_queries for s in seen])),
+        "queries_per_s": rounded(rates and mean(rates), 3),
+        "fct_ms": _spread(numpy.concatenate([s.took for s in seen])),
         "background_mbps": rounded(mean(background), 3),
         "kernel": extras[0]["kernel"].split("-")[0],
         "fidelity": {k: link[k] for k in ("rate_mbps", "base_rtt_us",
                                           "mark_us")},
     }
+    if _open_loop(point) and scenarios.one_port(point) and link["rate_mbps"]:
+        row["load"] = rounded(_offered(point), 4)
     for key in ("marks", "drops", "uplink_marks", "uplink_drops"):
         if key in extras[0]:
             # drops at real switches are not known
@@ -148,7 +171,31 @@ def _row(scenario, point, raw, link, runs, part, algorithm):
         row["recovery_ms"] = rounded(mean(known), 1) if all_known else None
         row["recovery_ci95"] = rounded(interval95(known, 0), 1) \
             if all_known else None
-    return row, late, background
+    return row, Seeds(late, background, rates)
+
+
+class Seeds(typing.NamedTuple):
+    """What is compared between algorithms, for each seed."""
+
+    late: list
+    background: list
+    rates: list | None  # queries per second
+
+
+def _open_loop(point):
+    return any("arrival" in service for service in load.services_of(point))
+
+
+def _offered(point):
+    """Bits per second of the responses, headers included, as a fraction of the rate."""
+    offered = 0
+    for service in load.services_of(point):
+        size = scenarios.mean(service["response_bytes"]) \
+            if "response_bytes" in service else \
+            service["query_bytes"] / point["fan_in"]
+        offered += scenarios.mean(service["arrival"]) * point["fan_in"] * \
+            optimum.wire_ns(size, 1000)
+    return offered * 1e-6 / point["rate_mbps"]
 
 
 def _compare(row, late, base, what):
@@ -163,6 +210,18 @@ def _compare(row, late, base, what):
                                 "ci95": rounded(interval)}
 
 
+def _ratio(values, base):
+    ratio, interval = ratio95(values, base)
+    return {"ratio": rounded(ratio, 4), "ci95": rounded(interval, 4)}
+
+
+def closed_gap(late, base, bound):
+    """Which part of the gap between DCTCP's miss rate and the lower bound is closed:
+    0 as DCTCP, 1 at the bound. None where there is hardly a gap.
+    """
+    return (base - late) / (base - bound) if base - bound > GAP else None
+
+
 def _load_rows(scenario, raw, point, link):
     found = []
     for algorithm in scenario["algorithms"]:
@@ -170,14 +229,13 @@ def _load_rows(scenario, raw, point, link):
         for part in parts(point, algorithm):
             found.append(_row(scenario, point, raw, link, runs, part,
                               algorithm) + (runs,))
-    base = {row["service"]: (late, background)
-            for row, late, background, _ in found
+    base = {row["service"]: seeds for row, seeds, _ in found
             if row["algorithm"] == algorithms.BASE and not row["mix"]}
     limits = None
     # on real hosts the rate of the link is not known
     if scenarios.optimum_kind(point) != "none" and link["rate_mbps"]:
         # the requests are the same for every algorithm
-        runs = found[0][3]
+        runs = found[0][2]
         limits = [rounded(mean(v)) for v in zip(*bounds(
             list(runs.values()), point["slack"], link["rate_mbps"],
             link["base_rtt_us"]))]
@@ -185,21 +243,27 @@ def _load_rows(scenario, raw, point, link):
     apart = limits and not point["background_flows"]
     window = rounded(fluid.fair_window(point), 2)
     plain = Run(scenario, point, algorithms.BASE).seed_directories(raw)
-    for row, late, background, _ in found:
+    for row, seeds, _ in found:
         row["late_minus_dctcp"] = row["late_over_dctcp"] = None
+        row["queries_over_dctcp"] = row["closed_gap"] = None
         if (row["algorithm"] != algorithms.BASE or row["mix"]) and \
                 row["service"] in base:
-            mine = base[row["service"]][0]
+            other = base[row["service"]]
+            mine = other.late
             if row["mix"]:
                 # the same workers in the run where all are under dctcp
                 member = row["mix"].split("+").index(row["algorithm"])
                 mine = [_run_shares(d, point["slack"], (0,), member,
-                                    row["mix"])[0] for d in plain.values()]
-            _compare(row, late, mine, algorithms.BASE)
+                                    row["mix"]).late for d in plain.values()]
+            _compare(row, seeds.late, mine, algorithms.BASE)
             if point["background_flows"]:
-                ratio, interval = ratio95(background, base[row["service"]][1])
-                row["background_over_dctcp"] = {"ratio": rounded(ratio, 4),
-                                                "ci95": rounded(interval, 4)}
+                row["background_over_dctcp"] = _ratio(seeds.background,
+                                                      other.background)
+            if seeds.rates:
+                row["queries_over_dctcp"] = _ratio(seeds.rates, other.rates)
+            if limits and not row["mix"]:
+                row["closed_gap"] = rounded(closed_gap(
+                    mean(seeds.late), mean(mine), limits[0]), 4)
         if limits:
             row["late_share_optimum"] = limits[0]
         if apart:

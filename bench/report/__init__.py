@@ -43,7 +43,7 @@ def write(chosen, raw, out, command):
     with open(os.path.join(out, "summary.json"), "w") as f:
         json.dump({"rows": everything}, f, indent=1, sort_keys=True)
         f.write("\n")
-    ratio = plots.plot_ratio(everything, out)
+    ratio = plots.plot_ratio(everything, out) + plots.plot_gap(everything, out)
     with open(os.path.join(out, SETTINGS), "w") as f:
         json.dump({"command": command, "scenarios": [
             s | {"pictures": pictures}

@@ -15,7 +15,7 @@ from analysis import records as results
 from analysis.rows import BIN_MS
 from runs import Run
 import scenario as scenarios
-from . import titles
+from . import queries, titles
 from .style import (
     AXES, LOWER_BOUND, MISSED, OTHER_COLOURS, OTHER_MARKERS, SIZE, colour, label_lines,
     line_style, plt, save)
@@ -28,7 +28,8 @@ def x_key(scenario):
     """
     if any("+" in name for name in scenario["algorithms"]):
         return None
-    keys = [k for k in ("slack", "fan_in", "background_flows", "deadline_ms")
+    keys = [k for k in ("slack", "fan_in", "background_flows", "deadline_ms",
+                        "arrival")
             if k in scenarios.swept(scenario)]
     return max(keys, key=lambda k: len(scenario[k]), default=None)
 
@@ -109,20 +110,22 @@ def _bars(axis, some):
 
 
 def _lines(axis, some, key):
-    order = list(dict.fromkeys(r[key] for r in some))
+    order = list(dict.fromkeys(titles.at(r, key) for r in some))
     words = any(isinstance(v, str) for v in order)
     ends = []
     for algorithm in dict.fromkeys(r["algorithm"] for r in some):
         mine = [r for r in some if r["algorithm"] == algorithm]
         errors = [error_of(r) for r in mine]
-        x = [order.index(r[key]) if words else r[key] for r in mine]
+        x = [order.index(titles.at(r, key)) if words else titles.at(r, key)
+             for r in mine]
         axis.errorbar(x, [e[0] for e in errors], yerr=[
             [e[1] for e in errors], [e[2] for e in errors]], capsize=2,
             elinewidth=1, **line_style(algorithm))
         ends.append((algorithm, x[-1], errors[-1][0], colour(algorithm)))
     mine = [r for r in some if r["algorithm"] == some[0]["algorithm"]]
     if mine[0]["late_share_optimum"] is not None:
-        x = [order.index(r[key]) if words else r[key] for r in mine]
+        x = [order.index(titles.at(r, key)) if words else titles.at(r, key)
+             for r in mine]
         y = [100 * r["late_share_optimum"] for r in mine]
         axis.plot(x, y, **LOWER_BOUND)
         ends.append(("lower bound", x[-1], y[-1], LOWER_BOUND["color"]))
@@ -193,6 +196,35 @@ def plot_ratio(everything, out):
                   "window below 4 packets, or no room by the fluid models); dashed: "
                   "a quarter; bars: 95 % intervals, paired by seed; Linux "
                   + everything[0]["kernel"]), title)]
+
+
+def plot_gap(everything, out):
+    """Of the gap between DCTCP's miss rate and the lower bound, the part that each
+    algorithm closes: a point for each setting, and the median.
+    """
+    names = [a.name for a in algorithms.TABLE if (a.grants or a.name in (
+        algorithms.PRIORITIES, algorithms.LAW)) and queries.gaps(everything, a.name)]
+    if not any(algorithms.BY_NAME[name].grants for name in names):
+        return []
+    figure, axis = plt.subplots(figsize=(SIZE[0], 2 + 0.42 * len(names)))
+    for y, name in enumerate(names):
+        mine = sorted(r["closed_gap"] for r in queries.gaps(everything, name))
+        # beside each other, so that no point hides another
+        where = [y + 0.3 * ((i * 5) % 11 / 10 - 0.5) for i in range(len(mine))]
+        axis.plot([max(-1, v) for v in mine], where, algorithms.BY_NAME[name].marker,
+                  color=colour(name), markersize=4, alpha=0.7)
+        middle = queries.middle_gap(queries.gaps(everything, name))
+        axis.plot([middle] * 2, [y - 0.35, y + 0.35], color="black", linewidth=2)
+    axis.axvline(0, color="#666666", linewidth=1)
+    axis.axvline(1, **LOWER_BOUND)
+    axis.set_yticks(range(len(names)), names)
+    axis.set_ylim(len(names) - 0.4, -0.6)
+    axis.grid(False, axis="y")
+    axis.set_xlabel("closed gap: 0 as DCTCP, 1 at the lower bound")
+    title = titles.of_gap(everything, names)
+    return [(save(figure, out, "gap", title, "a point for each setting where the bound "
+                  "is tight and DCTCP misses more than a point above it, those below -1 "
+                  "at -1; black: median; Linux " + everything[0]["kernel"]), title)]
 
 
 def plot_times(scenario, rows, raw, out):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Queries on the rows of summary.json."""
 
+import statistics
+
 from algorithms import BASE, LAW, PLAIN_TCP
 import scenario as scenarios
 
@@ -42,10 +44,10 @@ def base_of(rows, row, name=BASE):
                  all(r.get(k) == row.get(k) for k in keys)), None)
 
 
-def beside(rows, name, **want):
-    """Pairs of rows, of d2tcp and of another algorithm at the same point."""
+def beside(rows, name, mine=LAW, **want):
+    """Pairs of rows, of d2tcp or `mine` and of another algorithm at the same point."""
     pairs = [(r, base_of(rows, r, name))
-             for r in loads(rows, algorithm=LAW, **want)]
+             for r in loads(rows, algorithm=mine, **want)]
     return [(r, other) for r, other in pairs
             if other and r.get("late_minus_dctcp")]
 
@@ -103,15 +105,34 @@ def correlation(xs, ys):
     return sxy / (sxx * syy) ** 0.5 if sxx and syy else 0.0
 
 
-def background(rows):
-    """Rows of d2tcp with long flows beside the queries."""
-    return [r for r in loads(rows, algorithm=LAW)
+def gaps(rows, algorithm):
+    """Rows of an algorithm that say which part of the gap to the bound it closes."""
+    return [r for r in loads(rows, algorithm=algorithm)
+            if r.get("closed_gap") is not None]
+
+
+def middle_gap(mine):
+    """The median of the closed gaps of rows."""
+    return statistics.median(r["closed_gap"] for r in mine)
+
+
+def slowest(rows, algorithm):
+    """The row with the fewest queries per second relative to DCTCP, or None."""
+    mine = [r for r in loads(rows, algorithm=algorithm)
+            if r.get("queries_over_dctcp")]
+    return min(mine, key=lambda r: r["queries_over_dctcp"]["ratio"], default=None)
+
+
+def background(rows, algorithm=LAW):
+    """Rows of an algorithm with long flows beside the queries."""
+    return [r for r in loads(rows, algorithm=algorithm)
             if r.get("background_over_dctcp")]
 
 
-def smallest_background(rows):
+def smallest_background(rows, algorithm=LAW):
     """The row with the smallest lower end of the ratio of background throughputs."""
-    mine = [r for r in background(rows) if r["background_over_dctcp"]["ci95"]]
+    mine = [r for r in background(rows, algorithm)
+            if r["background_over_dctcp"]["ci95"]]
     return min(mine, key=lambda r: r["background_over_dctcp"]["ci95"][0],
                default=None)
 

@@ -5,11 +5,13 @@ Every number is computed from the rows; a sentence about a scenario that was not
 left out.
 """
 
-from algorithms import BASE, BY_NAME, LAW, PEERS, PLAIN_TCP, PRIORITIES
+from algorithms import (
+    BASE, BY_NAME, GRANTED, GRANTS, LAW, PEERS, PLAIN_TCP, PRIORITIES)
+from analysis import FIRST
 from .queries import (
-    acting, against_plain_tcp, background, beside, better, compared, correlation,
-    flow_groups, known, law_errors, smallest_background, loads, quarter_slack,
-    series, surely, verdict, worse)
+    acting, against_plain_tcp, background, base_of, beside, better, compared,
+    correlation, flow_groups, gaps, known, law_errors, loads, middle_gap,
+    quarter_slack, series, slowest, smallest_background, surely, verdict, worse)
 from .tables import share
 
 
@@ -19,6 +21,13 @@ def where(row):
         row["scenario"], row["rate_mbps"] / 1000, row["fan_in"], row["slack"])
     if "exponential" in str(row.get("deadline_ms")):
         text += ", deadlines %s" % row["deadline_ms"]
+    if str(row.get("think_ms", "0")) != "0":
+        text += ", think time %s ms" % row["think_ms"]
+    if row.get("aggregator_hosts"):
+        text += ", %d aggregators on %s" % (
+            row["aggregators"], count(row["aggregator_hosts"], "host"))
+    if row.get("load"):
+        text += ", load %.0f %%" % (100 * row["load"])
     if row.get("background_flows"):
         text += ", %s" % count(row["background_flows"], "background flow")
     return text
@@ -34,6 +43,17 @@ def some_of(rows):
     return "at slack %s%s, by %+.1f to %+.1f points" % (
         min(slacks), " to %s" % max(slacks) if max(slacks) > min(slacks)
         else "", min(means), max(means))
+
+
+def by_scenario(rows):
+    """How many of the rows are in each scenario, and the range of differences."""
+    if len(rows) == 1:
+        return some_of(rows)
+    names = [r["scenario"] for r in rows]
+    means = [100 * r["late_minus_dctcp"]["mean"] for r in rows]
+    return "%s; by %+.1f to %+.1f points" % (
+        ", ".join("%s: %d" % (name, names.count(name))
+                  for name in dict.fromkeys(names)), min(means), max(means))
 
 
 def points(x):
@@ -141,6 +161,107 @@ def about_prio(rows):
             share(p["late_share"]), share(d["late_share"]))
 
 
+def about_grants(rows):
+    for name in GRANTED:
+        mine = [r for r in loads(rows, algorithm=name) if compared(r)]
+        if not mine:
+            continue
+        more = [r for r in mine if worse(r)]
+        yield "%s, where the receiver lets responses in by deadline from workers under " \
+            "%s, misses fewer deadlines than DCTCP at %d of %s and more at %d%s." % (
+                name, "DCTCP" if BY_NAME[name].cc == BASE else BY_NAME[name].cc,
+                sum(map(better, mine)), count(len(mine), "setting"), len(more),
+                " (%s)" % by_scenario(more) if more else "")
+        yield from about_gap(rows, name)
+
+
+def about_gap(rows, name):
+    """How much of what DCTCP misses needlessly an algorithm avoids."""
+    mine = gaps(rows, name)
+    if not mine:
+        return
+    low = min(mine, key=lambda r: r["closed_gap"])
+    yield "Of the gap between DCTCP's miss rate and the lower bound, where that is " \
+        "tight and the gap is more than a point (%s), %s closes %.2f in the median and " \
+        "%.2f at least (%s: %s %%, DCTCP %s %%, lower bound %s %%)." % (
+            count(len(mine), "setting"), name, middle_gap(mine), low["closed_gap"],
+            where(low), share(low["late_share"]),
+            share(base_of(rows, low)["late_share"]),
+            share(low["late_share_optimum"]))
+
+
+def about_grants_and_prio(rows):
+    pairs = beside(rows, PRIORITIES, GRANTS)
+    if pairs:
+        more = [(g, p) for g, p in pairs if g["late_share"] > p["late_share"]]
+        yield "%s misses fewer deadlines than DCTCP with four strict priorities at %d " \
+            "of %s and more at %d (by the means)%s. It needs nothing of switches and " \
+            "workers." % (
+                GRANTS, sum(g["late_share"] < p["late_share"] for g, p in pairs),
+                count(len(pairs), "setting"), len(more),
+                "; the largest difference there is at %s: %s %% against %s %%"
+                % largest(more) if more else "")
+
+
+def largest(pairs):
+    """The pair of rows that differ most: where, and both miss rates."""
+    one, other = max(pairs, key=lambda p: p[0]["late_share"] - p[1]["late_share"])
+    return where(one), share(one["late_share"]), share(other["late_share"])
+
+
+def about_grants_and_time(rows):
+    for name in GRANTED:
+        row = slowest(rows, name)
+        if row:
+            all_ = [r["queries_over_dctcp"]["ratio"]
+                    for r in loads(rows, algorithm=name)
+                    if r.get("queries_over_dctcp")]
+            yield "In a closed loop %s completes at least %.3f times as many queries " \
+                "per second as DCTCP (%s), below 0.97 at %d of %s." % (
+                    name, row["queries_over_dctcp"]["ratio"], where(row),
+                    sum(r < 0.97 for r in all_), count(len(all_), "setting"))
+
+
+def about_grants_at_first(rows):
+    pairs = [(r, b) for r, b in beside(rows, BASE, GRANTS)
+             if "first_late_share" in r]
+    if pairs:
+        means = [sum(r[key] for r in some) / len(some) for some in zip(*pairs)
+                 for key in ("first_late_share", "late_share")]
+        yield "In the first %d queries of its connections %s misses %s %% of the " \
+            "deadlines, in all queries %s %%; DCTCP misses %s %% and %s %% (means over " \
+            "%s)." % (FIRST, GRANTS, *map(share, means),
+                      count(len(pairs), "setting"))
+
+
+def about_grants_and_flows(rows):
+    for name in GRANTED:
+        row = smallest_background(rows, name)
+        if not row:
+            continue
+        open_loop = [r for r in background(rows, name) if "load" in r]
+        yield "Background flows, which no program expects, get at least %.3f of their " \
+            "throughput beside DCTCP with %s (the smallest lower end of the intervals; " \
+            "%s)%s." % (
+                row["background_over_dctcp"]["ci95"][0], name, where(row),
+                "; where queries arrive at the same rate under both, %s" % " and ".join(
+                    "%.3f" % f(r["background_over_dctcp"]["ratio"] for r in open_loop)
+                    for f in ((min, max) if len(open_loop) > 1 else (min,)))
+                if open_loop else "")
+
+
+def about_grants_elsewhere(rows):
+    for scenario, words in (
+            ("thinking", "workers think before they respond"),
+            ("sharing", "several aggregators query the same workers"),
+            ("upstream", "the bottleneck is before the last hop"),
+            ("open-loop", "queries arrive at random"),
+            ("open-loop-10g", "queries arrive at random at 10 Gbit/s"),
+            ("beside-flows", "long flows share the link")):
+        yield from listed(rows, scenario, "Misses of %s where %s"
+                          % (GRANTS, words), GRANTS)
+
+
 def about_peers(rows):
     for name in PEERS:
         mine = [r for r in loads(rows, algorithm=name) if compared(r)]
@@ -223,9 +344,9 @@ def about_differentiation(rows):
             % points(errors[0]) if errors[0] is not None else "")
 
 
-def listed(rows, scenario, words):
-    """The miss rates of d2tcp and DCTCP at each point of a scenario."""
-    pairs = beside(rows, BASE, scenario=scenario)
+def listed(rows, scenario, words, name=LAW):
+    """The miss rates of an algorithm and DCTCP at each point of a scenario."""
+    pairs = beside(rows, BASE, name, scenario=scenario)
     if pairs:
         yield "%s: %s." % (words, "; ".join(
             "%s: %s %%, DCTCP %s %% (%s)" % (
@@ -235,27 +356,31 @@ def listed(rows, scenario, words):
 
 
 def about_tree(rows):
-    yield from listed(rows, "tree", "Misses of d2tcp in the tree, where packets "
-                      "are marked in two places")
+    for name in (LAW, GRANTS):
+        yield from listed(rows, "tree", "Misses of %s in the tree, where packets "
+                          "are marked in two places" % name, name)
 
 
 def about_services(rows):
-    mine = [r for r in rows if r["scenario"] == "services" and
-            r["algorithm"] == LAW and r["service"] and compared(r)]
-    if mine:
+    for name in (LAW, GRANTS):
+        mine = [r for r in rows if r["scenario"] == "services" and
+                r["algorithm"] == name and r["service"] and compared(r)]
+        if not mine:
+            continue
         gain, loss = [[r["service"] for r in mine if f(r)]
                       for f in (better, worse)]
-        yield "Services that share a rack: of %s d2tcp misses fewer deadlines at " \
-            "%d%s and more at %d%s." % (
-                count(len(mine), "setting"), len(gain),
+        yield "Services that share a rack: of %s %s misses fewer deadlines than " \
+            "DCTCP at %d%s and more at %d%s." % (
+                count(len(mine), "setting"), name, len(gain),
                 " (%s)" % ", ".join(sorted(set(gain))) if gain else "",
                 len(loss), " (%s)" % ", ".join(sorted(set(loss)))
                 if loss else "")
 
 
 def about_exponential(rows):
-    yield from listed(rows, "exponential", "Misses of d2tcp for responses of 2 to 50 "
-                      "KB with exponential deadlines")
+    for name in (LAW, GRANTS):
+        yield from listed(rows, "exponential", "Misses of %s for responses of 2 to 50 "
+                          "KB with exponential deadlines" % name, name)
 
 
 def in_time(rows):

@@ -33,14 +33,16 @@ matplotlib.rcParams.update({
 
 SIZE = (4.6, 4.2)
 AXES = {"fan_in": "fan-in (workers)", "slack": "deadline slack (factor)",
-        "background_flows": "background flows", "deadline_ms": "deadlines (ms)"}
+        "background_flows": "background flows", "deadline_ms": "deadlines (ms)",
+        "arrival": "load (% of the link)"}
 MISSED = "missed deadlines (%)"
 LOWER_BOUND = {"color": "#000000", "linestyle": ":", "linewidth": 1.5}
 # For lines that are not algorithms, chosen as the colours of algorithms are.
 OTHER_COLOURS = ("#1665D1", "#E69F00", "#36002F", "#5DCCCE", "#71598A",
                  "#866409", "#0A3B12", "#9D7069")
 OTHER_MARKERS = "osD^vPX*"
-MAIN = (algorithms.BASE, algorithms.LAW, algorithms.PRIORITIES)
+MAIN = (algorithms.BASE, algorithms.LAW, algorithms.PRIORITIES,
+        algorithms.GRANTS)
 
 
 def line_style(algorithm, marker=True):

@@ -2,6 +2,7 @@
 """Rows of summary.json as tables of text: for the terminal, the page, the docs."""
 
 import algorithms
+from analysis import FIRST
 import scenario as scenarios
 
 
@@ -42,6 +43,15 @@ def ratio(found, digits=2):
                                     max(0, low), digits, high)
 
 
+def throughput_ratio(row):
+    """Ratio of the queries per second to those under DCTCP, and its interval."""
+    found = row.get("queries_over_dctcp")
+    if not found or found["ratio"] is None:
+        return "-"
+    return "%.3f" % found["ratio"] + (
+        " (%s)" % between(found["ci95"], digits=3) if found["ci95"] else "")
+
+
 def fluids(row):
     found = row.get("fluid")
     if not found:
@@ -56,11 +66,18 @@ def recovery(row):
     return "%.0f" % row["recovery_ms"]
 
 
-# heading, text of a row, and the key that at least one row must have for the
-# column to be shown (None: always)
+def granted(row):
+    """Whether the row's aggregator expects its answers."""
+    return algorithms.BY_NAME[row["algorithm"]].grants
+
+
+# heading, text of a row, and when the column is shown: the key that at least one row
+# must have, a test that one must pass, or None for always
 QUERIES = (
     ("mix", lambda r: r["mix"], "mix"),
     ("service", lambda r: r["service"] or "all", "service"),
+    ("load %", lambda r: "-" if r.get("load") is None
+     else "%.0f" % (100 * r["load"]), "load"),
     ("algorithm", lambda r: r["algorithm"], None),
     ("seeds", lambda r: str(r["seeds"]), None),
     ("missed %", lambda r: share(r["late_share"]) + ("" if r["certain"]
@@ -71,8 +88,16 @@ QUERIES = (
     ("lower bound %", lambda r: share(r["late_share_optimum"]),
      "late_share_optimum"),
     ("fluid models %", fluids, "fluid"),
-    ("law can act", lambda r: "yes" if r["law_can_act"] else "no", "fluid"),
+    ("law can act", lambda r: {True: "yes", False: "no"}.get(
+        r.get("law_can_act"), "-"), "fluid"),
+    ("gap closed", lambda r: "-" if r.get("closed_gap") is None
+     else "%.2f" % r["closed_gap"], "closed_gap"),
+    ("first %d missed %%" % FIRST, lambda r: share(r.get("first_late_share")),
+     granted),
     ("queries missed %", lambda r: share(r["query_late_share"]), None),
+    ("queries/s", lambda r: "-" if r.get("queries_per_s") is None
+     else "%.1f" % r["queries_per_s"], "queries_per_s"),
+    ("queries/s ratio", throughput_ratio, "queries_over_dctcp"),
     ("p50 ms", lambda r: "%.2f" % r["fct_ms"]["p50"], None),
     ("p99 ms", lambda r: "%.2f" % r["fct_ms"]["p99"], None),
     ("max ms", lambda r: "%.2f" % r["fct_ms"]["max"], None),
@@ -111,8 +136,12 @@ NOTE = "missed: responses complete after their deadline (*: half of the 95 % " \
     "difference, ? where the ratio has no interval. lower bound: what every schedule " \
     "misses. fluid models: misses when the link is shared equally / by required rate; " \
     "the law can act where the second is at most half of the first and the fair " \
-    "window is 4 packets or more. queries missed: queries with at least one missed " \
-    "response. attempts: per query, the first included."
+    "window is 4 packets or more. gap closed: of the gap between DCTCP and the lower " \
+    "bound, 1 is all of it (where it is more than a point). " + \
+    "first %d missed: in the first queries of the connections. " % FIRST + \
+    "queries missed: queries with at least one missed response. queries/s: in a closed " \
+    "loop, and its ratio to that under DCTCP. load: of the bottleneck, headers " \
+    "included. attempts: per query, the first included."
 FLOW_NOTE = "near, far: deadlines so near or so far that d stays at 2 or at 0.5; other " \
     "flows have no deadline, d = 1. law predicts: shares of synchronised sawtooths. " \
     "by its alpha: shares of sawtooths with each flow's mean alpha."
@@ -120,8 +149,9 @@ FLOW_NOTE = "near, far: deadlines so near or so far that d stays at 2 or at 0.5;
 
 def columns(rows):
     chosen = FLOWS if "share" in rows[0] else QUERIES
-    return [c for c in chosen if c[2] is None or
-            any(r.get(c[2]) not in (None, "") for r in rows)]
+    return [c for c in chosen if c[2] is None or any(
+        c[2](r) if callable(c[2]) else r.get(c[2]) not in (None, "")
+        for r in rows)]
 
 
 def table(scenario, rows):

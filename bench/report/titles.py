@@ -4,15 +4,23 @@
 Messages are computed from the rows that the picture shows.
 """
 
-from algorithms import BASE, LAW, PLAIN_TCP, PRIORITIES
+from algorithms import BASE, GRANTS, LAW, PLAIN_TCP, PRIORITIES
 from .queries import (
-    acting, against_plain_tcp, better, compared, flow_groups, quarter_slack, series,
-    worse)
+    acting, against_plain_tcp, better, compared, flow_groups, gaps, middle_gap,
+    quarter_slack, series, worse)
 from .tables import share
 
 AT = {"slack": "at slack %s", "fan_in": "at fan-in %s",
       "background_flows": "with background flows: %s",
-      "deadline_ms": "with deadlines %s ms"}
+      "deadline_ms": "with deadlines %s ms",
+      "arrival": "at a load of %s %%"}
+
+
+def at(row, key):
+    """The value of a row on the horizontal axis: for arrivals the load in percent."""
+    if key == "arrival" and "load" in row:
+        return round(100 * row["load"])
+    return row.get(key)
 
 
 def listed(values):
@@ -29,13 +37,12 @@ def stretch(some, order, key):
     if len(some) == len(order):
         return "everywhere" if len(order) > 1 else ""
     numbers = not any(isinstance(v, str) for v in order)
-    name = AT[key].split("%s")[0].replace("at ", "", 1)
-    if numbers and len(some) > 1 and some == order[-len(some):] \
-            and key in ("slack", "fan_in"):
-        return "from %s%s on" % (name, some[0])
-    if numbers and len(some) > 1 and some == order[:len(some)] \
-            and key in ("slack", "fan_in"):
-        return "up to %s%s" % (name, some[-1])
+    name = AT[key].replace("at ", "", 1)
+    ordered = numbers and len(some) > 1 and key in ("slack", "fan_in", "arrival")
+    if ordered and some == order[-len(some):]:
+        return "from %s on" % (name % some[0])
+    if ordered and some == order[:len(some)]:
+        return "up to %s" % (name % some[-1])
     return AT[key] % listed(some)
 
 
@@ -45,28 +52,37 @@ def of_misses(rows, key):
     if mixes:
         return of_mixes(mixes)
     mine = [r for r in rows if r["algorithm"] == LAW and compared(r)]
-    if not mine:
+    grants = [r for r in rows if r["algorithm"] == GRANTS and compared(r)]
+    if not mine and not grants:
         return "Deadlines missed under each algorithm"
-    order = list(dict.fromkeys(r.get(key) for r in mine))
-    fewer, more = [[r.get(key) for r in mine if f(r)] for f in (better, worse)]
+    if not mine:
+        return against_base(GRANTS, grants, key)
+    return against_base(LAW, mine, key) + of_priorities(rows, mine, key) + (
+        "; " + against_base(GRANTS, grants, key, " than DCTCP") if grants else "")
+
+
+def against_base(name, mine, key, than=" deadlines than DCTCP"):
+    """Where the rows of an algorithm miss fewer or more deadlines than DCTCP's."""
+    order = list(dict.fromkeys(at(r, key) for r in mine))
+    fewer, more = [[at(r, key) for r in mine if f(r)] for f in (better, worse)]
     if key is None:
-        said = "d2tcp misses fewer deadlines than DCTCP" if fewer else \
-            "d2tcp misses more deadlines than DCTCP" if more else ""
-    else:
-        said = "; ".join(
-            ("d2tcp misses %s deadlines than DCTCP %s" if n == 0 or not fewer
-             else "%s %s") % (word, stretch(some, order, key))
-            for n, (word, some) in enumerate((("fewer", fewer), ("more", more)))
-            if some)
-    said = said or "d2tcp and DCTCP do not differ within the intervals"
-    return said.strip() + of_priorities(rows, mine, key)
+        word = "fewer" if fewer else "more" if more else ""
+        return "%s misses %s%s" % (name, word, than) if word else \
+            "%s and DCTCP do not differ within the intervals" % name
+    said = "; ".join(
+        ("%s misses %s%s %s" % (name, word, than, stretch(some, order, key))
+         if n == 0 or not fewer else "%s %s" % (word, stretch(some, order, key)))
+        for n, (word, some) in enumerate((("fewer", fewer), ("more", more)))
+        if some)
+    return (said or "%s and DCTCP do not differ within the intervals"
+            % name).strip()
 
 
 def of_priorities(rows, mine, key):
-    prio = {r.get(key): r["late_share"] for r in rows
+    prio = {at(r, key): r["late_share"] for r in rows
             if r["algorithm"] == PRIORITIES}
-    pairs = [(r["late_share"], prio[r.get(key)]) for r in mine
-             if r.get(key) in prio]
+    pairs = [(r["late_share"], prio[at(r, key)]) for r in mine
+             if at(r, key) in prio]
     # by more than half a point somewhere, and nowhere more
     if len(pairs) == len(mine) and all(p <= d for d, p in pairs) and \
             any(p < d - 0.005 for d, p in pairs):
@@ -98,12 +114,19 @@ def of_ratio(rows):
         "misses %s%s" % (text, "" if all(found) else ", at some settings")
 
 
+def of_gap(rows, names):
+    """How much of the gap to the lower bound each algorithm closes."""
+    return "Of the gap between DCTCP and the lower bound, %s in the median" % \
+        listed("%s %s %.2f" % (name, "" if n else "closes", middle_gap(
+            gaps(rows, name))) for n, name in enumerate(names)).replace("  ", " ")
+
+
 def of_times(rows, deadlines_p50):
     """The distribution of completion times of a point."""
     mine = {r["algorithm"]: r["fct_ms"]["p99"] for r in rows
-            if r["algorithm"] in (LAW, BASE)}
-    said = " and ".join("%.1f ms under %s" % (v, "DCTCP" if k == BASE else k)
-                        for k, v in mine.items())
+            if r["algorithm"] in (LAW, BASE, GRANTS)}
+    said = listed("%.1f ms under %s" % (v, "DCTCP" if k == BASE else k)
+                  for k, v in mine.items())
     return "99 %% of responses complete within %s; half of the deadlines are below " \
         "%.1f ms" % (said, deadlines_p50) if mine else \
         "Completion times of responses"
