@@ -98,7 +98,7 @@ class Load:
         self.commands = [[INCAST, "aggregate"] + line
                          for line in plan.aggregate]
 
-    def run(self, seed, directory):
+    def run(self, seed, directory, traced=False):
         """Runs one seed: writes load.json, and records-N.csv per service."""
         os.makedirs(directory)
         before = self.net.queue_counters()
@@ -120,12 +120,19 @@ class Load:
                   "background_ns": said[0]["duration_ns"]}
         result.update({k: after[k] - before[k] for k in after})
         result["kernel"] = os.uname().release
+        if traced:
+            # to find the run in the trace
+            result |= {"start_ns": start,
+                       "workers": [host.ip for host in self.net.workers]}
         write_json(os.path.join(directory, "load.json"), result)
 
 
-def start_trace():
-    for name, value in (("trace_clock", "mono"), ("buffer_size_kb", "16384"),
-                        ("events/d2tcp/d2tcp_cut/enable", "1")):
+def start_trace(events):
+    """Switches tracepoints on; those that this module does not have are left out."""
+    settings = [("trace_clock", "mono"), ("buffer_size_kb", "16384")]
+    settings += [("events/%s/enable" % event, "1") for event in events
+                 if os.path.isdir(TRACING + "events/" + event)]
+    for name, value in settings:
         with open(TRACING + name, "w") as f:
             f.write(value)
 
@@ -135,9 +142,9 @@ def run_loads(job):
     run = Load(job["point"], job["algorithm"], job["slack"],
                job.get("params", []))
     if job.get("trace"):
-        start_trace()
+        start_trace(job["trace"])
     for seed in job["seeds"]:
-        run.run(seed, "seed%d" % seed)
+        run.run(seed, "seed%d" % seed, bool(job.get("trace")))
     if job.get("trace"):
         with open(TRACING + "trace") as f, open("trace.txt", "w") as out:
             out.write(f.read())

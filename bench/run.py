@@ -157,16 +157,25 @@ def make_loads(scenario, raw, module, seeds):
             if seeds.get(run.where)]
 
 
-def make_trace(scenario, raw, module):
-    """A job that runs seed 1 of a point in the middle again, with the tracepoint on."""
-    if algorithms.LAW not in scenario["algorithms"] or \
-            not scenario.get("trace"):
-        return []
+# What a traced run of an algorithm records, and where: at the point in the middle, at
+# the tightest deadlines. One query shows how grants order the answers.
+TRACES = (
+    (algorithms.LAW, "trace", 1 / 4, {}, ["d2tcp/d2tcp_cut"]),
+    (algorithms.GRANTS, "trace-grants", 0, {"queries": 10},
+     ["d2tcp/d2tcp_grant", "tcp/tcp_probe"]))
+
+
+def make_traces(scenario, raw, module):
+    """Jobs that run seed 1 of a point again, with tracepoints on."""
+    if not scenario.get("trace"):
+        return
     points = list(scenarios.points(scenario))
-    run = Run(scenario, points[len(points) // 4], algorithms.LAW)
-    return [run.job([1], raw, module) | {
-        "trace": True, "text": run.text + " (traced)",
-        "directory": os.path.join(raw, scenario["name"], "trace")}]
+    for algorithm, name, part, change, events in TRACES:
+        if algorithm in scenario["algorithms"]:
+            run = Run(scenario, points[int(part * len(points))] | change, algorithm)
+            yield run.job([1], raw, module) | {
+                "trace": events, "text": run.text + " (traced)",
+                "directory": os.path.join(raw, scenario["name"], name)}
 
 
 def seeds_needed(shares, half_width):
@@ -225,7 +234,7 @@ def run_scenarios(chosen, raw, module, workers, progress):
     seeds were run.
     """
     have = {scenario["name"]: {} for scenario in chosen}
-    traces = [job for s in chosen for job in make_trace(s, raw, module)]
+    traces = [job for s in chosen for job in make_traces(s, raw, module)]
     count = 0
     while True:
         jobs = []

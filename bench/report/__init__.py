@@ -8,6 +8,7 @@
     claims.py     the paper's claims beside the measurements
     style.py      how every picture looks
     titles.py     the message of each picture
+    traces.py     the kernel's trace of a traced run
     plots.py      the pictures
     page.py       one page of HTML, from page.html
     publish.py    docs/results/ and README.md

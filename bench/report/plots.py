@@ -15,7 +15,7 @@ from analysis import records as results
 from analysis.rows import BIN_MS
 from runs import Run
 import scenario as scenarios
-from . import queries, titles
+from . import queries, titles, traces
 from .style import (
     AXES, LOWER_BOUND, MISSED, OTHER_COLOURS, OTHER_MARKERS, SIZE, colour, label_lines,
     line_style, plt, save)
@@ -358,31 +358,12 @@ def added(a, b):
     return a
 
 
-TRACE = re.compile(
-    r"\s(?P<time>\d+\.\d+): d2tcp_cut: .* daddr=\S+ .*alpha=(?P<alpha>\d+) "
-    r"d=(?P<d>\d+) p=\d+ before=(?P<before>\d+) after=(?P<after>\d+) ")
-SOURCE = re.compile(r"saddr=(\S+) ")
-
-
-def read_cuts(path):
-    """{source address: [{time, alpha, d, before, after}]} of a trace."""
-    flows = {}
-    with open(path) as f:
-        for line in f:
-            found = TRACE.search(line)
-            if found:
-                flows.setdefault(SOURCE.search(line).group(1), []).append(
-                    {k: float(v) for k, v in found.groupdict().items()})
-    return dict(sorted(flows.items(), key=lambda flow: [
-        int(part) for part in flow[0].split(":")[-1].split(".")]))
-
-
 def plot_flows(scenario, rows, raw, out):
     """alpha, d and cwnd of a few flows, from the module's own tracepoint."""
     directory = os.path.join(raw, scenario["name"], "trace")
     if not os.path.isdir(directory):
         return
-    flows = read_cuts(os.path.join(directory, "trace.txt"))
+    flows = traces.read_cuts(os.path.join(directory, "trace.txt"))
     with open(os.path.join(directory, "job.json")) as f:
         job = json.load(f)
     if not flows:
@@ -397,7 +378,7 @@ def plot_flows(scenario, rows, raw, out):
         x = [1000 * (c["time"] - start) for c in cuts]
         shade = OTHER_COLOURS[n]
         axes[0].plot(x, [c["alpha"] / 2**20 for c in cuts], color=shade,
-                     label=source.replace("::ffff:", ""))
+                     label=source)
         axes[1].plot(x, [c["d"] / 256 for c in cuts], color=shade,
                      marker=OTHER_MARKERS[n], markersize=3.5, linestyle="none")
         axes[2].plot(*windows_of(x, cuts), color=shade)
@@ -416,6 +397,85 @@ def plot_flows(scenario, rows, raw, out):
                "tracepoint d2tcp_cut; Linux %s" % (
                    scenario["name"], job["point"]["fan_in"], job["slack"],
                    len(shown), job["seeds"][0], rows[0]["kernel"])), title
+
+
+def plot_grants(scenario, rows, raw, out):
+    """The last query of the traced run: which answer was let in when."""
+    directory = os.path.join(raw, scenario["name"], "trace-grants")
+    if not os.path.isdir(directory):
+        return
+    path = os.path.join(directory, "trace.txt")
+    if not traces.read_grants(path):
+        return
+    with open(os.path.join(directory, "job.json")) as f:
+        job = json.load(f)
+    seed = os.path.join(directory, "seed%d" % job["seeds"][0])
+    (records,), extra = results.read_run(seed)
+    answers = last_query(records, job["slack"], extra, traces.read_grants(path),
+                         traces.read_arrivals(path, extra["workers"]))
+    figure, axis = plt.subplots(figsize=(SIZE[0], 1.8 + 0.34 * len(answers)))
+    for y, answer in enumerate(answers):
+        low = y + 0.38
+        axis.fill_between(*stairs(answer["arrived"], answer, low), low, step="post",
+                          color=colour(algorithms.GRANTS), alpha=0.3, linewidth=0,
+                          label="arrived" if not y else None)
+        axis.step(*stairs(answer["granted"], answer, low), where="post",
+                  color=colour(algorithms.GRANTS), linewidth=1.2,
+                  label="granted" if not y else None)
+        axis.plot([answer["due"]] * 2, [low, low - 0.76], color="#D00000"
+                  if answer["missed"] else "black", linewidth=2,
+                  label="deadline" if not y else None)
+    axis.set_yticks(range(len(answers)), [
+        "%.0f KB" % (a["bytes"] / 1000) for a in answers], fontsize=8.5)
+    axis.set_ylim(len(answers) - 0.5, -0.5)
+    axis.set_xlim(left=0)
+    axis.grid(False, axis="y")
+    axis.set_ylabel("answers, by deadline")
+    axis.set_xlabel("time since the query was sent (ms)")
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.6 / len(answers) - 0.1),
+                ncol=3, fontsize=8.5)
+    title = titles.of_grants(answers)
+    yield save(figure, out, scenario["name"] + "-grants", title,
+               "%s, fan-in %s, slack %s: a query of %s, seed %d, from the tracepoints "
+               "d2tcp_grant and tcp_probe; each answer from its first byte (bottom) to "
+               "its last (top); red: missed; Linux %s" % (
+                   scenario["name"], job["point"]["fan_in"], job["slack"],
+                   job["algorithm"], job["seeds"][0], rows[0]["kernel"])), title
+
+
+def last_query(records, slack, extra, grants, arrivals):
+    """The answers to the last query, by deadline: what was granted, and what arrived,
+    as (ms since the query was sent, bytes).
+    """
+    found = []
+    for worker, source in enumerate(extra["workers"]):
+        at = numpy.flatnonzero((records["worker"] == worker) &
+                               (records["query"] == records["query"].max()))[0]
+        sent_ns, took_ns, size = (int(records[k][at]) for k in (
+            "sent_ns", "took_ns", "bytes"))
+        due_ns = int(records["deadline_ns"][at] * slack)
+
+        def during(events, sent_ns=sent_ns, took_ns=took_ns):
+            # the trace has its times in us
+            seen = [(time * 1e3 - (extra["start_ns"] + sent_ns) / 1e6, value)
+                    for time, value in events]
+            return [(ms, value) for ms, value in seen
+                    if -0.001 <= ms <= took_ns / 1e6 + 0.001]
+
+        came = during(arrivals.get(source, []))
+        found.append({
+            "due": due_ns / 1e6, "bytes": size, "missed": took_ns > due_ns,
+            "done": took_ns / 1e6, "granted": during(grants.get(source, [])),
+            "arrived": list(zip([ms for ms, _ in came], numpy.cumsum(
+                [value for _, value in came]).tolist()))})
+    return sorted(found, key=lambda answer: answer["due"])
+
+
+def stairs(events, answer, low):
+    """The steps of an answer as x and y; all of it is 0.76 high, upwards from `low`."""
+    events = [(0, 0)] + events + [(answer["done"], events[-1][1] if events else 0)]
+    return [ms for ms, _ in events], [
+        low - 0.76 * min(1, value / answer["bytes"]) for _, value in events]
 
 
 def windows_of(x, cuts):
@@ -439,4 +499,5 @@ def pictures(scenario, rows, raw, out):
     found = plot_recovery(scenario, rows, raw, out) \
         if "burst_rate" in scenario else plot_misses(scenario, rows, out)
     return [*found, *plot_times(scenario, rows, raw, out),
-            *plot_flows(scenario, rows, raw, out)]
+            *plot_flows(scenario, rows, raw, out),
+            *plot_grants(scenario, rows, raw, out)]

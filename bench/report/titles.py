@@ -153,6 +153,14 @@ def of_recovery(rows):
     return "After the burst, the miss rate recovers under " + said
 
 
+def of_grants(answers):
+    """One query, whose answers are let in by deadline."""
+    order = [a["done"] for a in answers]
+    pairs = [(a, b) for i, a in enumerate(order) for b in order[i + 1:]]
+    return "The receiver lets answers in by deadline: of %d pairs of answers, %d are " \
+        "complete in that order" % (len(pairs), sum(a < b for a, b in pairs))
+
+
 def of_flows():
     """alpha, d and cwnd of flows: says what is drawn, and draws no conclusion."""
     return "d follows each flow's deadlines, and the cuts of its window follow d"

@@ -311,10 +311,93 @@ class Records(unittest.TestCase):
         for algorithm, member, late, queries in (
                 ("dctcp", None, 0.5, 1), ("dctcp+d2tcp", 0, 0, 0),
                 ("dctcp+d2tcp", 1, 1, 1)):
-            share, query_share, took = results._run_shares(
-                self.directory, 1.0, (0,), member, algorithm)
-            self.assertEqual((share, query_share), (late, queries))
-            self.assertEqual(len(took), 4 if member is None else 2)
+            found = results._run_shares(self.directory, 1.0, (0,), member,
+                                        algorithm)
+            self.assertEqual((found.late, found.late_queries, found.queries),
+                             (late, queries, 2))
+            self.assertEqual(len(found.took), 4 if member is None else 2)
+
+    def test_the_first_queries_of_each_service_are_apart(self):
+        # the first two queries miss, and of the other service the fourth
+        for name, late in (("records-0.csv", (0, 1)), ("records-1.csv", (3,))):
+            self.write([(q, a, 0, 9, 10, 0, 11 if q in late or a else 9)
+                        for a in (0, 1) for q in range(6)], name)
+        self.assertEqual(results.FIRST, 3)
+        for services, first, late in (((0,), 2 / 3, 1 / 3), ((1,), 0, 1 / 6),
+                                      ((0, 1), 1 / 3, 1 / 4)):
+            found = results._run_shares(self.directory, 1.0, services, None, "x")
+            self.assertAlmostEqual(found.first, first)
+            self.assertAlmostEqual(found.late, late)
+
+    def load_rows(self, took, duration_ns, **change):
+        """Rows of two seeds of ten queries; `took` by algorithm, in ns."""
+        point = {"topology": "star", "fan_in": 2, "rate_mbps": 1000,
+                 "host_delay_us": 75, "buffer_packets": 400, "mark_us": 240,
+                 "rto_min_ms": 10, "query_bytes": 2 * 1448, "queries": 10,
+                 "deadline_ms": "0.2"} | change
+        scenario = scenarios.DEFAULTS | point | {
+            "name": "s", "algorithms": list(took), "seeds": 2}
+        raw = tempfile.mkdtemp(dir=self.directory)
+        link = os.path.join(raw, "links", runs.link_name(point))
+        os.makedirs(link)
+        with open(os.path.join(link, "link.json"), "w") as f:
+            json.dump({"rate_mbps": 1000, "mark_us": 240, "base_rtt_us": 150}, f)
+        for one in scenarios.points(scenario):
+            for algorithm, seeds in took.items():
+                run_ = runs.Run(scenario, one, algorithm)
+                for seed, ns in enumerate(seeds, 1):
+                    self.directory = os.path.join(
+                        raw, run_.block([1]), "seed%d" % seed)
+                    os.makedirs(self.directory)
+                    self.write([(q, 0, w, 1448, 200000, q * 10**6, ns(q, w))
+                                for q in range(10) for w in range(2)])
+                    with open(os.path.join(self.directory, "load.json"),
+                              "w") as f:
+                        json.dump({"kernel": "6", "background_bytes": 0,
+                                   "background_ns": 1, "marks": 0, "drops": 0,
+                                   "duration_ns": duration_ns[algorithm]}, f)
+        return {r["algorithm"]: r for r in results.make_rows(scenario, raw)}
+
+    # DCTCP misses both responses of each second query, grants those of the first
+    TOOK = {"dctcp": 2 * [lambda q, w: 300000 if q % 2 else 9],
+            "grant-dctcp": 2 * [lambda q, w: 9 if q else 300000]}
+
+    def test_the_closed_gap_and_the_queries_per_second(self):
+        rows = self.load_rows(self.TOOK, {"dctcp": 2 * 10**9,
+                                          "grant-dctcp": 25 * 10**8})
+        plain, grants = rows["dctcp"], rows["grant-dctcp"]
+        # no schedule has to miss one: 150 + 2 * 12.1 us are less than 200
+        self.assertEqual((plain["late_share"], plain["late_share_optimum"],
+                          grants["late_share"]), (0.5, 0, 0.1))
+        self.assertEqual((plain["closed_gap"], grants["closed_gap"]), (None, 0.8))
+        self.assertEqual((plain["queries_per_s"], grants["queries_per_s"]), (5, 4))
+        self.assertIsNone(plain["queries_over_dctcp"])
+        self.assertEqual(grants["queries_over_dctcp"],
+                         {"ratio": 0.8, "ci95": [0.8, 0.8]})
+        self.assertEqual([r["first_late_share"] for r in (plain, grants)],
+                         [0.333333, 0.333333])
+        self.assertNotIn("load", plain)
+
+    def test_without_a_bound_or_a_gap_none_is_closed(self):
+        same = {"dctcp": 10**9, "grant-dctcp": 10**9}
+        thinking = self.load_rows(self.TOOK, same, think_ms="1")["grant-dctcp"]
+        self.assertIsNone(thinking["closed_gap"])
+        self.assertEqual(thinking["queries_per_s"], 10)
+        for base, gap in ((0.031, 0.5), (0.0199, None), (0.01, None)):
+            self.assertEqual(results.closed_gap((base + 0.01) / 2, base, 0.01), gap)
+
+    def test_the_load_of_an_open_loop(self):
+        same = {"dctcp": 10**9, "grant-dctcp": 10**9}
+        row = self.load_rows(self.TOOK, same, arrival="poisson(4000)")["dctcp"]
+        # 4000 queries of two frames, 24.224 us
+        self.assertEqual(row["load"], 0.0969)
+        self.assertIsNone(row["queries_per_s"])
+        self.assertIsNone(row["queries_over_dctcp"])
+        point = {"rate_mbps": 1000, "fan_in": 2, "topology": "star", "services": [
+            {"name": "a", "response_bytes": "uniform(1000, 1896)",
+             "arrival": "poisson(4000)"},
+            {"name": "b", "query_bytes": 2896, "arrival": "poisson(2000)"}]}
+        self.assertAlmostEqual(results._offered(point), 0.1453, 4)
 
     def test_parts_of_a_point(self):
         self.assertEqual([p[0] for p in raw_records.parts({}, "dctcp+d2tcp")], [

@@ -23,7 +23,9 @@ from report import plots  # noqa: E402
 from report import queries  # noqa: E402
 from report import room  # noqa: E402
 from report import selection  # noqa: E402
+from report import sentences  # noqa: E402
 from report import style  # noqa: E402
+from report import tables  # noqa: E402
 from report import titles  # noqa: E402
 import scenario as scenarios  # noqa: E402
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -141,13 +143,99 @@ class Findings(unittest.TestCase):
                          "within 3.0 points given each flow's alpha")
         self.assertEqual(claims["Flows wi"][4], "holds, given alpha")
 
+    def grants(self, *lines, name="grant-dctcp"):
+        """Rows of DCTCP and of grants: (slack, DCTCP's misses, misses, bound, more)."""
+        found = []
+        for slack, base, late, bound, more in lines:
+            gap = (base - late) / (base - bound) if base - bound > 0.01 else None
+            at = {"late_share_optimum": bound, "first_late_share": 0.5} | more
+            found.append(self.row("dctcp", slack, base, **at | {
+                "queries_over_dctcp": None, "closed_gap": None}))
+            found.append(self.row(name, slack, late, base, closed_gap=gap, **at))
+        return found
+
+    def test_what_grants_reach_and_where_they_do_not(self):
+        closed = {"queries_per_s": 50, "queries_over_dctcp": {"ratio": 0.99,
+                                                              "ci95": None}}
+        rows = self.grants(
+            (1.0, 0.40, 0.04, 0.0, closed), (1.2, 0.20, 0.10, 0.0, closed),
+            (1.4, 0.10, 0.00, 0.0, closed | {"queries_over_dctcp": {
+                "ratio": 0.94, "ci95": None}}),
+            (1.6, 0.105, 0.40, 0.1, closed))
+        said = self.text(rows)
+        self.assertIn("grant-dctcp, where the receiver lets responses in by deadline "
+                      "from workers under DCTCP, misses fewer deadlines than DCTCP at "
+                      "3 of 4 settings and more at 1 (s: 1 Gbit/s, fan-in 8, slack "
+                      "1.6, by +29.5 points).", said)
+        # 0.9, 0.5 and 1; the last setting has no gap
+        self.assertIn("more than a point (3 settings), grant-dctcp closes 0.90 in the "
+                      "median and 0.50 at least (s: 1 Gbit/s, fan-in 8, slack 1.2: "
+                      "10.0 %, DCTCP 20.0 %, lower bound 0.0 %).", said)
+        self.assertIn("completes at least 0.940 times as many queries per second as "
+                      "DCTCP (s: 1 Gbit/s, fan-in 8, slack 1.4), below 0.97 at 1 of 4 "
+                      "settings.", said)
+        self.assertIn("In the first 3 queries of its connections grant-dctcp misses "
+                      "50.0 % of the deadlines, in all queries 13.5 %", said)
+        self.assertNotIn("four strict priorities", said)
+        # each kind of sender has a sentence, and is compared with DCTCP alone
+        other = self.text(self.grants((1.0, 0.4, 0.5, 0.0, {"load": 0.6}),
+                                      (1.2, 0.2, 0.5, 0.0, {"load": 0.6}),
+                                      name="grant-cubic"))
+        self.assertIn("from workers under cubic, misses fewer deadlines than DCTCP at "
+                      "0 of 2 settings and more at 2 (s: 2; by +10.0 to +30.0 points)",
+                      other)
+        self.assertIn("-1.50 at least", other)
+        self.assertIn("slack 1.2, load 60 %:", other)
+        self.assertNotIn("closed loop", other)
+
+    def test_grants_beside_priorities_and_long_flows(self):
+        rows = self.grants((1.0, 0.4, 0.04, 0.0, {}), (1.2, 0.2, 0.1, 0.0, {}))
+        rows += [self.row("dctcp-prio", 1.0, 0.05, 0.4),
+                 self.row("dctcp-prio", 1.2, 0.02, 0.2)]
+        self.assertIn("grant-dctcp misses fewer deadlines than DCTCP with four strict "
+                      "priorities at 1 of 2 settings and more at 1 (by the means); the "
+                      "largest difference there is at s: 1 Gbit/s, fan-in 8, slack "
+                      "1.2: 10.0 % against 2.0 %.", self.text(rows))
+        flows = [self.row("dctcp", 1.0, 0.1), self.row(
+            "grant-dctcp", 1.0, 0.1, 0.1, background_flows=2, load=0.4,
+            background_over_dctcp={"ratio": 0.8, "ci95": [0.75, 0.85]})]
+        self.assertIn("Background flows, which no program expects, get at least 0.750 "
+                      "of their throughput beside DCTCP with grant-dctcp", self.text(
+                          flows))
+        self.assertIn("same rate under both, 0.800.", self.text(flows))
+
+    def test_settings_that_differ_in_more_than_the_slack_are_told_apart(self):
+        row = self.row("dctcp", 1.0, 0.1, think_ms="uniform(2, 6)", load=0.484,
+                       aggregators=4, aggregator_hosts=1)
+        self.assertEqual(sentences.where(row), "s: 1 Gbit/s, fan-in 8, slack 1.0, think "
+                         "time uniform(2, 6) ms, 4 aggregators on 1 host, load 48 %")
+        self.assertNotIn("think", sentences.where(row | {"think_ms": "0"}))
+
+    def test_columns_are_shown_where_they_say_something(self):
+        def headings(rows):
+            return [c[0] for c in tables.columns(rows)]
+
+        plain = self.rows((1.0, 0.4, 0.3))
+        more = ["first 3 missed %", "gap closed", "load %", "queries/s"]
+        self.assertFalse(set(more) & set(headings(plain)))
+        rows = self.grants((1.0, 0.4, 0.04, 0.0, {"load": 0.2, "queries_per_s": 9}))
+        self.assertTrue(set(more) <= set(headings(rows)))
+        cells = {c[0]: c[1](rows[1]) for c in tables.columns(rows) if c[0] in more}
+        self.assertEqual([cells[name] for name in more],
+                         ["50.0", "0.90", "20", "9.0"])
+        self.assertEqual(tables.throughput_ratio({"queries_over_dctcp": {
+            "ratio": 0.97, "ci95": [0.95, 1.01]}}), "0.970 (0.950 to 1.010)")
+        self.assertEqual(tables.throughput_ratio({}), "-")
+
     def test_no_subset_of_rows_breaks_the_report(self):
         with open(os.path.join(ROOT, "tests", "bench", "rows.json")) as f:
             rows = [r | {"fidelity": {"rate_mbps": r["rate_mbps"]}}
                     for r in json.load(f)["rows"]]
         whole = self.text(rows)
         for words in ("same queries at", "dctcp-prio", "background flow",
-                      "cubic", "with d = 2", "tree"):
+                      "cubic", "with d = 2", "tree", "grant-dctcp", "grant-cubic",
+                      "of its connections", "workers think", "no program expects",
+                      "several aggregators", "arrive at random"):
             self.assertIn(words, whole.replace("DCTCP with four", "dctcp-prio"))
         names = sorted({r["algorithm"] for r in rows})
         scenarios_ = sorted({r["scenario"] for r in rows})
@@ -372,6 +460,35 @@ class Pictures(unittest.TestCase):
         for some in (both[:-1], rows + [make.row("dctcp-prio", s, 0.3, 0.2)
                                         for s in (1.0, 1.2)]):
             self.assertNotIn("priorities", titles.of_misses(some, "slack"))
+
+    def test_grants_and_loads_in_titles(self):
+        make = Findings()
+        rows = make.rows((1.0, 0.2, 0.3), (1.2, 0.2, 0.1))
+        for algorithm, late in (("dctcp-prio", 0.05), ("grant-dctcp", 0.01)):
+            rows += [make.row(algorithm, s, late, 0.2) for s in (1.0, 1.2)]
+        self.assertEqual(titles.of_misses(rows, "slack"), (
+            "d2tcp misses fewer deadlines than DCTCP at slack 1.2; more at slack 1.0; "
+            "priorities at the switch miss fewer; grant-dctcp misses fewer than DCTCP "
+            "everywhere"))
+        rows = [make.row("grant-dctcp", 1.0, late, 0.2, load=load, arrival=arrival)
+                for load, late, arrival in ((0.2, 0.1, "poisson(48)"),
+                                            (0.48, 0.3, "poisson(115)"),
+                                            (0.602, 0.4, "poisson(143)"))]
+        self.assertEqual(titles.of_misses(rows, "arrival"),
+                         "grant-dctcp misses fewer deadlines than DCTCP at a load of "
+                         "20 %; more from a load of 48 % on")
+
+    def test_the_gap_picture_shows_each_algorithm_that_closes_it(self):
+        rows = Findings().grants((1.0, 0.4, 0.04, 0.0, {"kernel": "6"}),
+                                 (1.2, 0.2, 0.0, 0.0, {}))
+        with tempfile.TemporaryDirectory() as out:
+            (name, said), = plots.plot_gap(rows, out)
+            self.assertEqual(said, "Of the gap between DCTCP and the lower bound, "
+                             "grant-dctcp closes 0.95 in the median")
+            self.assertTrue(os.path.exists(os.path.join(out, name)))
+            # not without grants
+            self.assertEqual(plots.plot_gap(Findings().rows((1.0, 0.2, 0.1)), out),
+                             [])
 
     def test_the_same_rows_give_the_same_bytes(self):
         rows = [r | {"seeds": 2, "kernel": "6", "late_share_ci95": [0, 0.5],

@@ -15,7 +15,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
 sys.path.insert(0, os.path.join(ROOT, "bench"))
 from analysis import optimum  # noqa: E402
 from analysis import records as raw_records  # noqa: E402
+import link  # noqa: E402
 import report  # noqa: E402
+from report import traces  # noqa: E402
 import run  # noqa: E402
 import scenario as scenarios  # noqa: E402
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -40,6 +42,14 @@ class Fidelity(unittest.TestCase):
     def test_a_faithful_link_passes(self):
         self.check()
         self.check("tree", **self.uplink)
+
+    def test_hosts_beside_the_aggregator_where_uplinks_do_not_fill_its_port(self):
+        tree = {"topology": "tree", "racks": 2, "rate_mbps": 1000}
+        for point, count in (({"topology": "star"}, 0),
+                             (tree | {"uplink_mbps": 800}, 0),
+                             (tree | {"uplink_mbps": 600}, 2),
+                             (tree | {"uplink_mbps": 600, "racks": 4}, 0)):
+            self.assertEqual(link.beside(point), count)
 
     def test_each_deviation_stops_the_scenario_and_is_named(self):
         for change, said in (
@@ -117,12 +127,29 @@ class Runs(unittest.TestCase):
 
     def test_a_traced_run_is_asked_the_same_and_leaves_its_cuts(self):
         # not the same run: the tracer reads the clock, which takes 256 ns
-        plain, traced = self.job(), self.job(trace=True)
+        plain, traced = self.job(), self.job(
+            trace=["d2tcp/d2tcp_cut"])
         for key in ("query", "worker", "bytes", "deadline_ns"):
             self.assertEqual(*[raw_records.read_run(d)[0][0][key].tolist()
                                for d in (plain, traced)])
         cuts = self.bytes_of(os.path.dirname(traced), "trace.txt")
         self.assertGreater(cuts.count(b"d2tcp_cut: "), 50)
+        path = os.path.join(os.path.dirname(traced), "trace.txt")
+        self.assertEqual(len(traces.read_cuts(path)), 4)
+
+    def test_arrivals_in_a_trace_are_all_bytes_of_the_answers(self):
+        directory = self.job(algorithm="grant-dctcp", trace=["tcp/tcp_probe"])
+        (records,), extra = raw_records.read_run(directory)
+        path = os.path.join(os.path.dirname(directory), "trace.txt")
+        came = traces.read_arrivals(path, extra["workers"])
+        self.assertEqual(len(came), 4)
+        for worker, address in enumerate(extra["workers"]):
+            self.assertEqual(sum(size for _, size in came[address]), records[
+                "bytes"][records["worker"] == worker].sum())
+        # times are those of the records
+        last = extra["start_ns"] + (records["sent_ns"] + records["took_ns"]).max()
+        self.assertAlmostEqual(max(t for some in came.values() for t, _ in some),
+                               last / 1e9, 3)
 
     def whole(self, name):
         """Runs a small scenario, from its first job to its summary."""
@@ -184,20 +211,21 @@ class Runs(unittest.TestCase):
         asked = []
         took = set()
         for algorithm in ("cubic", "reno", "bbr", "dctcp", "dctcp-prio",
-                          "dctcp-jitter", "d2tcp-nodeadline", "d2tcp"):
+                          "dctcp-jitter", "d2tcp-nodeadline", "d2tcp",
+                          "grant-dctcp", "grant-cubic", "grant-d2tcp"):
             (records,), extra = raw_records.read_run(
                 self.job(algorithm=algorithm))
             asked.append([records[k].tolist() for k in (
                 "query", "worker", "bytes", "deadline_ns")])
             took.add(tuple(records["took_ns"]))
             self.assertEqual(len(records["query"]), 40)
-            if algorithm in ("cubic", "reno", "bbr"):
+            if algorithm in ("cubic", "reno", "bbr", "grant-cubic"):
                 self.assertEqual(extra["marks"], 0, algorithm)
             else:
                 self.assertGreater(extra["marks"], 0, algorithm)
                 self.assertEqual(extra["drops"], 0, algorithm)
             self.assertEqual(asked[0], asked[-1])
-        self.assertEqual(len(took), 8)
+        self.assertEqual(len(took), 11)
 
     def test_with_priorities_the_order_is_that_of_the_deadlines(self):
         def in_order(algorithm):
@@ -213,6 +241,7 @@ class Runs(unittest.TestCase):
         # half of the pairs if deadlines play no role; each class has a quarter
         self.assertLess(in_order("dctcp"), 0.6)
         self.assertGreater(in_order("dctcp-prio"), 0.75)
+        self.assertGreater(in_order("grant-dctcp"), 0.75)
 
     def test_jitter_is_in_the_completion_times(self):
         (records,), _ = raw_records.read_run(self.job(
@@ -231,6 +260,18 @@ class Runs(unittest.TestCase):
         _, extra = raw_records.read_run(self.job(**(tree | {
             "uplink_mbps": 10000, "aggregators": 1})))
         self.assertEqual(extra["uplink_marks"], 0)
+
+    def test_aggregators_share_a_host_or_have_their_own(self):
+        several = {"aggregators": 4, "algorithm": "dctcp", "query_bytes": 1000000}
+        took = []
+        for hosts in (1, 4):
+            found, _ = raw_records.read_run(self.job(aggregator_hosts=hosts,
+                                                     **several))
+            self.assertEqual(len(found), 4)
+            self.assertEqual(len({tuple(r["bytes"]) for r in found}), 4)
+            took.append(sum(r["took_ns"].mean() for r in found))
+        # four share one port, or have one each
+        self.assertGreater(took[0], 2 * took[1])
 
     def test_services_ask_for_their_own(self):
         services = [{"name": "a", "response_bytes": "5000",
@@ -317,21 +358,22 @@ class Runs(unittest.TestCase):
         for change in ({}, {"mark_us": 120, "host_delay_us": 40},
                        {"rate_mbps": 10000, "mark_us": 78,
                         "host_delay_us": 25},
-                       {"topology": "tree", "racks": 2, "uplink_mbps": 800}):
+                       {"topology": "tree", "racks": 2, "uplink_mbps": 800},
+                       {"topology": "tree", "racks": 2, "uplink_mbps": 300}):
             with open(os.path.join(self.job(do="check", **change),
                                    "link.json")) as f:
-                link = json.load(f)
+                found = json.load(f)
             point = self.point | change
-            run.check_fidelity({"name": "x"}, point, link)
+            run.check_fidelity({"name": "x"}, point, found)
             # and another link is refused
             for other in ("mark_us", "rate_mbps", "uplink_mbps"):
                 if other in point:
                     with self.assertRaises(run.JobError):
                         run.check_fidelity({"name": "x"}, point | {
-                            other: point[other] * 2}, link)
+                            other: point[other] * 2}, found)
             with self.assertRaises(run.JobError):
                 run.check_fidelity({"name": "x"}, point | {
-                    "host_delay_us": point["host_delay_us"] * 1.2}, link)
+                    "host_delay_us": point["host_delay_us"] * 1.2}, found)
 
     def test_the_link_check_refuses_what_is_slightly_wrong(self):
         fast = {"rate_mbps": 10000, "mark_us": 78, "host_delay_us": 25,

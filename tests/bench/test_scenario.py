@@ -89,7 +89,8 @@ class Scenarios(unittest.TestCase):
                  "mark_us = '240'; allowed is a real number"),
                 ("mark_us = 240", "mark_ms = 240", "'mark_us' is missing"),
                 ("mark_us = 240", "mark_us = 240\nmarks = 1",
-                 "'marks' is not known; known are aggregators, algorithms"),
+                 "'marks' is not known; known are aggregator_hosts, "
+                 "aggregators, algorithms"),
                 ("\"uniform(10, 20)\"", "\"normal(1, 2)\"",
                  "deadline_ms = 'normal(1, 2)'; allowed is"),
                 ("topology = \"star\"", "topology = \"ring\"",
@@ -110,6 +111,10 @@ class Scenarios(unittest.TestCase):
                  "half_width = 1; allowed is a number between 0 and 1"),
                 ("\"star\"", "\"tree\"", "a tree needs both"),
                 ("slack = ", "racks = 2\nslack = ", "belong to a tree"),
+                ("slack = ", "aggregator_hosts = 2\nslack = ",
+                 "aggregator_hosts exceeds aggregators"),
+                ("slack = ", "aggregators = [2, 4]\naggregator_hosts = [1, 3]\n"
+                 "slack = ", "aggregator_hosts exceeds aggregators"),
                 ("slack = ", "retries = 1\nslack = ",
                  "bursts, retries and until_ms need arrival"),
                 ("\"cubic\",", "\"dctcp+dctcp-prio\",", "cannot be mixed"),
@@ -154,6 +159,18 @@ class Scenarios(unittest.TestCase):
                        {"aggregators": 2}, {"services": [{"name": "a"}]}):
             self.assertEqual(scenarios.optimum_kind(point | change), "none")
 
+    def test_which_responses_share_one_port(self):
+        point = next(scenarios.points(self.load(self.good)))
+        for change, one in (({}, True), ({"aggregators": 2}, False),
+                            ({"aggregators": 2, "aggregator_hosts": 1}, True),
+                            ({"topology": "tree"}, False)):
+            self.assertEqual(scenarios.one_port(point | change), one, change)
+
+    def test_means(self):
+        for text, mean in (("uniform(10, 20)", 15), ("7", 7), (7, 7),
+                           ("exponential(30)", 30), ("poisson(115)", 115)):
+            self.assertEqual(scenarios.mean(text), mean)
+
     def test_quantiles(self):
         for text, q, value in (("uniform(10, 20)", 0.25, 12.5), ("7", 0.5, 7),
                                ("exponential(30)", 0.5, 30 * math.log(2))):
@@ -176,6 +193,7 @@ retry_after_ms = ["0", "uniform(0, 5)"]""").replace("slack = [1.2, 1.4, 1.6]", "
         for algorithm, depends in (("dctcp", False), ("d2tcp", True),
                                    ("d2tcp-nodeadline", False),
                                    ("dctcp-prio", True), ("dctcp-jitter", False),
+                                   ("grant-dctcp", True), ("grant-d2tcp", True),
                                    ("cubic+d2tcp", True)):
             self.assertEqual(scenarios.depends_on_slack(algorithm, {}),
                              depends, algorithm)
