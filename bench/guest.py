@@ -128,10 +128,15 @@ class Load:
 
 
 def start_trace(events):
-    """Switches tracepoints on; those that this module does not have are left out."""
+    """Switches tracepoints on: "EVENT" or "EVENT if FILTER". Those that this module does
+    not have are left out.
+    """
     settings = [("trace_clock", "mono"), ("buffer_size_kb", "16384")]
-    settings += [("events/%s/enable" % event, "1") for event in events
-                 if os.path.isdir(TRACING + "events/" + event)]
+    for event in events:
+        event, _, condition = event.partition(" if ")
+        if os.path.isdir(TRACING + "events/" + event):
+            settings += [("events/%s/filter" % event, condition or "0"),
+                         ("events/%s/enable" % event, "1")]
     for name, value in settings:
         with open(TRACING + name, "w") as f:
             f.write(value)

@@ -161,8 +161,8 @@ def make_loads(scenario, raw, module, seeds):
 # the tightest deadlines. One query shows how grants order the answers.
 TRACES = (
     (algorithms.LAW, "trace", 1 / 4, {}, ["d2tcp/d2tcp_cut"]),
-    (algorithms.GRANTS, "trace-grants", 0, {"queries": 10},
-     ["d2tcp/d2tcp_grant", "tcp/tcp_probe"]))
+    (algorithms.GRANTS, "trace-grants", 0, {"queries": 5},
+     ["d2tcp/d2tcp_grant", "tcp/tcp_probe if data_len > 0"]))
 
 
 def make_traces(scenario, raw, module):

@@ -177,7 +177,7 @@ def about_grants(rows):
 
 def about_gap(rows, name):
     """How much of what DCTCP misses needlessly an algorithm avoids."""
-    mine = gaps(rows, name)
+    mine = [r for r in gaps(rows, name) if base_of(rows, r)]
     if not mine:
         return
     low = min(mine, key=lambda r: r["closed_gap"])

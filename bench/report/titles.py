@@ -157,8 +157,10 @@ def of_grants(answers):
     """One query, whose answers are let in by deadline."""
     order = [a["done"] for a in answers]
     pairs = [(a, b) for i, a in enumerate(order) for b in order[i + 1:]]
-    return "The receiver lets answers in by deadline: of %d pairs of answers, %d are " \
-        "complete in that order" % (len(pairs), sum(a < b for a, b in pairs))
+    right = sum(a < b for a, b in pairs)
+    return "The receiver lets answers in by deadline: of %d pair%s of answers, %d %s " \
+        "complete in that order" % (len(pairs), "" if len(pairs) == 1 else "s", right,
+                                    "is" if right == 1 else "are")
 
 
 def of_flows():

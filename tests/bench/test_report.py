@@ -18,6 +18,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
 sys.path.insert(0, os.path.join(ROOT, "bench"))
 import report  # noqa: E402
 import algorithms  # noqa: E402
+from analysis import records as raw_records  # noqa: E402
 from report import claims as paper  # noqa: E402
 from report import plots  # noqa: E402
 from report import queries  # noqa: E402
@@ -27,6 +28,8 @@ from report import sentences  # noqa: E402
 from report import style  # noqa: E402
 from report import tables  # noqa: E402
 from report import titles  # noqa: E402
+from report import traces  # noqa: E402
+import run  # noqa: E402
 import scenario as scenarios  # noqa: E402
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tap  # noqa: E402
@@ -386,6 +389,91 @@ class Output(unittest.TestCase):
         self.assertIn("[coexistence](coexistence.md): " + scenario["claim"],
                       index)
         self.assertIn("By `make x`.", index)
+
+
+class Traces(unittest.TestCase):
+    """One query of two answers, of 1000 and 2000 bytes, sent 5 s after the boot."""
+
+    TRACE = """# tracer: nop
+ x-1 [000] ..s1. 5.000100: d2tcp_grant: saddr=::ffff:10.0.0.1 daddr=::ffff:10.0.0.3 \
+port=4000 peer=5000 granted=500 edge=500 flying=500
+ x-1 [000] ..s1. 5.000900: tcp_probe: family=AF_INET src=10.0.0.1:4000 \
+dest=10.0.0.3:5000 mark=0x0 data_len=500 snd_nxt=0x1 snd_una=0x1
+ x-1 [000] ..s1. 5.001000: d2tcp_grant: saddr=::ffff:10.0.0.1 daddr=::ffff:10.0.0.3 \
+port=4000 peer=5000 granted=1500 edge=2000 flying=1500
+ x-1 [000] ..s1. 5.001900: tcp_probe: family=AF_INET src=10.0.0.1:4000 \
+dest=10.0.0.3:5000 mark=0x0 data_len=1500 snd_nxt=0x1 snd_una=0x1
+ x-1 [000] ..s1. 5.002000: tcp_probe: family=AF_INET src=10.0.0.3:5000 \
+dest=10.0.0.1:4000 mark=0x0 data_len=40 snd_nxt=0x1 snd_una=0x1
+ x-1 [000] ..s1. 5.002000: tcp_probe: family=AF_INET src=10.0.0.1:4001 \
+dest=10.0.0.2:5000 mark=0x0 data_len=0 snd_nxt=0x1 snd_una=0x1
+ x-1 [000] ..s1. 5.002100: d2tcp_grant: saddr=::ffff:10.0.0.1 daddr=::ffff:10.0.0.2 \
+port=4001 peer=5000 granted=1000 edge=1000 flying=1000
+ x-1 [000] ..s1. 5.003000: tcp_probe: family=AF_INET src=10.0.0.1:4001 \
+dest=10.0.0.2:5000 mark=0x0 data_len=1000 snd_nxt=0x1 snd_una=0x1
+ x-1 [000] ..s1. 5.009000: d2tcp_grant: saddr=::ffff:10.0.0.1 daddr=::ffff:10.0.0.2 \
+port=4001 peer=5000 granted=9 edge=9 flying=9
+"""
+    EXTRA = {"start_ns": 4 * 10**9, "workers": ["10.0.0.2", "10.0.0.3"]}
+
+    def setUp(self):
+        self.directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.directory)
+        where = os.path.join(self.directory, "s", "trace-grants", "seed1")
+        os.makedirs(where)
+        self.trace = os.path.join(os.path.dirname(where), "trace.txt")
+        with open(self.trace, "w") as f:
+            f.write(self.TRACE)
+        with open(os.path.join(os.path.dirname(where), "job.json"), "w") as f:
+            json.dump({"slack": 2.0, "seeds": [1], "algorithm": "grant-dctcp",
+                       "point": {"fan_in": 2}}, f)
+        with open(os.path.join(where, "load.json"), "w") as f:
+            json.dump(self.EXTRA, f)
+        path = os.path.join(where, "records-0.csv")
+        with open(path, "w") as f:
+            f.write("query,attempt,worker,bytes,deadline_ns,sent_ns,took_ns\n"
+                    "0,0,0,7,1,0,5\n0,0,1,7,1,0,5\n"
+                    "1,0,0,1000,1250000,1000000000,3000000\n"
+                    "1,0,1,2000,1000000,1000000000,1900000\n")
+        run.compress(path)
+
+    def test_a_trace_has_what_was_granted_and_what_arrived(self):
+        self.assertEqual(traces.read_grants(self.trace), {
+            "10.0.0.3": [(5.0001, 500), (5.001, 2000)],
+            "10.0.0.2": [(5.0021, 1000), (5.009, 9)]})
+        self.assertEqual(traces.read_arrivals(self.trace, self.EXTRA["workers"]), {
+            "10.0.0.3": [(5.0009, 500), (5.0019, 1500)],
+            "10.0.0.2": [(5.003, 1000)]})
+
+    def test_the_picture_of_a_query_has_its_answers_by_deadline(self):
+        (name, said), = plots.plot_grants({"name": "s"}, [{"kernel": "6"}],
+                                          self.directory, self.directory)
+        self.assertEqual(said, "The receiver lets answers in by deadline: of 1 pair of "
+                         "answers, 1 is complete in that order")
+        with open(os.path.join(self.directory, name), encoding="utf-8") as f:
+            picture = f.read()
+        self.assertLess(picture.index(">2 KB<"), picture.index(">1 KB<"))
+        (records,), extra = raw_records.read_run(os.path.join(
+            self.directory, "s", "trace-grants", "seed1"))
+        first, second = plots.last_query(
+            records, 2.0, extra, traces.read_grants(self.trace),
+            traces.read_arrivals(self.trace, extra["workers"]))
+        # by deadline; what comes after an answer belongs to the next one
+        self.assertEqual([(round(ms, 3), n) for ms, n in first["granted"]],
+                         [(0.1, 500), (1.0, 2000)])
+        self.assertEqual([(round(ms, 3), n) for ms, n in first["arrived"]],
+                         [(0.9, 500), (1.9, 2000)])
+        self.assertEqual([(round(ms, 3), n) for ms, n in second["granted"]],
+                         [(2.1, 1000)])
+        self.assertEqual([(a["due"], a["missed"], a["done"])
+                          for a in (first, second)],
+                         [(2.0, False, 1.9), (2.5, True, 3.0)])
+
+    def test_without_grants_in_the_trace_there_is_no_picture(self):
+        with open(self.trace, "w") as f:
+            f.write("# tracer: nop\n")
+        self.assertEqual(list(plots.plot_grants({"name": "s"}, [], self.directory,
+                                                self.directory)), [])
 
 
 class Pictures(unittest.TestCase):

@@ -138,7 +138,8 @@ class Runs(unittest.TestCase):
         self.assertEqual(len(traces.read_cuts(path)), 4)
 
     def test_arrivals_in_a_trace_are_all_bytes_of_the_answers(self):
-        directory = self.job(algorithm="grant-dctcp", trace=["tcp/tcp_probe"])
+        directory = self.job(algorithm="grant-dctcp", trace=[
+            "tcp/tcp_probe if data_len > 0", "d2tcp/of_another_module"])
         (records,), extra = raw_records.read_run(directory)
         path = os.path.join(os.path.dirname(directory), "trace.txt")
         came = traces.read_arrivals(path, extra["workers"])
