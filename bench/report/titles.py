@@ -24,10 +24,10 @@ def at(row, key):
 
 
 def listed(values):
-    """"a", "a and b", "a, b and c"."""
+    """"", "a", "a and b", "a, b and c"."""
     values = [str(v) for v in values]
     return " and ".join(part for part in (
-        ", ".join(values[:-1]), values[-1]) if part)
+        ", ".join(values[:-1]), *values[-1:]) if part)
 
 
 def stretch(some, order, key):

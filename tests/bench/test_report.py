@@ -549,6 +549,16 @@ class Pictures(unittest.TestCase):
                                         for s in (1.0, 1.2)]):
             self.assertNotIn("priorities", titles.of_misses(some, "slack"))
 
+    def test_times_name_those_that_were_run(self):
+        def title(*names):
+            return titles.of_times([{"algorithm": n, "fct_ms": {"p99": 9}}
+                                    for n in names], 15)
+
+        self.assertEqual(title("reno", "cubic"), "Completion times of responses")
+        self.assertEqual(title("dctcp", "reno", "d2tcp", "grant-dctcp"), (
+            "99 % of responses complete within 9.0 ms under DCTCP, 9.0 ms under d2tcp "
+            "and 9.0 ms under grant-dctcp; half of the deadlines are below 15.0 ms"))
+
     def test_grants_and_loads_in_titles(self):
         make = Findings()
         rows = make.rows((1.0, 0.2, 0.3), (1.2, 0.2, 0.1))
