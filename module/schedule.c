@@ -26,6 +26,11 @@ static s64 start_of(const struct schedule_entry *e)
 	return e ? e->start_ns : S64_MAX;
 }
 
+static bool has_ready(const struct schedule_entry *e)
+{
+	return e && e->some_ready;
+}
+
 static struct schedule_entry *longer(struct schedule_entry *a,
 				     struct schedule_entry *b)
 {
@@ -56,6 +61,8 @@ static void update(const struct schedule *s, struct schedule_entry *e)
 	e->longest = e->before ? longer(e->before->longest, e) : e;
 	e->longest = longer(e->longest, e->after ? e->after->longest : NULL);
 	e->count = count_of(e->before) + 1 + count_of(e->after);
+	e->some_ready = e->ready || has_ready(e->before) ||
+			has_ready(e->after);
 }
 
 /* The order of service. Addresses make it total. */
@@ -166,6 +173,19 @@ static struct schedule_entry *leftmost(struct schedule_entry *tree)
 	while (tree && tree->before)
 		tree = tree->before;
 	return tree;
+}
+
+static struct schedule_entry *first_ready(struct schedule_entry *tree)
+{
+	while (has_ready(tree)) {
+		if (has_ready(tree->before))
+			tree = tree->before;
+		else if (tree->ready)
+			return tree;
+		else
+			tree = tree->after;
+	}
+	return NULL;
 }
 
 /* Gives entries up until all others are in time if they start at now_ns. One
@@ -319,14 +339,35 @@ void schedule_granted(struct schedule *s, struct schedule_entry *e, u32 bytes)
 }
 
 /**
+ * schedule_set_ready() - whether an answer can be granted anything
+ * @s: the schedule
+ * @e: an entry, which need not be in the schedule
+ * @ready: whether schedule_first() may return it
+ */
+void schedule_set_ready(struct schedule *s, struct schedule_entry *e,
+			bool ready)
+{
+	if (e->ready == ready)
+		return;
+	if (e->where != SCHEDULE_OUT)
+		delete(s, tree_of(s, e), e);
+	e->ready = ready;
+	if (e->where != SCHEDULE_OUT)
+		place(s, e, e->where);
+}
+
+/**
  * schedule_first() - the answer to grant next
  * @s: the schedule
  * @now_ns: when the link can begin with it
  *
- * Return: the entry, or NULL if there is none.
+ * Return: the first entry that is ready, or NULL if there is none.
  */
 struct schedule_entry *schedule_first(struct schedule *s, u64 now_ns)
 {
+	struct schedule_entry *e;
+
 	refresh(s, now_ns);
-	return leftmost(s->hopeful ? s->hopeful : s->hopeless);
+	e = first_ready(s->hopeful);
+	return e ? e : first_ready(s->hopeless);
 }

@@ -9,6 +9,9 @@
  * machine sequencing algorithm for minimizing the number of late jobs",
  * Management Science 15, 1968). Those that were given up come last.
  *
+ * An answer that cannot be granted anything now is not ready: it keeps its place
+ * and its time on the link, and others go first meanwhile.
+ *
  * The answers are in a treap, a search tree balanced by random priorities, in
  * which each subtree knows its length, its longest answer and its latest start.
  * An operation takes logarithmic time, on average over the changes between two
@@ -29,6 +32,7 @@
 struct schedule_entry {
 	u64 due_ns;		/* below 2^60; set before schedule_add() */
 	u32 need;		/* bytes that are not granted yet */
+	bool ready;		/* may be first; schedule_set_ready() changes it */
 	/* the rest is private */
 	u32 priority;		/* above those of both subtrees */
 	struct schedule_entry *before, *after;
@@ -36,6 +40,7 @@ struct schedule_entry {
 	u32 count;		/* entries of this subtree */
 	u64 sum_ns;		/* time that it needs on the link */
 	s64 start_ns;		/* its latest start, see update() */
+	bool some_ready;	/* in this subtree */
 	enum { SCHEDULE_OUT, SCHEDULE_HOPEFUL, SCHEDULE_HOPELESS } where;
 };
 
@@ -52,6 +57,8 @@ void schedule_set_pace(struct schedule *s, u32 pace);
 void schedule_add(struct schedule *s, struct schedule_entry *e, u64 now_ns);
 void schedule_remove(struct schedule *s, struct schedule_entry *e);
 void schedule_granted(struct schedule *s, struct schedule_entry *e, u32 bytes);
+void schedule_set_ready(struct schedule *s, struct schedule_entry *e,
+			bool ready);
 struct schedule_entry *schedule_first(struct schedule *s, u64 now_ns);
 
 #endif /* D2TCP_SCHEDULE_H */

@@ -1,0 +1,748 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The link that answers arrive over; see link.h. docs/receiver.md describes the
+ * rules and has a reason for each constant.
+ *
+ * Locks: what the sockets of a link share has the lock of the link, inside the
+ * lock of a socket's state (grant.c). An ACK needs the socket lock, outside of
+ * both: sockets that need one are put on a list.
+ */
+#include <linux/hrtimer.h>
+#include <linux/interrupt.h>
+#include <linux/moduleparam.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+#include <net/net_namespace.h>
+#include <net/tcp.h>
+#include "compat.h"
+#include "link.h"
+#include "stats.h"
+
+#define LINK_TICK_NS	(100 * NSEC_PER_USEC)
+#define LINK_RATE_NS	(2 * NSEC_PER_MSEC)	/* the rate is taken over */
+#define LINK_PERIOD	(5 * HZ)	/* and kept for one to two of these */
+#define LINK_UNLIMITED	U64_MAX
+#define LINK_BATCH	64		/* ACKs at once */
+
+/* The constants of the amount; docs/receiver.md has what each was chosen by. */
+#define LINK_BASE_SEGS	12	/* beside 5/4 of what the path holds */
+#define LINK_MOST	4	/* times the amount, granted while not full */
+#define LINK_FULL	90	/* % of the rate that counts as full */
+#define LINK_LOW	80	/* % below which a link that waits has more */
+#define LINK_LOW_NS	(500 * NSEC_PER_USEC)	/* after so long */
+#define LINK_UP		12	/* % of the base, in each tick */
+#define LINK_DOWN	25	/* % of what is above the base, in each tick */
+#define LINK_SHARED_UP	20	/* % of the amount, in each tick */
+#define LINK_SHARED	15	/* % of what the device received, of others */
+#define LINK_SHARED_NS	(5 * NSEC_PER_MSEC)	/* remembered for */
+#define LINK_SAMPLE_NS	NSEC_PER_MSEC	/* between two looks at the device */
+#define LINK_PROBE	2	/* segments for a sender that thinks */
+#define LINK_INITIAL	10	/* segments of a first window, RFC 6928 */
+
+/* A device that answers come in through. */
+struct d2tcp_link {
+	struct list_head list;
+	struct net *net;
+	int ifindex;
+
+	spinlock_t lock;		/* of all that follows */
+	struct schedule schedule;
+	struct list_head acks;		/* sockets that need an ACK */
+	struct list_head late_acks;	/* of sockets that a process owned */
+	struct list_head recent;	/* counted sockets, oldest news first */
+	u64 arrived;			/* bytes, since ever */
+	u64 flying;			/* bytes of the counted sockets */
+	u64 amount;			/* how many may be */
+	u32 seg;			/* bytes of a segment */
+	u32 rtt_us;			/* shortest seen; 0: none */
+	u32 rate;			/* bytes per ms, 0: not measured */
+	u32 rates[2];			/* of this period and of the last */
+	unsigned long period;		/* end of this period, jiffies */
+	u64 tick_ns, tick_arrived;	/* when and what at the last tick */
+	u64 rate_ns, rate_arrived;	/* and where the rate is taken from */
+	u64 part;			/* bytes that senders can have sent */
+	u64 had, could;			/* arrived and rate per tick, smoothed */
+	u64 low_ns;			/* since when less than LINK_LOW comes */
+	u64 sample_ns, sample_rx, sample_arrived;	/* at the last sample */
+	u64 rx, ours;			/* bytes per sample, smoothed */
+	u64 shared_ns;			/* when others last had a part */
+	bool full;
+	bool ticking;
+	struct hrtimer timer;
+	struct tasklet_struct acker;
+	struct delayed_work ack_work;
+	struct work_struct sampler;
+};
+
+static DEFINE_SPINLOCK(links_lock);
+static LIST_HEAD(links);
+
+void link_lock(struct d2tcp_link *link)
+{
+	spin_lock_bh(&link->lock);
+}
+
+void link_unlock(struct d2tcp_link *link)
+{
+	spin_unlock_bh(&link->lock);
+}
+
+/* --- how much ------------------------------------------------------------------- */
+
+/* Bytes that fill the path, and a queue that is not long enough for a mark, as far
+ * as the receiver can know. The rate is below 2^32 bytes per ms, the round trip
+ * below 2^32 us: no more than 2^62 after the division by 800.
+ */
+static u64 base_of(const struct d2tcp_link *link)
+{
+	if (!link->rate || !link->rtt_us)
+		return LINK_UNLIMITED;
+	return div_u64((u64)link->rate * link->rtt_us, 800) +
+	       LINK_BASE_SEGS * link->seg;
+}
+
+/* Below 2^32 * 2^32: more than 4 GB on its way are as good as that. */
+static u64 time_of(const struct d2tcp_link *link, u64 bytes)
+{
+	return min_t(u64, bytes, U32_MAX) * link->schedule.pace >> 16;
+}
+
+static bool is_empty(const struct d2tcp_link *link)
+{
+	return !link->schedule.hopeful && !link->schedule.hopeless;
+}
+
+/* Is there an answer that could be granted something? */
+static bool is_waiting(const struct d2tcp_link *link)
+{
+	const struct schedule *s = &link->schedule;
+
+	return (s->hopeful && s->hopeful->some_ready) ||
+	       (s->hopeless && s->hopeless->some_ready);
+}
+
+static void measure(struct d2tcp_link *link, u64 now_ns)
+{
+	u64 ns = now_ns - link->rate_ns, pace;
+	u32 rate;
+
+	if (ns < LINK_RATE_NS)
+		return;
+	rate = div64_u64((link->arrived - link->rate_arrived) * NSEC_PER_MSEC, ns);
+	link->rate_ns = now_ns;
+	link->rate_arrived = link->arrived;
+	if (time_after(jiffies, link->period)) {
+		/* after a longer silence both are too old */
+		link->rates[1] = time_after(jiffies, link->period + LINK_PERIOD) ?
+				 0 : link->rates[0];
+		link->rates[0] = 0;
+		link->period = jiffies + LINK_PERIOD;
+	}
+	link->rates[0] = max(link->rates[0], rate);
+	rate = max(link->rates[0], link->rates[1]);
+	if (rate == link->rate)
+		return;
+	link->rate = rate;
+	/* 2^-16 ns per byte, from bytes per 10^6 ns; below 16 bytes it does not
+	 * fit into 32 bits
+	 */
+	pace = rate ? div64_u64((u64)NSEC_PER_MSEC << 16, rate) : 0;
+	pace = min_t(u64, pace, U32_MAX);
+	/* it takes linear time: not for noise of 3 % */
+	if (!pace || !link->schedule.pace ||
+	    abs((s64)pace - link->schedule.pace) > link->schedule.pace / 32)
+		schedule_set_pace(&link->schedule, pace);
+}
+
+static void raise(struct d2tcp_link *link, u64 bytes)
+{
+	/* nobody has more on the way than this */
+	if (link->amount < U32_MAX)
+		link->amount += bytes;
+}
+
+/* How much may be on its way. When others share the link, more and more: the share
+ * of a link goes by the number of flows. When sockets could have more and the link
+ * was not full for a while, more: the senders that have grants cannot use them.
+ * Else less, down to the base.
+ */
+static void adapt(struct d2tcp_link *link, u64 now_ns)
+{
+	u64 could = div64_u64((now_ns - link->tick_ns) * link->rate,
+			      NSEC_PER_MSEC);
+	u64 arrived = link->arrived - link->tick_arrived;
+	u64 base = base_of(link);
+	bool low = 100 * arrived < LINK_LOW * could && is_waiting(link);
+
+	link->had = (link->had + arrived) / 2;
+	link->could = (link->could + could) / 2;
+	link->full = 100 * link->had >= LINK_FULL * link->could;
+	link->tick_ns = now_ns;
+	link->tick_arrived = link->arrived;
+	if (base == LINK_UNLIMITED || link->amount == LINK_UNLIMITED ||
+	    link->amount < base) {
+		link->amount = base;
+		low = false;
+	} else if (now_ns - link->shared_ns < LINK_SHARED_NS) {
+		if (is_waiting(link))
+			raise(link, div_u64(link->amount * LINK_SHARED_UP, 100));
+		low = false;
+	} else if (!low) {
+		link->amount -= div_u64((link->amount - base) * LINK_DOWN, 100);
+	} else if (now_ns - link->low_ns > LINK_LOW_NS) {
+		raise(link, div_u64(base * LINK_UP, 100));
+	}
+	if (!low)
+		link->low_ns = now_ns;
+}
+
+/* What the device received, of which others may have had a part. Drivers count in
+ * process context. Headers make our bytes 6 % more on the wire.
+ */
+static void sample(struct work_struct *work)
+{
+	struct d2tcp_link *link = container_of(work, struct d2tcp_link, sampler);
+	struct rtnl_link_stats64 stats;
+	struct net_device *dev;
+	u64 now_ns, rx, ours;
+
+	rcu_read_lock();
+	dev = dev_get_by_index_rcu(link->net, link->ifindex);
+	if (dev)
+		dev_get_stats(dev, &stats);
+	rcu_read_unlock();
+	if (!dev)
+		return;
+	link_lock(link);
+	now_ns = ktime_get_ns();
+	rx = stats.rx_bytes - link->sample_rx;
+	ours = link->arrived - link->sample_arrived;
+	if (now_ns - link->sample_ns < 4 * LINK_SAMPLE_NS) {
+		link->rx = (3 * link->rx + rx) / 4;
+		link->ours = (3 * link->ours + ours) / 4;
+		if (link->rx > 32 * link->seg &&
+		    link->rx * (100 - LINK_SHARED) > link->ours * 106)
+			link->shared_ns = now_ns;
+	} else {
+		/* there was a pause, in which nothing was looked at */
+		link->rx = 0;
+		link->ours = 0;
+	}
+	link->sample_ns = now_ns;
+	link->sample_rx = stats.rx_bytes;
+	link->sample_arrived = link->arrived;
+	link_unlock(link);
+}
+
+/* --- which sockets ---------------------------------------------------------------- */
+
+/* Keeps the sums of the link, after flying, window or counted has changed. */
+static void recount(struct d2tcp_link *link, struct link_sock *ls)
+{
+	const u32 flying = ls->counted ? ls->flying : 0;
+	const u32 part = min(flying, ls->window);
+
+	link->flying += (u64)flying - ls->sum_flying;
+	link->part += (u64)part - ls->sum_part;
+	ls->sum_flying = flying;
+	ls->sum_part = part;
+}
+
+/* While the link is full all that was granted is on its way. While it is not, only
+ * what the windows of the senders let out is, and others may fill the gap; not
+ * without bound, since the windows grow.
+ */
+static u64 room_of(const struct d2tcp_link *link)
+{
+	const u64 out = link->full ? link->flying : link->part;
+	const u64 most = link->amount < U32_MAX ? LINK_MOST * link->amount :
+			 LINK_UNLIMITED;
+
+	if (out >= link->amount || link->flying >= most)
+		return 0;
+	return min(link->amount - out, most - link->flying);
+}
+
+/* A sender that was passed over gets no more before something comes, and one that
+ * thinks as much as shows that it has begun.
+ */
+static bool is_ready(const struct link_sock *ls)
+{
+	if (ls->flying < ls->seg)
+		return true;
+	return ls->counted && (ls->heard || !ls->thinks);
+}
+
+static void set_ready(struct d2tcp_link *link, struct link_sock *ls)
+{
+	schedule_set_ready(&link->schedule, &ls->entry, is_ready(ls));
+}
+
+static void count(struct d2tcp_link *link, struct link_sock *ls, u64 now_ns)
+{
+	ls->counted = true;
+	ls->news_ns = now_ns;
+	recount(link, ls);
+	list_move_tail(&ls->recent, &link->recent);
+}
+
+static void uncount(struct d2tcp_link *link, struct link_sock *ls)
+{
+	ls->counted = false;
+	recount(link, ls);
+	list_del_init(&ls->recent);
+}
+
+static void set_flying(struct d2tcp_link *link, struct link_sock *ls, u32 bytes)
+{
+	ls->flying = bytes;
+	recount(link, ls);
+}
+
+/* Guesses how much the sender can have on its way: its congestion window, as far as
+ * it shows. What comes in a round trip is the window of the last one; it grows as
+ * it did before, by no more than a factor of two (slow start). While the link is
+ * full a round trip takes longer than the path, and the guess is only raised. An
+ * answer begins with what was guessed at the beginning of the last one, since the
+ * window shrinks while the connection is idle (RFC 2861).
+ */
+static void guess_window(struct d2tcp_link *link, struct link_sock *ls,
+			 u32 bytes, u64 now_ns)
+{
+	u32 came, growth;
+
+	if (!ls->heard) {
+		ls->round_ns = now_ns;
+		ls->round_bytes = 0;
+		ls->last = 0;
+	}
+	/* 2^27: its double and its growth in sixteenths fit into 32 bits */
+	ls->round_bytes = min_t(u64, (u64)ls->round_bytes + bytes, 1u << 26);
+	if (now_ns - ls->round_ns < link->rtt_us * (u64)NSEC_PER_USEC)
+		return;
+	came = max(ls->round_bytes, LINK_INITIAL * ls->seg);
+	if (!ls->last) {
+		ls->window = 2 * came;
+		ls->first = ls->window;
+	} else if (link->full) {
+		ls->window = max(ls->window, 2 * came);
+	} else {
+		growth = clamp(div_u64((u64)came * 16, ls->last), 20, 32);
+		ls->window = came * growth / 16;
+	}
+	ls->last = came;
+	ls->round_ns = now_ns;
+	ls->round_bytes = 0;
+}
+
+/* A sender that had a grant and was silent for longer than the path and twice the
+ * queue take does not send now: it thinks, or has ended, or the grant was lost.
+ * Its bytes do not count, and it gets no more until something comes. A grant that
+ * went out in an ACK of its own is repeated once.
+ */
+static void pass_over(struct d2tcp_link *link, u64 now_ns)
+{
+	u64 silence_ns = link->rtt_us * (u64)NSEC_PER_USEC +
+			 2 * time_of(link, base_of(link));
+	struct link_sock *ls;
+
+	if (!link->rate || !link->rtt_us)
+		return;
+	while ((ls = list_first_entry_or_null(&link->recent, struct link_sock,
+					      recent))) {
+		if (now_ns - ls->news_ns <= silence_ns)
+			break;
+		/* an odd segment has come, and its ACK is delayed */
+		if (after(READ_ONCE(tcp_sk(ls->sk)->rcv_nxt), ls->seen)) {
+			count(link, ls, now_ns);
+			link_want_ack(link, ls);
+			continue;
+		}
+		uncount(link, ls);
+		/* with less the sender may wait for more */
+		if (ls->flying < ls->seg)
+			continue;
+		if (!ls->heard)
+			ls->thinks = true;
+		if (ls->renew)
+			link_want_ack(link, ls);
+		ls->renew = false;
+		set_ready(link, ls);
+	}
+}
+
+static void start_ticking(struct d2tcp_link *link, u64 now_ns)
+{
+	if (link->ticking || (!link->flying && is_empty(link)))
+		return;
+	link->ticking = true;
+	link->full = true;
+	link->had = 0;
+	link->could = 0;
+	link->tick_ns = now_ns;
+	link->low_ns = now_ns;
+	link->tick_arrived = link->arrived;
+	link->rate_ns = now_ns;
+	link->rate_arrived = link->arrived;
+	hrtimer_start(&link->timer, ns_to_ktime(LINK_TICK_NS),
+		      HRTIMER_MODE_REL_SOFT);
+}
+
+/**
+ * link_grant() - grant answers in their order while there is room
+ * @link: the link, locked
+ * @here: the socket whose packet leaves now, or NULL: others get an ACK
+ * @now_ns: now
+ */
+void link_grant(struct d2tcp_link *link, struct link_sock *here, u64 now_ns)
+{
+	struct schedule_entry *e;
+	struct link_sock *ls;
+	u32 bytes;
+
+	while ((e = schedule_first(&link->schedule,
+				   now_ns + time_of(link, link->flying)))) {
+		ls = container_of(e, struct link_sock, entry);
+		bytes = min_t(u64, e->need, room_of(link));
+		if (ls->thinks && !ls->heard)
+			bytes = min(bytes, LINK_PROBE * ls->seg);
+		/* whole segments, unless they end the answer */
+		if (bytes < e->need)
+			bytes -= bytes % ls->seg;
+		if (!bytes && !link->flying)
+			bytes = min(e->need, ls->seg);
+		if (!bytes)
+			break;
+		schedule_granted(&link->schedule, e, bytes);
+		set_flying(link, ls, ls->flying + bytes);
+		count(link, ls, now_ns);
+		set_ready(link, ls);
+		ls->renew = ls != here;
+		d2tcp_count(ls->sk, D2TCP_STAT_GRANTS, 1);
+		if (ls != here)
+			link_want_ack(link, ls);
+	}
+	start_ticking(link, now_ns);
+}
+
+static enum hrtimer_restart tick(struct hrtimer *timer)
+{
+	struct d2tcp_link *link = container_of(timer, struct d2tcp_link, timer);
+	u64 now_ns = ktime_get_ns();
+	bool again;
+
+	link_lock(link);
+	measure(link, now_ns);
+	pass_over(link, now_ns);
+	adapt(link, now_ns);
+	if (now_ns - link->sample_ns >= LINK_SAMPLE_NS)
+		queue_work(system_highpri_wq, &link->sampler);
+	link_grant(link, NULL, now_ns);
+	again = !is_empty(link) || link->flying;
+	link->ticking = again;
+	if (again)
+		hrtimer_forward_now(timer, ns_to_ktime(LINK_TICK_NS));
+	else
+		link->amount = base_of(link);
+	link_unlock(link);
+	return again ? HRTIMER_RESTART : HRTIMER_NORESTART;
+}
+
+void link_init_sock(struct link_sock *ls, struct sock *sk)
+{
+	ls->sk = sk;
+	ls->window = U32_MAX;
+	INIT_LIST_HEAD(&ls->ack);
+	INIT_LIST_HEAD(&ls->recent);
+}
+
+/* What a packet of the socket tells of its path. */
+void link_learn(struct d2tcp_link *link, struct link_sock *ls, u32 seg,
+		u32 rtt_us)
+{
+	ls->seg = seg;
+	link->seg = seg;
+	if (rtt_us && rtt_us != ~0U &&
+	    (!link->rtt_us || rtt_us < link->rtt_us))
+		link->rtt_us = rtt_us;
+}
+
+/**
+ * link_arrived() - bytes of an expecting socket have come
+ * @link: the link, locked
+ * @ls: the socket
+ * @bytes: how many, above 0
+ * @now_ns: now
+ */
+void link_arrived(struct d2tcp_link *link, struct link_sock *ls, u32 bytes,
+		  u64 now_ns)
+{
+	u32 granted = min(bytes, ls->flying), early = bytes - granted;
+
+	link->arrived += bytes;
+	guess_window(link, ls, bytes, now_ns);
+	if (!ls->heard)
+		ls->thinks = !ls->counted && ls->flying;
+	ls->heard = true;
+	set_flying(link, ls, ls->flying - granted);
+	/* more than granted: the window before the first hold was open */
+	if (early && ls->entry.where != SCHEDULE_OUT)
+		schedule_granted(&link->schedule, &ls->entry,
+				 min(early, ls->entry.need));
+	if (ls->flying)
+		count(link, ls, now_ns);
+	else
+		uncount(link, ls);
+	set_ready(link, ls);
+}
+
+/* What was advertised before and not used is as good as granted. */
+void link_adopt(struct d2tcp_link *link, struct link_sock *ls, u32 open,
+		u64 now_ns)
+{
+	if (open <= ls->flying)
+		return;
+	if (ls->entry.where != SCHEDULE_OUT)
+		schedule_granted(&link->schedule, &ls->entry,
+				 min(open - ls->flying, ls->entry.need));
+	set_flying(link, ls, open);
+	count(link, ls, now_ns);
+	set_ready(link, ls);
+}
+
+/**
+ * link_settled() - an answer is complete
+ * @link: the link, locked
+ * @ls: the socket
+ * @last: no other is expected: what is open beyond the end is no grant
+ */
+void link_settled(struct d2tcp_link *link, struct link_sock *ls, bool last)
+{
+	ls->heard = false;
+	if (ls->first)
+		ls->window = ls->first;
+	if (!last)
+		return;
+	uncount(link, ls);
+	ls->flying = 0;
+}
+
+/**
+ * link_ask() - ask for bytes of an answer
+ * @link: the link, locked
+ * @ls: the socket, not in the schedule
+ * @due_ns: when the answer is due
+ * @need: bytes beyond those that were granted, above 0
+ * @now_ns: now
+ */
+void link_ask(struct d2tcp_link *link, struct link_sock *ls, u64 due_ns,
+	      u32 need, u64 now_ns)
+{
+	ls->entry.due_ns = due_ns;
+	ls->entry.need = need;
+	set_ready(link, ls);
+	schedule_add(&link->schedule, &ls->entry,
+		     now_ns + time_of(link, link->flying));
+}
+
+/* The socket expects nothing any more. */
+void link_leave(struct d2tcp_link *link, struct link_sock *ls)
+{
+	schedule_remove(&link->schedule, &ls->entry);
+	uncount(link, ls);
+	ls->flying = 0;
+	ls->heard = false;
+	ls->renew = false;
+}
+
+/* --- ACKs -------------------------------------------------------------------------- */
+
+/* With the socket locked. */
+void link_send_ack(struct sock *sk)
+{
+	if ((1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_FIN_WAIT1 |
+				   TCPF_FIN_WAIT2))
+		d2tcp_send_ack(sk, tcp_sk(sk)->rcv_nxt);
+}
+
+/* Sends an ACK unless a process has the socket locked: that may take for ever. */
+bool link_try_ack(struct sock *sk)
+{
+	bool mine;
+
+	local_bh_disable();
+	bh_lock_sock(sk);
+	mine = !sock_owned_by_user(sk);
+	if (mine)
+		link_send_ack(sk);
+	bh_unlock_sock(sk);
+	local_bh_enable();
+	return mine;
+}
+
+/* With the link locked: the socket is to send an ACK soon. */
+void link_want_ack(struct d2tcp_link *link, struct link_sock *ls)
+{
+	if (ls->gone || !list_empty(&ls->ack))
+		return;
+	sock_hold(ls->sk);
+	list_add_tail(&ls->ack, &link->acks);
+	tasklet_schedule(&link->acker);
+}
+
+/* Takes the first off a list, with the reference that the list had. The state
+ * stays as long as RCU lets it; the socket by the reference.
+ */
+static struct sock *next_ack(struct d2tcp_link *link, struct list_head *from,
+			     struct link_sock **ls)
+{
+	struct sock *sk = NULL;
+
+	link_lock(link);
+	*ls = list_first_entry_or_null(from, struct link_sock, ack);
+	if (*ls) {
+		list_del_init(&(*ls)->ack);
+		sk = (*ls)->sk;
+	}
+	link_unlock(link);
+	return sk;
+}
+
+/* A socket that a process has locked is tried again after a jiffy. */
+static void send_acks(struct d2tcp_link *link, struct list_head *from)
+{
+	struct link_sock *ls;
+	int n = LINK_BATCH;
+	struct sock *sk;
+	bool again;
+
+	rcu_read_lock();
+	while (n-- && (sk = next_ack(link, from, &ls))) {
+		again = !link_try_ack(sk);
+		link_lock(link);
+		again = again && !ls->gone && list_empty(&ls->ack);
+		if (again)
+			list_add_tail(&ls->ack, &link->late_acks);
+		link_unlock(link);
+		if (again)
+			schedule_delayed_work(&link->ack_work, 1);
+		else
+			sock_put(sk);
+	}
+	rcu_read_unlock();
+}
+
+static void acks(struct tasklet_struct *t)
+{
+	struct d2tcp_link *link = container_of(t, struct d2tcp_link, acker);
+
+	send_acks(link, &link->acks);
+	if (!list_empty_careful(&link->acks))
+		tasklet_schedule(&link->acker);
+}
+
+static void late_acks(struct work_struct *work)
+{
+	struct d2tcp_link *link = container_of(work, struct d2tcp_link,
+					       ack_work.work);
+
+	link_lock(link);
+	list_splice_tail_init(&link->late_acks, &link->acks);
+	link_unlock(link);
+	tasklet_schedule(&link->acker);
+}
+
+/* The socket is about to be freed: it must not be on any list. */
+void link_forget(struct d2tcp_link *link, struct link_sock *ls)
+{
+	link_lock(link);
+	ls->gone = true;
+	if (!list_empty(&ls->ack)) {
+		list_del_init(&ls->ack);
+		sock_put(ls->sk);
+	}
+	link_unlock(link);
+}
+
+/* --- devices ------------------------------------------------------------------------ */
+
+static struct d2tcp_link *new_link(struct net *net, int ifindex)
+{
+	struct d2tcp_link *link = kzalloc(sizeof(*link), GFP_ATOMIC);
+
+	if (!link)
+		return NULL;
+	link->net = net;
+	link->ifindex = ifindex;
+	spin_lock_init(&link->lock);
+	schedule_init(&link->schedule, get_random_u32());
+	INIT_LIST_HEAD(&link->acks);
+	INIT_LIST_HEAD(&link->late_acks);
+	INIT_LIST_HEAD(&link->recent);
+	link->amount = LINK_UNLIMITED;
+	link->period = jiffies + LINK_PERIOD;
+	d2tcp_hrtimer_setup(&link->timer, tick, CLOCK_MONOTONIC,
+			    HRTIMER_MODE_REL_SOFT);
+	tasklet_setup(&link->acker, acks);
+	INIT_WORK(&link->sampler, sample);
+	INIT_DELAYED_WORK(&link->ack_work, late_acks);
+	return link;
+}
+
+/**
+ * d2tcp_link_of() - the link of a device, made when it is not known yet
+ * @net: its namespace
+ * @ifindex: the device
+ *
+ * Return: the link, which stays as long as the namespace; NULL without memory.
+ */
+struct d2tcp_link *d2tcp_link_of(struct net *net, int ifindex)
+{
+	struct d2tcp_link *link;
+
+	spin_lock_bh(&links_lock);
+	list_for_each_entry(link, &links, list)
+		if (link->net == net && link->ifindex == ifindex)
+			goto out;
+	link = new_link(net, ifindex);
+	if (link)
+		list_add(&link->list, &links);
+out:
+	spin_unlock_bh(&links_lock);
+	return link;
+}
+
+static struct d2tcp_link *take_link(const struct net *net)
+{
+	struct d2tcp_link *link;
+
+	spin_lock_bh(&links_lock);
+	list_for_each_entry(link, &links, list) {
+		if (link->net != net)
+			continue;
+		list_del(&link->list);
+		spin_unlock_bh(&links_lock);
+		return link;
+	}
+	spin_unlock_bh(&links_lock);
+	return NULL;
+}
+
+/**
+ * d2tcp_link_exit() - free the links of a namespace, where no socket expects
+ * @net: the namespace
+ */
+void d2tcp_link_exit(const struct net *net)
+{
+	struct d2tcp_link *link;
+
+	while ((link = take_link(net))) {
+		/* no socket is left that could start them again */
+		hrtimer_cancel(&link->timer);
+		cancel_work_sync(&link->sampler);
+		tasklet_kill(&link->acker);
+		cancel_delayed_work_sync(&link->ack_work);
+		tasklet_kill(&link->acker);
+		kfree(link);
+	}
+}

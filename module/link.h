@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The link that answers arrive over: how many bytes may be on their way, which
+ * sockets get them, and the clock. grant.c knows what the sockets expect.
+ */
+#ifndef D2TCP_LINK_H
+#define D2TCP_LINK_H
+
+#include <linux/spinlock.h>
+#include <net/sock.h>
+#include "schedule.h"
+
+struct d2tcp_link;
+
+/* An expecting socket as its link sees it. The link's lock protects it. */
+struct link_sock {
+	struct sock *sk;
+	struct schedule_entry entry;
+	struct list_head ack;		/* on a list of those that need an ACK */
+	struct list_head recent;	/* while its bytes count as on their way */
+	u64 news_ns;			/* of the last grant or arrival */
+	u32 seen;			/* rcv_nxt, as last accounted for */
+	u32 flying;			/* bytes granted and not arrived */
+	u32 seg;			/* bytes granted at least */
+	u32 window;			/* bytes that its sender may have out */
+	u32 first, last;		/* of the guess: see guess_window() */
+	u32 round_bytes;		/* came since round_ns */
+	u64 round_ns;
+	u32 sum_flying, sum_part;	/* what the sums of the link have of it */
+	bool counted;			/* flying is part of the link's */
+	bool heard;			/* bytes of this answer have come */
+	bool thinks;			/* its last answer took long to start */
+	bool renew;			/* its last grant went out in an ACK */
+	bool gone;			/* about to be freed */
+};
+
+struct d2tcp_link *d2tcp_link_of(struct net *net, int ifindex);
+void d2tcp_link_exit(const struct net *net);
+
+void link_lock(struct d2tcp_link *link);
+void link_unlock(struct d2tcp_link *link);
+
+void link_init_sock(struct link_sock *ls, struct sock *sk);
+void link_learn(struct d2tcp_link *link, struct link_sock *ls, u32 seg,
+		u32 rtt_us);
+void link_arrived(struct d2tcp_link *link, struct link_sock *ls, u32 bytes,
+		  u64 now_ns);
+void link_adopt(struct d2tcp_link *link, struct link_sock *ls, u32 open,
+		u64 now_ns);
+void link_settled(struct d2tcp_link *link, struct link_sock *ls, bool last);
+void link_ask(struct d2tcp_link *link, struct link_sock *ls, u64 due_ns,
+	      u32 need, u64 now_ns);
+void link_grant(struct d2tcp_link *link, struct link_sock *here, u64 now_ns);
+void link_leave(struct d2tcp_link *link, struct link_sock *ls);
+void link_want_ack(struct d2tcp_link *link, struct link_sock *ls);
+void link_forget(struct d2tcp_link *link, struct link_sock *ls);
+bool link_try_ack(struct sock *sk);
+void link_send_ack(struct sock *sk);
+
+#endif /* D2TCP_LINK_H */
