@@ -4,22 +4,8 @@
  * writing, acknowledging and clearing, from any first sequence number, with the
  * model that never wraps. tests/fuzz/run builds and runs it.
  */
-#include <stdint.h>
-
 #include "../unit/deadline_model.h"
-
-struct input {
-	const uint8_t *at, *end;
-};
-
-static uint64_t take(struct input *in, unsigned int bytes)
-{
-	uint64_t v = 0;
-
-	while (bytes-- && in->at < in->end)
-		v = v << 8 | *in->at++;
-	return v;
-}
+#include "input.h"
 
 static void step(struct input *in, struct deadline_ring *r, struct model *m,
 		 u32 base, u64 *now)
