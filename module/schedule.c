@@ -4,10 +4,17 @@
  */
 #include "schedule.h"
 
-/* Time that an entry needs on the link: below 2^32 * 2^32 / 2^16 = 2^48 ns. */
+/* A longer time on the link, of more than two hours, counts as this one, so that
+ * sums of 2^16 entries stay below 2^59 ns.
+ */
+#define LENGTH_MOST_NS	BIT_ULL(43)
+
+/* Time that an entry needs on the link. */
 static u64 length_ns(const struct schedule *s, const struct schedule_entry *e)
 {
-	return (u64)e->need * s->pace >> 16;
+	const u64 ns = (u64)e->need * s->paces[e->turn] >> 16;
+
+	return ns < LENGTH_MOST_NS ? ns : LENGTH_MOST_NS;
 }
 
 static u32 count_of(const struct schedule_entry *e)
@@ -31,6 +38,11 @@ static bool has_ready(const struct schedule_entry *e)
 	return e && e->some_ready;
 }
 
+static u8 turns_of(const struct schedule_entry *e)
+{
+	return e ? e->turns : 0;
+}
+
 static struct schedule_entry *longer(struct schedule_entry *a,
 				     struct schedule_entry *b)
 {
@@ -40,8 +52,7 @@ static struct schedule_entry *longer(struct schedule_entry *a,
 /* What a subtree knows of itself, from its two parts. It may start at start_ns
  * at the latest, if each of its entries is to be in time: an entry that begins
  * after t ns of others must be due t ns and its own length after the start.
- * Sums stay below 2^48 * 2^12 entries = 2^60, deadlines too, so the differences
- * fit.
+ * Sums and deadlines stay below 2^60, so the differences fit.
  */
 static void update(const struct schedule *s, struct schedule_entry *e)
 {
@@ -63,6 +74,7 @@ static void update(const struct schedule *s, struct schedule_entry *e)
 	e->count = count_of(e->before) + 1 + count_of(e->after);
 	e->some_ready = e->ready || has_ready(e->before) ||
 			has_ready(e->after);
+	e->turns = 1 << e->turn | turns_of(e->before) | turns_of(e->after);
 }
 
 /* The order of service. Addresses make it total. */
@@ -76,8 +88,8 @@ static bool precedes(const struct schedule_entry *a,
 	return a < b;
 }
 
-/* Splits a tree into the entries up to @at and those after it. Recurses as deep as
- * the tree, which random priorities keep below 5 times log2 of its size.
+/* Splits a tree into the entries up to @at and those after it. Recurses as deep
+ * as the tree, which random priorities keep below 5 times log2 of its size.
  */
 static void split(const struct schedule *s, struct schedule_entry *tree,
 		  const struct schedule_entry *at,
@@ -122,6 +134,7 @@ static void insert(const struct schedule *s, struct schedule_entry **tree,
 
 	e->before = NULL;
 	e->after = NULL;
+	e->turn = s->turn;
 	update(s, e);
 	split(s, *tree, e, &head, &tail);
 	*tree = merge(s, merge(s, head, e), tail);
@@ -136,6 +149,16 @@ static void delete(const struct schedule *s, struct schedule_entry **tree,
 	}
 	delete(s, precedes(e, *tree) ? &(*tree)->before : &(*tree)->after, e);
 	update(s, *tree);
+}
+
+/* Updates the subtrees that an entry is in, after it has changed in place. */
+static void update_above(const struct schedule *s, struct schedule_entry *tree,
+			 const struct schedule_entry *e)
+{
+	if (tree != e)
+		update_above(s, precedes(e, tree) ? tree->before : tree->after,
+			     e);
+	update(s, tree);
 }
 
 static struct schedule_entry **tree_of(struct schedule *s,
@@ -177,25 +200,60 @@ static struct schedule_entry *leftmost(struct schedule_entry *tree)
 
 static struct schedule_entry *first_ready(struct schedule_entry *tree)
 {
-	while (has_ready(tree)) {
-		if (has_ready(tree->before))
-			tree = tree->before;
-		else if (tree->ready)
-			return tree;
-		else
-			tree = tree->after;
-	}
-	return NULL;
+	if (!has_ready(tree))
+		return NULL;
+	while (has_ready(tree->before) || !tree->ready)
+		tree = has_ready(tree->before) ? tree->before : tree->after;
+	return tree;
 }
 
-/* Gives entries up until all others are in time if they start at now_ns. One
- * that was given up may fit again after another was: choose() sees to it.
+/* Whether some lengths of a subtree are those of the former pace. */
+static bool is_old(const struct schedule *s, const struct schedule_entry *e)
+{
+	return turns_of(e) & 1 << !s->turn;
+}
+
+/* Gives the next entries, *steps at most, their lengths by the present pace. */
+static void renew(const struct schedule *s, struct schedule_entry *tree,
+		  u32 *steps)
+{
+	if (!*steps || !is_old(s, tree))
+		return;
+	renew(s, tree->before, steps);
+	if (*steps && tree->turn != s->turn) {
+		tree->turn = s->turn;
+		--*steps;
+	}
+	renew(s, tree->after, steps);
+	update(s, tree);
+}
+
+/* Lengths matter among the hopeful entries only. A new pace waits until all of
+ * these have the one before it, so that there are two paces at most.
+ */
+static void follow_pace(struct schedule *s)
+{
+	u32 steps = SCHEDULE_AT_ONCE;
+
+	renew(s, s->hopeful, &steps);
+	if (s->paces[s->turn] == s->pace || is_old(s, s->hopeful))
+		return;
+	s->turn = !s->turn;
+	s->paces[s->turn] = s->pace;
+	steps = SCHEDULE_AT_ONCE;
+	renew(s, s->hopeful, &steps);
+}
+
+/* Gives entries up until all others are in time if they start at now_ns, or
+ * enough for now. One that was given up may fit again after another was:
+ * choose() sees to it.
  */
 static void give_up(struct schedule *s, s64 now_ns)
 {
 	struct schedule_entry *late, *longest, *head, *tail;
+	u32 steps = SCHEDULE_AT_ONCE;
 
-	while (start_of(s->hopeful) < now_ns) {
+	while (steps-- && start_of(s->hopeful) < now_ns) {
 		late = first_late(s, s->hopeful, now_ns);
 		split(s, s->hopeful, late, &head, &tail);
 		longest = head->longest;
@@ -235,17 +293,21 @@ static void choose(struct schedule *s, s64 now_ns)
 	s->changes = 0;
 }
 
-/* Entries or time have changed. While some are given up, the choice is made anew
- * whenever one in eight entries has changed: per change that is logarithmic time
- * too. Among more than SCHEDULE_CHOICE it would take too long at once.
+/* Entries, time or pace have changed. While some are given up, the choice is made
+ * anew whenever one in eight entries has changed: per change that is logarithmic
+ * time too. Among more than SCHEDULE_AT_ONCE it would take too long at once.
  */
 static void refresh(struct schedule *s, s64 now_ns)
 {
 	const u32 count = count_of(s->hopeful) + count_of(s->hopeless);
 
-	give_up(s, now_ns);
-	if (s->hopeless && count <= SCHEDULE_CHOICE && 8 * s->changes > count)
+	follow_pace(s);
+	if (!s->hopeless && start_of(s->hopeful) >= now_ns)
+		return;
+	if (count <= SCHEDULE_AT_ONCE && 8 * s->changes > count)
 		choose(s, now_ns);
+	else
+		give_up(s, now_ns);
 }
 
 /**
@@ -258,17 +320,10 @@ void schedule_init(struct schedule *s, u32 seed)
 	s->hopeful = NULL;
 	s->hopeless = NULL;
 	s->pace = 0;
+	s->paces[0] = 0;
+	s->turn = 0;
 	s->changes = 0;
 	s->random = seed ? seed : 1;
-}
-
-static void update_all(const struct schedule *s, struct schedule_entry *tree)
-{
-	if (!tree)
-		return;
-	update_all(s, tree->before);
-	update_all(s, tree->after);
-	update(s, tree);
 }
 
 /**
@@ -276,13 +331,12 @@ static void update_all(const struct schedule *s, struct schedule_entry *tree)
  * @s: the schedule
  * @pace: 2^-16 ns per byte; 0: unknown, no entry is given up
  *
- * Takes linear time: call it when the pace has changed by more than noise.
+ * The entries take it up in the operations that follow. Each call costs a look at
+ * all entries then: call it when the pace has changed by more than noise.
  */
 void schedule_set_pace(struct schedule *s, u32 pace)
 {
 	s->pace = pace;
-	update_all(s, s->hopeful);
-	update_all(s, s->hopeless);
 	/* choose again at the next change */
 	s->changes += count_of(s->hopeful) + count_of(s->hopeless);
 }
@@ -290,7 +344,7 @@ void schedule_set_pace(struct schedule *s, u32 pace)
 /**
  * schedule_add() - expect an answer
  * @s: the schedule
- * @e: due_ns and need are set
+ * @e: due_ns, need and ready are set; not in the schedule
  * @now_ns: when the link can begin with it
  */
 void schedule_add(struct schedule *s, struct schedule_entry *e, u64 now_ns)
@@ -349,11 +403,9 @@ void schedule_set_ready(struct schedule *s, struct schedule_entry *e,
 {
 	if (e->ready == ready)
 		return;
-	if (e->where != SCHEDULE_OUT)
-		delete(s, tree_of(s, e), e);
 	e->ready = ready;
 	if (e->where != SCHEDULE_OUT)
-		place(s, e, e->where);
+		update_above(s, *tree_of(s, e), e);
 }
 
 /**

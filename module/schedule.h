@@ -15,7 +15,9 @@
  * The answers are in a treap, a search tree balanced by random priorities, in
  * which each subtree knows its length, its longest answer and its latest start.
  * An operation takes logarithmic time, on average over the changes between two
- * choices among all entries.
+ * choices among all entries. What can concern all entries, a new pace, answers
+ * that cannot be in time any more and the choice, is bounded per operation by
+ * SCHEDULE_AT_ONCE: the caller holds a spinlock.
  *
  * No lock, no kernel: the caller serialises; the tests compile it on the host.
  */
@@ -24,23 +26,29 @@
 
 #include "pure.h"
 
-/* Among more entries than this, those given up are not looked at again until
- * they are served: 256 take some 0.1 ms.
+/* Entries that one operation moves at most; 256 take some 0.1 ms. Up to so many
+ * entries the order is exact after each operation. Of more, a new pace and time
+ * that passed reach so many per operation, in the order of service, and those
+ * given up are not looked at again until they are served. Tests lower it.
  */
-#define SCHEDULE_CHOICE		256
+#ifndef SCHEDULE_AT_ONCE
+#define SCHEDULE_AT_ONCE	256
+#endif
 
 struct schedule_entry {
 	u64 due_ns;		/* below 2^60; set before schedule_add() */
-	u32 need;		/* bytes that are not granted yet */
+	u32 need;		/* bytes that are not granted yet, above 0 */
 	bool ready;		/* may be first; schedule_set_ready() changes it */
 	/* the rest is private */
+	bool turn;		/* which of the paces its length has */
+	bool some_ready;	/* in this subtree */
+	u8 turns;		/* in this subtree: 1 << turn of each */
 	u32 priority;		/* above those of both subtrees */
+	u32 count;		/* entries of this subtree */
 	struct schedule_entry *before, *after;
 	struct schedule_entry *longest;	/* in this subtree */
-	u32 count;		/* entries of this subtree */
 	u64 sum_ns;		/* time that it needs on the link */
 	s64 start_ns;		/* its latest start, see update() */
-	bool some_ready;	/* in this subtree */
 	enum { SCHEDULE_OUT, SCHEDULE_HOPEFUL, SCHEDULE_HOPELESS } where;
 };
 
@@ -48,6 +56,8 @@ struct schedule {
 	struct schedule_entry *hopeful;	/* all are in time if served in order */
 	struct schedule_entry *hopeless;
 	u32 pace;		/* 2^-16 ns per byte: of the link */
+	u32 paces[2];		/* that the entries still have, by turn */
+	bool turn;		/* of the newer one */
 	u32 random;		/* state of the priorities, not 0 */
 	u32 changes;		/* since all entries were chosen from */
 };
