@@ -1,0 +1,815 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The receiver's side as a sender sees it: scripted peers (peers.h) look at every
+ * window that an expecting socket advertises. Whatever a peer does, loses or
+ * leaves out, the edge does not move back, whole segments are let in, and no
+ * peer is stopped for longer than LET_GO_MS.
+ *
+ * How much may be on its way is not tested here.
+ */
+#include "kernel.h"
+#include "peers.h"
+
+#define STATE_CLOSE	7	/* TCP_CLOSE of the kernel, for tcpi_state */
+#define MS		NS_PER_MS
+#define LOAD		"modprobe tcp_d2tcp expect=1"
+/* A socket is let go when nothing has arrived for 200 ms, which is looked at
+ * every 50 ms (docs/receiver.md). Up to three jiffies, of 10 ms in the lab, are
+ * lost to rounding.
+ */
+#define LET_GO_MS	280
+#define TRAIN		131072u
+#define ALL		0x800000u	/* more than any rule lets in at once */
+
+static bool in_use(const struct peer_flow *f)
+{
+	return f->sock >= 0 && !f->reset;
+}
+
+static bool may_send(const struct peer_flow *f)
+{
+	return left(f) && (usable(f) >= f->mss || usable(f) >= left(f));
+}
+
+static void check_progress(struct peer_flow *f, uint64_t now_ns)
+{
+	if (done(f) || may_send(f))
+		f->news_ns = now_ns;
+	CHECK(now_ns - f->news_ns < LET_GO_MS * MS,
+	      "history %u, flow %td was stopped for %llu ms: %u to send, %u not acknowledged, window %u",
+	      net.history, f - net.flow, (unsigned long long)(now_ns - f->news_ns) / MS,
+	      left(f), f->nxt - f->una, usable(f));
+}
+
+/* The link: how many bytes it could have carried by now and has not. */
+static struct {
+	uint64_t ns;
+	int64_t credit;
+} line;
+
+static void start_line(void)
+{
+	line.ns = clock_ns();
+	line.credit = 0;
+}
+
+/* A stretch of time in which peers send, over a link that they share, and
+ * programs read. Returns whether a peer has still something to send.
+ */
+static bool serve_some(void)
+{
+	static unsigned int turn;
+	struct peer_flow *f;
+	bool busy = false;
+	uint64_t now_ns;
+	int i;
+
+	sleep_us(100);
+	now_ns = clock_ns();
+	line.credit += (now_ns - line.ns) * LINK_RATE / NS_PER_US;
+	if (line.credit > 65536)
+		line.credit = 65536;
+	line.ns = now_ns;
+	for (turn++, i = 0; i < PEERS; i++) {
+		f = &net.flow[(i + turn) % PEERS];
+		if (in_use(f) && line.credit > 0)
+			line.credit -= send_some(f, line.credit);
+	}
+	look();
+	take_all();
+	look();
+	for (i = 0; i < PEERS; i++) {
+		f = &net.flow[i];
+		if (!in_use(f))
+			continue;
+		check_progress(f, clock_ns());
+		busy |= !done(f);
+	}
+	return busy;
+}
+
+/* Until everything has come. Returns how long it took. */
+static uint64_t serve(void)
+{
+	const uint64_t start_ns = clock_ns();
+
+	start_line();
+	while (serve_some())
+		;
+	return clock_ns() - start_ns;
+}
+
+/* Until f has sent all; the others may have something left. */
+static uint64_t serve_first(const struct peer_flow *f)
+{
+	const uint64_t start_ns = clock_ns();
+
+	start_line();
+	while (!done(f))
+		serve_some();
+	return clock_ns() - start_ns;
+}
+
+/* Peers send nothing. */
+static void wait_ms(unsigned int ms)
+{
+	const uint64_t end_ns = clock_ns() + ms * MS;
+
+	while (clock_ns() < end_ns) {
+		look();
+		take_all();
+		sleep_us(1000);
+	}
+	look();
+}
+
+/* From here on the rate is known, and the window ends where the answer ended. The
+ * segments come merged, for speed.
+ */
+static void train(struct peer_flow *f)
+{
+	const bool gro = net.shape.gro;
+	int i;
+
+	net.shape.gro = true;
+	for (i = 0; i < 8 && (!i || usable(f) > unit(f)); i++) {
+		ask(f, 1000 * MS, TRAIN);
+		serve();
+	}
+	net.shape.gro = gro;
+	CHECK(usable(f) <= unit(f), "still %u open", usable(f));
+}
+
+/* Opens flows 0 to n - 1. */
+static void trained(const struct peers_shape *shape, int n)
+{
+	int i;
+
+	open_net(shape);
+	for (i = 0; i < n; i++)
+		train(open_flow(i));
+}
+
+static bool held(const struct peer_flow *f)
+{
+	return left(f) && !may_send(f);
+}
+
+/* Leaves flow 1 held behind flow 0, whose peer does not answer. */
+static void hold(const struct peers_shape *shape, struct peer_flow **a,
+		 struct peer_flow **b)
+{
+	trained(shape, 2);
+	*a = &net.flow[0];
+	*b = &net.flow[1];
+	ask(*a, 400 * MS, ALL);
+	ask(*b, 450 * MS, ALL);
+	CHECK(held(*b), "not held: %u", usable(*b));
+}
+
+static void unload(void)
+{
+	const uint64_t start_ns = clock_ns();
+
+	CHECK_OK((int)syscall(SYS_delete_module, "tcp_d2tcp", O_NONBLOCK));
+	CHECK(clock_ns() - start_ns < LET_GO_MS * MS, "unloading took %llu ms",
+	      (unsigned long long)(clock_ns() - start_ns) / MS);
+}
+
+/* An old byte makes the socket repeat its ACK. */
+static uint32_t probed_window(struct peer_flow *f)
+{
+	put(f, TH_ACK, f->una - 1, 1);
+	look();
+	return f->window;
+}
+
+/* At the end of every test: after a time of silence each window is TCP's own. What
+ * TCP's own is, is seen without the module. Without a probe a receiver need not
+ * tell that its window has grown, until it has doubled.
+ */
+static void none_held(void)
+{
+	uint32_t last[PEERS], probed[PEERS], own;
+	struct peer_flow *f;
+
+	wait_ms(LET_GO_MS);
+	for (f = net.flow; f < net.flow + PEERS; f++) {
+		last[f - net.flow] = f->edge - f->una;
+		if (in_use(f) && !f->fin && !f->closed)
+			probed[f - net.flow] = probed_window(f);
+	}
+	unload();
+	for (f = net.flow; f < net.flow + PEERS; f++) {
+		if (!in_use(f) || f->fin || f->closed)
+			continue;
+		own = probed_window(f);
+		CHECK(own, "flow %td: TCP's own window is closed", f - net.flow);
+		CHECK(probed[f - net.flow] + unit(f) > own,
+		      "flow %td is held at %u, TCP's own is %u", f - net.flow,
+		      probed[f - net.flow], own);
+		CHECK(2 * last[f - net.flow] + unit(f) > own,
+		      "flow %td was not told: %u, TCP's own is %u",
+		      f - net.flow, last[f - net.flow], own);
+	}
+	first_net();
+	sh(LOAD);
+	close_peers();
+}
+
+/* --- segments and windows of every size --------------------------------------- */
+
+/* Answers of many lengths on three connections, their windows checked at every
+ * step. None may be so late that it had to be let go.
+ */
+static void comes_in(const struct peers_shape *shape)
+{
+	static const uint32_t length[] = { 1, 100, 5000, 40000, 100000, 33333 };
+	unsigned int i, j;
+	struct peer_flow *f;
+	long released;
+
+	trained(shape, 3);
+	released = counter("D2tcpReleased");
+	for (i = 0; i < 6; i++) {
+		for (j = 0; j < 3; j++) {
+			f = &net.flow[j];
+			ask(f, (30 + 10 * j) * MS, length[(i + j) % 6]);
+		}
+		serve();
+	}
+	CHECK_EQ(counter("D2tcpReleased"), released);
+	none_held();
+}
+
+/* As comes_in(), and grants end with a segment or with the answer. */
+static void whole_segments(const struct peers_shape *shape)
+{
+	unsigned int i, j, partial = 0;
+	struct peer_flow *f;
+
+	trained(shape, 3);
+	for (i = 0; i < 5; i++) {
+		for (j = 0; j < 3; j++) {
+			f = &net.flow[j];
+			f->base = f->end;
+			f->whole = true;
+			ask(f, (30 + 10 * j) * MS, 200000 + 1000 * i + 77 * j);
+			partial += seq_before(f->edge, f->end);
+		}
+		serve();
+	}
+	CHECK(partial, "every answer was granted at once");
+	none_held();
+}
+
+TEST(grants are whole segments unless they end the answer)
+{
+	whole_segments(&(struct peers_shape){ 0 });
+	whole_segments(&(struct peers_shape){ .mss = 536, .timestamps = true });
+	whole_segments(&(struct peers_shape){ .mss = 1000, .scale = NO_SCALE });
+}
+
+TEST(windows without a scale let answers in)
+{
+	comes_in(&(struct peers_shape){ .scale = NO_SCALE });
+	CHECK_EQ(net.flow[0].scale, 0);
+}
+
+TEST(a window scale of 0 lets answers in)
+{
+	comes_in(&(struct peers_shape){ .rcvbuf = 40000 });
+	CHECK_EQ(net.flow[0].scale, 0);
+}
+
+TEST(a window scale of 14 lets answers in)
+{
+	comes_in(&(struct peers_shape){ .scale = 14 });
+	CHECK_EQ(net.flow[0].scale, 14);
+}
+
+TEST(a window scale of 14 and small segments let answers in)
+{
+	comes_in(&(struct peers_shape){ .scale = 14, .mss = 536 });
+	CHECK_EQ(net.flow[0].scale, 14);
+}
+
+TEST(segments of 88 bytes come in)
+{
+	comes_in(&(struct peers_shape){ .mss = 88 });
+	CHECK_EQ(net.flow[0].seg, 88);
+	comes_in(&(struct peers_shape){ .mss = 88, .timestamps = true });
+	CHECK_EQ(net.flow[0].seg, 76);
+}
+
+TEST(segments of 536 bytes come in)
+{
+	comes_in(&(struct peers_shape){ .mss = 536 });
+	CHECK_EQ(net.flow[0].seg, 536);
+}
+
+TEST(jumbo frames come in)
+{
+	comes_in(&(struct peers_shape){ .mss = 9000 });
+	CHECK_EQ(net.flow[0].seg, 9000);
+}
+
+TEST(segments that are smaller than the MSS of the receiver come in)
+{
+	comes_in(&(struct peers_shape){ .peer_mss = 1300 });
+	comes_in(&(struct peers_shape){ .mss = 9000, .peer_mss = 1460 });
+}
+
+TEST(segments that arrive merged by GRO come in)
+{
+	comes_in(&(struct peers_shape){ .gro = true });
+	comes_in(&(struct peers_shape){ .gro = true, .mss = 9000 });
+	comes_in(&(struct peers_shape){ .gro = true, .scale = 14 });
+}
+
+/* --- any history ---------------------------------------------------------------- */
+
+static uint64_t random_state;
+
+/* 0 to n - 1; xorshift64* */
+static uint32_t any(uint32_t n)
+{
+	random_state ^= random_state >> 12;
+	random_state ^= random_state << 25;
+	random_state ^= random_state >> 27;
+	return (uint32_t)((random_state * 2685821657736338717ull) >> 32) % n;
+}
+
+/* Of any order of magnitude. */
+static uint32_t any_length(void)
+{
+	return 1 + any(2u << any(17));
+}
+
+/* A program asks, and the peer answers more or less than it was asked for. */
+static void any_request(struct peer_flow *f)
+{
+	uint32_t bytes = any_length(), what = any(10);
+
+	if (left(f) > 1000000)
+		return;
+	if (what < 8)
+		CHECK_OK(expect(f->sock, 1 + any(200 * MS), what ? bytes : 0));
+	else if (what == 8)
+		CHECK_OK(expect_nothing(f->sock));
+	what = any(10);
+	f->end += what == 8 ? bytes / 2 : what == 9 ? bytes * 2 : bytes;
+	request(f);
+}
+
+/* Segments of the window in any order; now and then one is lost. */
+static void any_order(struct peer_flow *f)
+{
+	uint32_t seq[8], n = 0, i, j, t;
+
+	while (n < 8 && left(f) >= f->mss && usable(f) >= f->mss) {
+		seq[n++] = f->nxt;
+		f->nxt += f->mss;
+	}
+	for (i = n; i > 1; i--) {
+		j = any(i);
+		t = seq[i - 1];
+		seq[i - 1] = seq[j];
+		seq[j] = t;
+	}
+	for (i = any(4) ? 0 : 1; i < n; i++)
+		put(f, TH_ACK, seq[i], f->mss);
+}
+
+/* A piece of what was sent before, acknowledged or not. */
+static void any_duplicate(struct peer_flow *f)
+{
+	uint32_t sent = f->nxt - PEERS_ISS, back, len;
+
+	if (!sent)
+		return;
+	back = 1 + any(sent < 5000 ? sent : 5000);
+	len = 1 + any(back < f->mss ? back : f->mss);
+	put(f, TH_ACK, f->nxt - back, len);
+}
+
+/* A piece of a segment; or one that the window does not allow. */
+static void any_piece(struct peer_flow *f, bool beyond)
+{
+	uint32_t most = left(f) < f->mss ? left(f) : f->mss, len;
+
+	if (!beyond && usable(f) < most)
+		most = usable(f);
+	if (!most)
+		return;
+	len = 1 + any(most);
+	put_next(f, TH_ACK, len);
+}
+
+static void any_time(void)
+{
+	uint32_t what = any(40);
+
+	sleep_us(what == 0 ? 300000 : what < 3 ? 60000 : any(3000));
+	look();
+}
+
+static void any_setting(struct peer_flow *f)
+{
+	int v = any(2);
+
+	CHECK_OK(setsockopt(f->sock, IPPROTO_TCP, TCP_QUICKACK, &v, sizeof(v)));
+	v = 1 + any(any(2) ? 1 : 20000);
+	CHECK_OK(setsockopt(f->sock, SOL_SOCKET, SO_RCVLOWAT, &v, sizeof(v)));
+}
+
+static void any_step(struct peer_flow *f)
+{
+	switch (any(16)) {
+	case 0: case 1: case 2:
+		any_request(f);
+		break;
+	case 3: case 4: case 5: case 6:
+		send_some(f, any(40000));
+		break;
+	case 7:
+		any_order(f);
+		break;
+	case 8:
+		any_duplicate(f);
+		break;
+	case 9:
+		any_piece(f, false);
+		break;
+	case 10:
+		any_piece(f, true);
+		break;
+	case 11:
+		/* a timeout: all that is not acknowledged again */
+		f->nxt = f->una;
+		break;
+	case 12:
+		any_setting(f);
+		break;
+	case 13: case 14:
+		any_time();
+		break;
+	case 15:
+		take(f);
+		break;
+	}
+	look();
+}
+
+static void any_shape(struct peers_shape *shape)
+{
+	static const unsigned int mss[] = { 88, 536, 1000, 1448, 1460, 9000 };
+	static const int scale[] = { 0, 0, NO_SCALE, 14 };
+
+	memset(shape, 0, sizeof(*shape));
+	shape->mss = mss[any(6)];
+	shape->scale = scale[any(4)];
+	shape->timestamps = any(2);
+	shape->gro = !any(4);
+}
+
+/* Returns how often a peer was held. */
+static unsigned int any_history(unsigned int seed)
+{
+	unsigned int times = 0, steps, i, n;
+	struct peers_shape shape;
+	struct peer_flow *f;
+
+	random_state = 88172645463325252ull + seed;
+	for (i = 0; i < 8; i++)
+		any(2);
+	any_shape(&shape);
+	open_net(&shape);
+	net.history = seed;
+	n = 1 + any(4);
+	for (i = 0; i < n; i++) {
+		f = open_flow(i);
+		if (any(2))
+			train(f);
+	}
+	for (steps = 0; steps < 400; steps++) {
+		f = &net.flow[any(n)];
+		any_step(f);
+		times += held(f);
+		if (!any(4))
+			take_all();
+	}
+	for (i = 0; i < n; i++) {
+		net.flow[i].nxt = net.flow[i].una;
+		net.flow[i].news_ns = clock_ns();
+	}
+	serve();
+	return times;
+}
+
+#define HISTORIES	60
+
+TEST(over any history the edge never moves back and everything comes in)
+{
+	unsigned int seed, times = 0;
+
+	for (seed = 1; seed <= HISTORIES; seed++)
+		times += any_history(seed);
+	CHECK(times > HISTORIES, "only %u times was a peer held", times);
+	none_held();
+}
+
+/* --- ends ----------------------------------------------------------------------- */
+
+/* All that is left of f with a FIN in the last segment, or behind it. */
+static void send_rest(struct peer_flow *f, bool apart)
+{
+	start_line();
+	while (left(f) > f->mss)
+		serve_some();
+	while (left(f) && usable(f) < left(f) + 1)
+		serve_some();
+	if (apart && left(f))
+		put_next(f, 0, left(f));
+	CHECK(usable(f) > left(f), "no room for the FIN behind %u bytes: %u",
+	      left(f), usable(f));
+	put_next(f, TH_FIN, left(f));
+	f->end = f->nxt;
+	look();
+}
+
+static void fin_behind_the_last_byte(const struct peers_shape *shape, bool apart)
+{
+	struct peer_flow *a, *b;
+
+	trained(shape, 2);
+	a = &net.flow[0];
+	b = &net.flow[1];
+	ask(a, 100 * MS, 50000);
+	ask(b, 200 * MS, 50000);
+	send_rest(b, apart);
+	send_rest(a, apart);
+	serve();
+	take_all();
+	CHECK_EQ(recv(a->sock, NULL, 1, 0), 0);
+	CHECK_EQ(recv(b->sock, NULL, 1, 0), 0);
+	none_held();
+}
+
+TEST(a FIN has room behind the last byte of a held answer)
+{
+	fin_behind_the_last_byte(NULL, false);
+	fin_behind_the_last_byte(NULL, true);
+	fin_behind_the_last_byte(&(struct peers_shape){ .scale = NO_SCALE }, true);
+	fin_behind_the_last_byte(&(struct peers_shape){ .rcvbuf = 40000 }, true);
+	fin_behind_the_last_byte(&(struct peers_shape){ .scale = 14 }, true);
+}
+
+/* The peer of the first answer stops in the middle. */
+TEST(a FIN in the middle of an answer makes place for the next)
+{
+	struct peer_flow *a, *b;
+
+	hold(NULL, &a, &b);
+	send_some(a, 10000);
+	put_next(a, TH_FIN, 0);
+	a->end = a->nxt;
+	/* the FIN may be acknowledged late, but before anything is let go */
+	wait_ms(100);
+	CHECK(may_send(b), "held at %u", usable(b));
+	b->end = b->nxt + 300000;
+	serve();
+	CHECK_EQ(recv(a->sock, NULL, 1, 0), 0);
+	none_held();
+}
+
+TEST(a reset makes place for the next)
+{
+	struct peer_flow *a, *b;
+
+	hold(NULL, &a, &b);
+	put(a, TH_RST | TH_ACK, a->nxt, 0);
+	a->reset = true;
+	wait_ms(LET_GO_MS);
+	CHECK(may_send(b), "held at %u", usable(b));
+	b->end = b->nxt + 300000;
+	serve();
+	CHECK_EQ(tcp_info(a->sock).tcpi_state, STATE_CLOSE);
+	none_held();
+}
+
+TEST(a reset of a held connection does not disturb the others)
+{
+	struct peer_flow *a, *b;
+
+	hold(NULL, &a, &b);
+	put(b, TH_RST | TH_ACK, b->nxt, 0);
+	b->reset = true;
+	a->end = a->nxt + 300000;
+	serve();
+	CHECK_EQ(tcp_info(b->sock).tcpi_state, STATE_CLOSE);
+	none_held();
+}
+
+/* --- losses and silence ----------------------------------------------------------- */
+
+#define RTO_MS	200	/* the shortest of Linux, in which peers notice a loss */
+
+/* As a peer that waits for its timer: it sends again all from the first loss. */
+static void repeat(struct peer_flow *f)
+{
+	f->nxt = f->una;
+	f->news_ns = clock_ns();
+}
+
+static void tail_lost(uint32_t bytes)
+{
+	struct peer_flow *a, *b;
+	uint32_t lost;
+
+	hold(NULL, &a, &b);
+	/* a whole grant leaves the peer, but for its last segment */
+	while (usable(a) / a->mss > 1)
+		put_next(a, 0, a->mss);
+	lost = a->nxt;
+	a->nxt += a->mss;
+	a->end = lost + bytes;
+	b->end = b->nxt + 300000;
+	/* it is silent meanwhile */
+	a->reset = true;
+	serve_first(b);
+	a->reset = false;
+	CHECK_EQ(a->una, lost);
+	wait_ms(RTO_MS);
+	repeat(a);
+	serve();
+	none_held();
+}
+
+TEST(a tail that is lost inside a grant stops neither its answer nor the others)
+{
+	tail_lost(300000);
+	/* the segment that was lost is the last one of the answer */
+	tail_lost(1460);
+}
+
+/* The peer of b loses the ACK with its grant. It has nothing on its way, so it asks
+ * for its window after its timer.
+ */
+TEST(a grant that is lost is found again)
+{
+	struct peer_flow *a, *b;
+	uint64_t start_ns;
+
+	hold(NULL, &a, &b);
+	CHECK(!usable(b) || usable(b) < b->mss, "%u open", usable(b));
+	b->lose = 1;
+	a->end = a->nxt + 100000;
+	b->end = b->nxt + 100000;
+	b->reset = true;
+	serve_first(a);
+	b->reset = false;
+	start_ns = clock_ns();
+	while (!b->lost && clock_ns() - start_ns < LET_GO_MS * MS)
+		wait_ms(1);
+	CHECK_EQ(b->lost, 1);
+	if (!may_send(b))
+		wait_ms(RTO_MS);
+	if (!may_send(b))
+		probed_window(b);
+	CHECK(may_send(b), "still %u after a probe", usable(b));
+	b->news_ns = clock_ns();
+	serve();
+	none_held();
+}
+
+TEST(a held peer that probes its window learns nothing wrong)
+{
+	struct peer_flow *a, *b;
+	uint32_t edge;
+	int i;
+
+	hold(NULL, &a, &b);
+	edge = b->edge;
+	for (i = 0; i < 5; i++)
+		probed_window(b);
+	/* only little time has passed */
+	CHECK(b->edge - edge < b->mss, "probes opened it by %u", b->edge - edge);
+	a->end = a->nxt + 100000;
+	b->end = b->nxt + 100000;
+	b->news_ns = clock_ns();
+	serve();
+	none_held();
+}
+
+TEST(a sender that pauses in the middle of its answer goes on)
+{
+	struct peer_flow *a, *b;
+	unsigned int pause;
+
+	for (pause = 1; pause <= 1000; pause *= 10) {
+		trained(NULL, 2);
+		a = &net.flow[0];
+		b = &net.flow[1];
+		ask(a, 100 * MS, 400000);
+		ask(b, 200 * MS, 400000);
+		/* like Linux after idle: ten segments, then silence */
+		send_some(a, 10 * a->mss);
+		look();
+		wait_ms(pause);
+		a->news_ns = clock_ns();
+		b->news_ns = clock_ns();
+		serve();
+	}
+	none_held();
+}
+
+TEST(an answer that is shorter than expected does not stop the next one)
+{
+	struct peer_flow *a, *b;
+
+	trained(NULL, 2);
+	a = &net.flow[0];
+	b = &net.flow[1];
+	ask(a, 100 * MS, 200000);
+	a->end -= 150000;
+	ask(b, 150 * MS, 200000);
+	serve();
+	/* its program is content with what has come and asks again */
+	ask(a, 100 * MS, 50000);
+	ask(b, 150 * MS, 50000);
+	serve();
+	none_held();
+}
+
+TEST(an answer that is longer than expected comes in)
+{
+	struct peer_flow *a, *b;
+
+	trained(NULL, 2);
+	a = &net.flow[0];
+	b = &net.flow[1];
+	ask(a, 100 * MS, 10000);
+	a->end += 100000;
+	ask(b, 150 * MS, 100000);
+	b->end += 1;
+	serve();
+	none_held();
+}
+
+TEST(a peer that sends beyond its window loses nothing and takes nothing)
+{
+	struct peer_flow *a, *b;
+	int i;
+
+	hold(NULL, &a, &b);
+	/* what the receiver's own window takes, with nothing granted */
+	for (i = 0; i < 20; i++)
+		put_next(b, 0, b->mss);
+	look();
+	a->end = a->nxt + 200000;
+	b->end = b->nxt + 200000;
+	b->news_ns = clock_ns();
+	serve();
+	/* and all of an answer that was expected, at once */
+	ask(a, 100 * MS, 29200);
+	ask(b, 150 * MS, 29200);
+	for (i = 0; i < 20; i++) {
+		put_next(b, 0, b->mss);
+		look();
+	}
+	CHECK_EQ(left(b), 0);
+	serve();
+	none_held();
+}
+
+/* The last segment is acknowledged late: the receiver waits for a second one. */
+TEST(an odd tail that is acknowledged late does not stop the others)
+{
+	struct peer_flow *a, *b;
+	int i;
+
+	trained(NULL, 2);
+	a = &net.flow[0];
+	b = &net.flow[1];
+	for (i = 0; i < 10; i++) {
+		ask(a, 20 * MS, 1460 * 2 * i + 1460 + 1);
+		ask(b, 30 * MS, 100000);
+		/* a program that does not read sends no ACK either */
+		while (left(a)) {
+			if (!send_some(a, 2920))
+				sleep_us(50);
+			look();
+		}
+		b->news_ns = clock_ns();
+		serve_first(b);
+		serve();
+	}
+	none_held();
+}
+
+int main(int argc, char **argv)
+{
+	sh(LOAD);
+	return run_tests(argc, argv);
+}
