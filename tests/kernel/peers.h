@@ -45,7 +45,10 @@ struct peer_flow {
 	uint32_t rcv;		/* what the peer expects next */
 	uint32_t base;		/* if whole: where the edge was, see check_whole() */
 	bool whole;
-	bool reset;		/* it got a RST */
+	bool silent;		/* it sends nothing for now, and its program does
+				 * not read: it may have the socket locked
+				 */
+	bool reset;		/* it sent or got a RST */
 	bool fin;		/* it sent a FIN */
 	bool closed;		/* it got a FIN */
 	unsigned int packets;	/* it got */
@@ -65,6 +68,8 @@ struct peers_shape {
 	int rcvbuf;		/* SO_RCVBUF; 0: not set, 1 MB at first */
 	bool timestamps;
 	bool gro;		/* segments arrive merged, up to 64 KB */
+	const char *device;	/* sockets are bound to it */
+	uint32_t address;	/* sockets connect to it, if it is not the peers' */
 };
 
 #define NO_SCALE	-1
@@ -422,7 +427,7 @@ static inline void start_flow(struct peer_flow *f)
 	f->sock = fd;
 	a.in.sin_family = AF_INET;
 	a.in.sin_port = htons(PEERS_PORT + i);
-	a.in.sin_addr.s_addr = htonl(PEERS_IP);
+	a.in.sin_addr.s_addr = htonl(net.shape.address ?: PEERS_IP);
 	fcntl(f->sock, F_SETFL, O_NONBLOCK);
 	CHECK_ERRNO(connect(f->sock, &a.sa, a.len), EINPROGRESS);
 	look();
@@ -458,6 +463,10 @@ static inline int flow_socket(void)
 	v = net.shape.rcvbuf;
 	if (v)
 		CHECK_OK(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &v, sizeof(v)));
+	if (net.shape.device)
+		CHECK_OK(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE,
+				    net.shape.device,
+				    strlen(net.shape.device)));
 	return fd;
 }
 
@@ -521,7 +530,7 @@ static inline void take_all(void)
 	int i;
 
 	for (i = 0; i < PEERS; i++)
-		if (net.flow[i].sock >= 0)
+		if (net.flow[i].sock >= 0 && !net.flow[i].silent)
 			take(&net.flow[i]);
 }
 
@@ -536,11 +545,13 @@ static inline uint32_t send_some(struct peer_flow *f, uint32_t budget)
 		len = usable(f) < left(f) ? usable(f) / f->mss * f->mss : left(f);
 		if (!len)
 			break;
-		most = net.shape.gro ? (budget - sent) / f->mss : 1;
-		if (most > 60000 / f->mss)
-			most = 60000 / f->mss;
-		if (len > most * f->mss)
-			len = most ? most * f->mss : f->mss < len ? f->mss : len;
+		most = net.shape.gro ? (budget - sent) / f->mss * f->mss : 0;
+		if (most > 60000)
+			most = 60000 / f->mss * f->mss;
+		if (most < f->mss)
+			most = f->mss;
+		if (len > most)
+			len = most;
 		put_next(f, TH_ACK, len);
 		sent += len;
 	}

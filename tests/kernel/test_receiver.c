@@ -8,7 +8,12 @@
  * How much may be on its way is not tested here.
  */
 #include "kernel.h"
+#include "nfnetlink.h"
 #include "peers.h"
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 
 #define STATE_CLOSE	7	/* TCP_CLOSE of the kernel, for tcpi_state */
 #define MS		NS_PER_MS
@@ -20,6 +25,13 @@
 #define LET_GO_MS	280
 #define TRAIN		131072u
 #define ALL		0x800000u	/* more than any rule lets in at once */
+
+/* A test that failed may have left it unloaded. */
+static void load(void)
+{
+	if (!module_loaded())
+		sh(LOAD);
+}
 
 static bool in_use(const struct peer_flow *f)
 {
@@ -72,7 +84,7 @@ static bool serve_some(void)
 	line.ns = now_ns;
 	for (turn++, i = 0; i < PEERS; i++) {
 		f = &net.flow[(i + turn) % PEERS];
-		if (in_use(f) && line.credit > 0)
+		if (in_use(f) && !f->silent && line.credit > 0)
 			line.credit -= send_some(f, line.credit);
 	}
 	look();
@@ -80,7 +92,7 @@ static bool serve_some(void)
 	look();
 	for (i = 0; i < PEERS; i++) {
 		f = &net.flow[i];
-		if (!in_use(f))
+		if (!in_use(f) || f->silent)
 			continue;
 		check_progress(f, clock_ns());
 		busy |= !done(f);
@@ -145,6 +157,7 @@ static void trained(const struct peers_shape *shape, int n)
 {
 	int i;
 
+	load();
 	open_net(shape);
 	for (i = 0; i < n; i++)
 		train(open_flow(i));
@@ -155,16 +168,32 @@ static bool held(const struct peer_flow *f)
 	return left(f) && !may_send(f);
 }
 
-/* Leaves flow 1 held behind flow 0, whose peer does not answer. */
+/* Leaves b held behind a, whose peer does not answer. The other flows are idle, and
+ * their windows end where they are.
+ */
+static void hold_behind(struct peer_flow *a, struct peer_flow *b)
+{
+	CHECK_OK(expect(a->sock, 400 * MS, ALL));
+	CHECK_OK(expect(b->sock, 450 * MS, ALL));
+	CHECK_EQ(send(a->sock, "?", 1, MSG_DONTWAIT), 1);
+	CHECK_EQ(send(b->sock, "?", 1, MSG_DONTWAIT), 1);
+	a->end += ALL;
+	b->end += ALL;
+	look();
+	a->news_ns = clock_ns();
+	b->news_ns = clock_ns();
+	/* a little time has passed, in which an idle link lets more in */
+	CHECK(usable(b) < 32 * b->mss, "not held: %u", usable(b));
+}
+
+/* Flows 0 and 1 like that. */
 static void hold(const struct peers_shape *shape, struct peer_flow **a,
 		 struct peer_flow **b)
 {
 	trained(shape, 2);
 	*a = &net.flow[0];
 	*b = &net.flow[1];
-	ask(*a, 400 * MS, ALL);
-	ask(*b, 450 * MS, ALL);
-	CHECK(held(*b), "not held: %u", usable(*b));
+	hold_behind(*a, *b);
 }
 
 static void unload(void)
@@ -212,8 +241,7 @@ static void none_held(void)
 		      "flow %td was not told: %u, TCP's own is %u",
 		      f - net.flow, last[f - net.flow], own);
 	}
-	first_net();
-	sh(LOAD);
+	load();
 	close_peers();
 }
 
@@ -222,15 +250,13 @@ static void none_held(void)
 /* Answers of many lengths on three connections, their windows checked at every
  * step. None may be so late that it had to be let go.
  */
-static void comes_in(const struct peers_shape *shape)
+static void answers_come_in(void)
 {
 	static const uint32_t length[] = { 1, 100, 5000, 40000, 100000, 33333 };
+	const long released = counter("D2tcpReleased");
 	unsigned int i, j;
 	struct peer_flow *f;
-	long released;
 
-	trained(shape, 3);
-	released = counter("D2tcpReleased");
 	for (i = 0; i < 6; i++) {
 		for (j = 0; j < 3; j++) {
 			f = &net.flow[j];
@@ -239,6 +265,12 @@ static void comes_in(const struct peers_shape *shape)
 		serve();
 	}
 	CHECK_EQ(counter("D2tcpReleased"), released);
+}
+
+static void comes_in(const struct peers_shape *shape)
+{
+	trained(shape, 3);
+	answers_come_in();
 	none_held();
 }
 
@@ -484,6 +516,7 @@ static unsigned int any_history(unsigned int seed)
 	for (i = 0; i < 8; i++)
 		any(2);
 	any_shape(&shape);
+	load();
 	open_net(&shape);
 	net.history = seed;
 	n = 1 + any(4);
@@ -636,9 +669,9 @@ static void tail_lost(uint32_t bytes)
 	a->end = lost + bytes;
 	b->end = b->nxt + 300000;
 	/* it is silent meanwhile */
-	a->reset = true;
+	a->silent = true;
 	serve_first(b);
-	a->reset = false;
+	a->silent = false;
 	CHECK_EQ(a->una, lost);
 	wait_ms(RTO_MS);
 	repeat(a);
@@ -662,13 +695,16 @@ TEST(a grant that is lost is found again)
 	uint64_t start_ns;
 
 	hold(NULL, &a, &b);
-	CHECK(!usable(b) || usable(b) < b->mss, "%u open", usable(b));
+	/* it uses what it has */
+	while (usable(b) >= b->mss)
+		put_next(b, 0, b->mss);
+	look();
 	b->lose = 1;
 	a->end = a->nxt + 100000;
 	b->end = b->nxt + 100000;
-	b->reset = true;
+	b->silent = true;
 	serve_first(a);
-	b->reset = false;
+	b->silent = false;
 	start_ns = clock_ns();
 	while (!b->lost && clock_ns() - start_ns < LET_GO_MS * MS)
 		wait_ms(1);
@@ -806,6 +842,621 @@ TEST(an odd tail that is acknowledged late does not stop the others)
 		serve();
 	}
 	none_held();
+}
+
+/* A program that reads nothing: TCP itself closes the window. */
+TEST(a program that does not read holds up only its own answer)
+{
+	struct peer_flow *a, *b;
+	uint64_t start_ns;
+
+	trained(&(struct peers_shape){ .rcvbuf = 100000 }, 2);
+	a = &net.flow[0];
+	b = &net.flow[1];
+	ask(a, 100 * MS, 400000);
+	ask(b, 150 * MS, 400000);
+	b->silent = true;
+	start_ns = clock_ns();
+	while (clock_ns() - start_ns < LET_GO_MS * MS) {
+		send_some(a, 2920);
+		sleep_us(100);
+		look();
+	}
+	CHECK(left(a), "all was accepted");
+	CHECK(may_send(b), "the other is held at %u", usable(b));
+	b->silent = false;
+	a->news_ns = clock_ns();
+	b->news_ns = clock_ns();
+	serve();
+	none_held();
+}
+
+/* --- around the sockets ----------------------------------------------------------- */
+
+TEST(a disconnected socket can be used again and is not held)
+{
+	struct peer_flow *a, *b;
+
+	hold(NULL, &a, &b);
+	CHECK_OK(disconnect(b->sock));
+	look();
+	CHECK(b->reset, "no RST");
+	start_flow(b);
+	answer_flow(b);
+	CHECK(usable(b) > 32 * b->mss, "the first window is %u", usable(b));
+	b->end = b->nxt + 300000;
+	a->end = a->nxt + 300000;
+	a->news_ns = clock_ns();
+	serve();
+	ask(a, 100 * MS, 300000);
+	ask(b, 150 * MS, 300000);
+	serve();
+	none_held();
+}
+
+TEST(an expectation of a disconnected socket is for its next connection)
+{
+	struct peer_flow *a, *b;
+
+	hold(NULL, &a, &b);
+	CHECK_OK(disconnect(b->sock));
+	look();
+	CHECK_OK(expect(b->sock, 450 * MS, ALL));
+	start_flow(b);
+	answer_flow(b);
+	request(b);
+	a->end = a->nxt + 300000;
+	b->end = b->nxt + 5000000;
+	a->news_ns = clock_ns();
+	b->news_ns = clock_ns();
+	serve();
+	none_held();
+}
+
+static void send_fd(int to, int fd)
+{
+	char control[CMSG_SPACE(sizeof(int))] = "", byte = 0;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	CHECK_EQ(sendmsg(to, &msg, 0), 1);
+}
+
+static int receive_fd(int from)
+{
+	char control[CMSG_SPACE(sizeof(int))], byte;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	int fd;
+
+	if (recvmsg(from, &msg, 0) != 1 || !CMSG_FIRSTHDR(&msg))
+		return -1;
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+	return fd;
+}
+
+/* Reads what was expected before, expects one answer more, and ends. */
+static void other_process(int from, int to, size_t bytes)
+{
+	const size_t more = 300000;
+	char buf[4096];
+	int fd = receive_fd(from);
+	ssize_t n;
+
+	fcntl(fd, F_SETFL, 0);
+	while (bytes) {
+		n = recv(fd, buf, bytes < sizeof(buf) ? bytes : sizeof(buf), 0);
+		if (n <= 0)
+			_exit(1);
+		bytes -= n;
+	}
+	if (expect(fd, 100 * MS, more) || send(fd, "?", 1, 0) != 1 ||
+	    write(to, "", 1) != 1)
+		_exit(2);
+	for (bytes = more; bytes; bytes -= n) {
+		n = recv(fd, buf, bytes < sizeof(buf) ? bytes : sizeof(buf), 0);
+		if (n <= 0)
+			_exit(3);
+	}
+	/* until the test has looked at the window */
+	n = read(to, buf, 1);
+	_exit(0);
+}
+
+TEST(a held socket that is passed to another process works there)
+{
+	struct peer_flow *a, *b;
+	int pass[2], said[2], status;
+	char byte;
+	pid_t pid;
+
+	hold(NULL, &a, &b);
+	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, pass));
+	CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, said));
+	b->end = b->nxt + 200000;
+	send_fd(pass[0], b->sock);
+	/* only the message in the queue holds the socket now */
+	close(b->sock);
+	b->sock = tcp_socket(AF_INET, "cubic");
+	wait_ms(LET_GO_MS);
+	CHECK(may_send(b), "held at %u", usable(b));
+	pid = fork();
+	if (!pid) {
+		close(said[0]);
+		other_process(pass[1], said[1], 200000);
+	}
+	close(said[1]);
+	close(pass[1]);
+	a->end = a->nxt;
+	b->news_ns = clock_ns();
+	serve_first(b);
+	CHECK_EQ(read(said[0], &byte, 1), 1);
+	b->end += 300000;
+	b->news_ns = clock_ns();
+	serve_first(b);
+	none_held();
+	close(said[0]);
+	close(pass[0]);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+}
+
+/* A namespace is gone when the end of a veth pair that is in it is: each socket of
+ * which the module keeps the state keeps the namespace, too.
+ */
+TEST(a namespace whose expecting sockets are closed goes away)
+{
+	struct peer_flow *a, *b;
+	uint64_t start_ns;
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	close_peers();
+	fresh_net();
+	CHECK_OK(pipe(ready));
+	pid = fork();
+	if (!pid) {
+		struct ifreq ifr = { .ifr_name = "" };
+		const struct linger now = { .l_onoff = 1 };
+
+		(void)ifr;
+		if (setjmp(test_end))
+			_exit(1);
+		hold(NULL, &a, &b);
+		/* no FIN that would wait for an acknowledgment */
+		setsockopt(a->sock, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+		setsockopt(b->sock, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+		CHECK_EQ(write(ready[1], "", 1), 1);
+		pause();
+		_exit(0);
+	}
+	close(ready[1]);
+	CHECK_EQ(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	sh("ip link add out type veth peer name in netns %d", pid);
+	CHECK(if_nametoindex("out"), "no veth");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	start_ns = clock_ns();
+	while (if_nametoindex("out") && clock_ns() - start_ns < 1000 * MS)
+		sleep_us(1000);
+	CHECK(clock_ns() - start_ns < LET_GO_MS * MS, "it is there after %llu ms",
+	      (unsigned long long)(clock_ns() - start_ns) / MS);
+	none_held();
+}
+
+/* --- sockets that are locked ------------------------------------------------------ */
+
+/* A page that a thread faults on while it has a socket locked. */
+struct stuck {
+	struct peer_flow *f;
+	int uffd;
+	char *page;
+	bool receives;
+	pthread_t thread;
+};
+
+static void *stuck_thread(void *arg)
+{
+	struct stuck *s = arg;
+
+	if (s->receives)
+		recv(s->f->sock, s->page, 1, MSG_DONTWAIT);
+	else
+		send(s->f->sock, s->page, 1, MSG_DONTWAIT);
+	return NULL;
+}
+
+static bool stuck_touched(const struct stuck *s)
+{
+	struct pollfd pfd = { .fd = s->uffd, .events = POLLIN };
+	struct uffd_msg msg;
+
+	return poll(&pfd, 1, 0) > 0 && read(s->uffd, &msg, sizeof(msg)) > 0;
+}
+
+/* A thread gets stuck in recv() or send() of f. For recv() there is a byte. */
+static void get_stuck(struct stuck *s, struct peer_flow *f, bool receives)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int i;
+
+	s->f = f;
+	s->receives = receives;
+	s->uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	if (s->uffd < 0)
+		SKIP("this kernel has no userfaultfd");
+	CHECK_OK(ioctl(s->uffd, UFFDIO_API, &api));
+	s->page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(s->page != MAP_FAILED, "mmap: %s", strerror(errno));
+	reg.range.start = (uintptr_t)s->page;
+	reg.range.len = 4096;
+	CHECK_OK(ioctl(s->uffd, UFFDIO_REGISTER, &reg));
+	CHECK(!pthread_create(&s->thread, NULL, stuck_thread, s), "no thread");
+	for (i = 0; i < 1000 && !stuck_touched(s); i++)
+		sleep_us(100);
+	CHECK(i < 1000, "the thread is not stuck");
+}
+
+static void get_unstuck(struct stuck *s)
+{
+	struct uffdio_zeropage zero = {
+		.range = { .start = (uintptr_t)s->page, .len = 4096 },
+	};
+
+	CHECK_OK(ioctl(s->uffd, UFFDIO_ZEROPAGE, &zero));
+	pthread_join(s->thread, NULL);
+	close(s->uffd);
+	munmap(s->page, 4096);
+	look();
+}
+
+/* Flow 2 is held, too, and flow 0 or 1 is stuck; its peer is silent. */
+static void others_go_on(int which, bool receives)
+{
+	struct peer_flow *a, *b, *c, *f;
+	struct stuck s;
+
+	trained(NULL, 3);
+	a = &net.flow[0];
+	b = &net.flow[1];
+	c = &net.flow[2];
+	f = &net.flow[which];
+	if (receives) {
+		put_next(f, 0, 1);
+		f->end = f->nxt;
+		look();
+	}
+	hold_behind(a, b);
+	ask(c, 500 * MS, 300000);
+	get_stuck(&s, f, receives);
+	a->end = a->nxt + 300000;
+	b->end = b->nxt + 300000;
+	f->silent = true;
+	serve_first(c);
+	serve_first(f == a ? b : a);
+	get_unstuck(&s);
+	/* its ACK waits for a jiffy */
+	wait_ms(50);
+	CHECK(may_send(f), "held at %u", usable(f));
+	f->silent = false;
+	f->news_ns = clock_ns();
+	serve();
+	none_held();
+}
+
+TEST(a process that is stuck in recv with its socket locked stops no other)
+{
+	others_go_on(0, true);
+	others_go_on(1, true);
+}
+
+TEST(a process that is stuck in send with its socket locked stops no other)
+{
+	others_go_on(0, false);
+	others_go_on(1, false);
+}
+
+/* The ACK that opens the window of the locked socket cannot be sent. The next packet
+ * does it, or the answer to a probe of the peer.
+ */
+TEST(a process that is stuck with its socket locked does not stop unloading)
+{
+	struct peer_flow *a, *b;
+	struct stuck s;
+
+	hold(NULL, &a, &b);
+	get_stuck(&s, b, false);
+	unload();
+	CHECK(may_send(a), "held at %u", usable(a));
+	get_unstuck(&s);
+	/* an acknowledgment of the first request lets the second one go */
+	put(b, TH_ACK, b->nxt, 0);
+	look();
+	CHECK(may_send(b), "after the request still held at %u", usable(b));
+	load();
+	hold(NULL, &a, &b);
+	put_next(b, 0, 1);
+	look();
+	get_stuck(&s, b, true);
+	unload();
+	get_unstuck(&s);
+	wait_ms(RTO_MS);
+	if (!may_send(b))
+		probed_window(b);
+	CHECK(may_send(b), "after a probe still held at %u", usable(b));
+	load();
+	a->end = a->nxt;
+	b->end = b->nxt;
+	none_held();
+}
+
+/* --- around the packets ------------------------------------------------------------ */
+
+static int queue_fd = -1;
+static unsigned int queue_delay, queue_turn, queue_passed;
+
+/* A program that lets packets go on in its own context, each after some looks. */
+static bool pump_queue(void)
+{
+	uint32_t id;
+
+	if (queue_turn++ < queue_delay)
+		return false;
+	queue_turn = 0;
+	if (!nfqueue_next(queue_fd, &id))
+		return false;
+	nfqueue_accept(queue_fd, id);
+	queue_passed++;
+	return true;
+}
+
+/* From here on all packets of sockets pass a queue. */
+static void queue_packets(void)
+{
+	if (system("modprobe -q nfnetlink_queue && modprobe -q nft_queue"))
+		SKIP("this kernel has no NFQUEUE");
+	queue_fd = nfqueue_open();
+	nft_output(0);
+	queue_delay = 0;
+	queue_passed = 0;
+	net.pump = pump_queue;
+}
+
+static void stop_queue(void)
+{
+	close(queue_fd);
+	queue_fd = -1;
+	net.pump = NULL;
+}
+
+TEST(packets that come back from a queue of netfilter carry the window too)
+{
+	int i;
+
+	load();
+	open_net(NULL);
+	queue_packets();
+	for (i = 0; i < 3; i++)
+		train(open_flow(i));
+	answers_come_in();
+	for (i = 0; i < 3; i++)
+		ask(&net.flow[i], (30 + 10 * i) * MS, 300000);
+	queue_delay = 3;
+	serve();
+	queue_delay = 0;
+	CHECK(queue_passed > 300, "%u packets came from the queue", queue_passed);
+	none_held();
+	stop_queue();
+}
+
+TEST(packets that wait in a queue when their socket is closed do no harm)
+{
+	struct peer_flow *a, *b;
+
+	load();
+	open_net(NULL);
+	queue_packets();
+	a = open_flow(0);
+	b = open_flow(1);
+	train(a);
+	train(b);
+	net.pump = NULL;
+	CHECK_OK(expect(a->sock, 400 * MS, ALL));
+	CHECK_OK(expect(b->sock, 450 * MS, ALL));
+	request(a);
+	request(b);
+	close_flow(b);
+	sleep_us(LET_GO_MS * 1000);
+	net.pump = pump_queue;
+	look();
+	CHECK(b->reset, "no RST");
+	a->end = a->nxt + 300000;
+	a->news_ns = clock_ns();
+	serve();
+	none_held();
+	stop_queue();
+}
+
+/* The kernel drops the packets that wait in queues when hooks are removed: also the
+ * ACKs that open windows. Peers ask for them.
+ */
+TEST(unloading while packets wait in a queue strands no peer)
+{
+	struct peer_flow *a, *b;
+
+	load();
+	open_net(NULL);
+	queue_packets();
+	a = open_flow(0);
+	b = open_flow(1);
+	train(a);
+	train(b);
+	hold_behind(a, b);
+	net.pump = NULL;
+	request(a);
+	unload();
+	net.pump = pump_queue;
+	wait_ms(RTO_MS);
+	probed_window(a);
+	probed_window(b);
+	CHECK(may_send(a), "held at %u", usable(a));
+	CHECK(may_send(b), "held at %u", usable(b));
+	a->end = a->nxt + 300000;
+	b->end = b->nxt + 300000;
+	a->news_ns = clock_ns();
+	b->news_ns = clock_ns();
+	serve();
+	load();
+	none_held();
+	stop_queue();
+}
+
+static void vrf(const char *device)
+{
+	const struct peers_shape shape = { .device = device };
+	int i;
+
+	if (system("modprobe -q vrf"))
+		SKIP("this kernel has no VRF");
+	load();
+	open_net(&shape);
+	sh("ip link add vrf0 type vrf table 10 && ip link set vrf0 up && "
+	   "ip link set tun0 master vrf0");
+	for (i = 0; i < 3; i++)
+		train(open_flow(i));
+	answers_come_in();
+	none_held();
+}
+
+TEST(answers come in over a VRF device)
+{
+	vrf("vrf0");
+	vrf("tun0");
+}
+
+#define ELSEWHERE	0x0a010009u
+
+TEST(answers come in where NAT changes the destination)
+{
+	const struct peers_shape shape = { .address = ELSEWHERE };
+	int i;
+
+	if (system("modprobe -q nft_nat && modprobe -q nft_chain_nat"))
+		SKIP("this kernel has no NAT");
+	load();
+	open_net(&shape);
+	nft_output(PEERS_IP);
+	for (i = 0; i < 3; i++)
+		train(open_flow(i));
+	answers_come_in();
+	none_held();
+}
+
+/* --- signed connections --------------------------------------------------------- */
+
+/* Both ends are sockets of this kernel, on lo: a window below this is held. */
+#define OPEN	60000
+
+static void sign(int fd)
+{
+	struct tcp_md5sig key = { .tcpm_keylen = 6, .tcpm_key = "secret" };
+	struct sockaddr_in in = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+
+	memcpy(&key.tcpm_addr, &in, sizeof(in));
+	if (setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG, &key, sizeof(key)) &&
+	    (errno == ENOPROTOOPT || errno == EINVAL))
+		SKIP("this kernel has no TCP MD5");
+}
+
+static struct pair signed_pair(void)
+{
+	struct pair p;
+
+	p.listener = tcp_socket(AF_INET, "cubic");
+	sign(p.listener);
+	CHECK_OK(listen_on(p.listener, AF_INET, 4998));
+	p.client = tcp_socket(AF_INET, "cubic");
+	sign(p.client);
+	CHECK_OK(connect_to(p.client, AF_INET, 4998));
+	p.server = accept(p.listener, NULL, NULL);
+	CHECK(p.server >= 0, "accept: %s", strerror(errno));
+	return p;
+}
+
+/* Moves bytes from the server to the client, without waiting for either. */
+static void move(const struct pair *p, size_t bytes)
+{
+	static char buf[65536];
+	size_t put = 0, got = 0;
+	ssize_t n;
+
+	while (got < bytes) {
+		n = send(p->server, buf, bytes - put < sizeof(buf) ?
+			 bytes - put : sizeof(buf), MSG_DONTWAIT);
+		put += n > 0 ? n : 0;
+		n = recv(p->client, NULL, 1 << 20, MSG_DONTWAIT | MSG_TRUNC);
+		got += n > 0 ? n : 0;
+		if (n <= 0)
+			sleep_us(50);
+	}
+}
+
+static void expect_and_request(const struct pair *p, size_t bytes)
+{
+	CHECK_OK(expect(p->client, 400 * MS, bytes));
+	CHECK_EQ(send(p->client, "?", 1, 0), 1);
+	sleep_us(300);
+}
+
+/* The signature covers the window. */
+TEST(signed connections are not touched and work)
+{
+	struct pair p, q, s;
+
+	load();
+	fresh_net();
+	sh("ip link set lo mtu 1500 gso_max_segs 1 && "
+	   "tc qdisc add dev lo root handle 1: htb default 1 && "
+	   "tc class add dev lo parent 1: classid 1:1 htb rate 100mbit "
+	   "burst 3000 cburst 3000 quantum 1514");
+	s = signed_pair();
+	p = connected(AF_INET, "cubic", "cubic");
+	q = connected(AF_INET, "cubic", "cubic");
+	expect_and_request(&p, 500000);
+	move(&p, 500000);
+	expect_and_request(&q, 500000);
+	move(&q, 500000);
+	expect_and_request(&p, ALL);
+	expect_and_request(&q, ALL);
+	CHECK(tcp_info(q.server).tcpi_snd_wnd < OPEN, "nothing is held: %u",
+	      tcp_info(q.server).tcpi_snd_wnd);
+	expect_and_request(&s, ALL);
+	CHECK(tcp_info(s.server).tcpi_snd_wnd > OPEN, "held at %u",
+	      tcp_info(s.server).tcpi_snd_wnd);
+	move(&s, 500000);
+	sleep_us(LET_GO_MS * 1000);
+	CHECK(tcp_info(p.server).tcpi_snd_wnd > OPEN, "still held");
+	CHECK(tcp_info(q.server).tcpi_snd_wnd > OPEN, "still held");
+	close_pair(&p);
+	close_pair(&q);
+	close_pair(&s);
 }
 
 int main(int argc, char **argv)

@@ -374,6 +374,7 @@ build_stock() {
 		kernel/net/802 kernel/net/netfilter kernel/net/dns_resolver \
 		kernel/lib kernel/crypto kernel/drivers/net/tun.ko* \
 		kernel/drivers/net/veth.ko* kernel/drivers/net/dummy.ko* \
+		kernel/drivers/net/vrf.ko* \
 		kernel/net/core kernel/net/mptcp "$modules" 2>/dev/null || :)
 	/sbin/depmod -b "$dir" "$release"
 	for name in $boot_modules; do
