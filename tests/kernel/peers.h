@@ -45,9 +45,8 @@ struct peer_flow {
 	uint32_t rcv;		/* what the peer expects next */
 	uint32_t base;		/* if whole: where the edge was, see check_whole() */
 	bool whole;
-	bool silent;		/* it sends nothing for now, and its program does
-				 * not read: it may have the socket locked
-				 */
+	bool silent;		/* it sends nothing for now */
+	bool unread;		/* its program does not read, or is stuck */
 	bool reset;		/* it sent or got a RST */
 	bool fin;		/* it sent a FIN */
 	bool closed;		/* it got a FIN */
@@ -530,7 +529,7 @@ static inline void take_all(void)
 	int i;
 
 	for (i = 0; i < PEERS; i++)
-		if (net.flow[i].sock >= 0 && !net.flow[i].silent)
+		if (net.flow[i].sock >= 0 && !net.flow[i].unread)
 			take(&net.flow[i]);
 }
 
