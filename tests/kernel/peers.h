@@ -52,6 +52,8 @@ struct peer_flow {
 	bool closed;		/* it got a FIN */
 	unsigned int packets;	/* it got */
 	unsigned int pure;	/* of which without data, SYN, FIN or RST */
+	unsigned int pure_before;	/* the last one with data */
+	uint32_t data_room;	/* usable behind the last one with data */
 	unsigned int lose;	/* so many of them are lost from now on */
 	unsigned int lost;
 	uint64_t news_ns;	/* when it last could send or was acknowledged */
@@ -312,6 +314,10 @@ static inline void see_packet(const uint8_t *ip, size_t n)
 	if (seq_after(end, f->rcv))
 		f->rcv = end;
 	see_window(f, th);
+	if (len) {
+		f->pure_before = f->pure;
+		f->data_room = usable(f);
+	}
 }
 
 /* Reads all packets that the sockets have sent so far. */

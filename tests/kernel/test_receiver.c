@@ -302,6 +302,29 @@ TEST(grants are whole segments unless they end the answer)
 	whole_segments(&(struct peers_shape){ .mss = 1000, .scale = NO_SCALE });
 }
 
+/* No packet tells a peer about a window that the request takes back. */
+TEST(the request itself carries the hold)
+{
+	struct peer_flow *f;
+	unsigned int pure[2];
+	int i;
+
+	trained(NULL, 2);
+	for (i = 0; i < 2; i++)
+		pure[i] = net.flow[i].pure;
+	hold_behind(&net.flow[0], &net.flow[1]);
+	for (i = 0; i < 2; i++) {
+		f = &net.flow[i];
+		CHECK_EQ(f->pure_before, pure[i]);
+		CHECK(f->data_room < 200 * f->mss, "%u open", f->data_room);
+		f->end = f->nxt + 100000;
+	}
+	CHECK(net.flow[1].data_room < net.flow[0].data_room, "%u beside %u",
+	      net.flow[1].data_room, net.flow[0].data_room);
+	serve();
+	none_held();
+}
+
 TEST(windows without a scale let answers in)
 {
 	comes_in(&(struct peers_shape){ .scale = NO_SCALE });
@@ -1188,6 +1211,26 @@ TEST(a process that is stuck in send with its socket locked stops no other)
 	others_go_on(1, false);
 }
 
+TEST(a process that is stuck with its socket locked does not stop the sweep)
+{
+	struct peer_flow *a, *b;
+	struct stuck s;
+	long released;
+
+	hold(NULL, &a, &b);
+	released = counter("D2tcpReleased");
+	b->unread = true;
+	get_stuck(&s, b, false);
+	wait_ms(LET_GO_MS);
+	CHECK_EQ(counter("D2tcpReleased"), released + 2);
+	CHECK(may_send(a), "held at %u", usable(a));
+	get_unstuck(&s);
+	b->unread = false;
+	a->end = a->nxt;
+	b->end = b->nxt;
+	none_held();
+}
+
 /* The ACK that opens the window of the locked socket cannot be sent. The next packet
  * does it, or the answer to a probe of the peer.
  */
@@ -1391,28 +1434,49 @@ TEST(answers come in where NAT changes the destination)
 /* Both ends are sockets of this kernel, on lo: a window below this is held. */
 #define OPEN	60000
 
-static void sign(int fd)
+/* As in <linux/tcp.h> since 6.7 */
+#define AO_ADD_KEY	38
+
+struct ao_add {
+	struct sockaddr_storage addr;
+	char alg_name[64];
+	int32_t ifindex;
+	uint32_t flags;
+	uint16_t reserved;
+	uint8_t prefix, sndid, rcvid, maclen, keyflags, keylen;
+	uint8_t key[80];
+} __attribute__((aligned(8)));
+
+static void sign(int fd, bool ao)
 {
-	struct tcp_md5sig key = { .tcpm_keylen = 6, .tcpm_key = "secret" };
+	struct tcp_md5sig md5 = { .tcpm_keylen = 6, .tcpm_key = "secret" };
+	struct ao_add key = {
+		.alg_name = "hmac(sha1)", .prefix = 32, .sndid = 1, .rcvid = 1,
+		.keylen = 6, .key = "secret",
+	};
 	struct sockaddr_in in = {
 		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
+	int err;
 
-	memcpy(&key.tcpm_addr, &in, sizeof(in));
-	if (setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG, &key, sizeof(key)) &&
-	    (errno == ENOPROTOOPT || errno == EINVAL))
-		SKIP("this kernel has no TCP MD5");
+	memcpy(&md5.tcpm_addr, &in, sizeof(in));
+	memcpy(&key.addr, &in, sizeof(in));
+	err = ao ? setsockopt(fd, IPPROTO_TCP, AO_ADD_KEY, &key, sizeof(key)) :
+		   setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG, &md5, sizeof(md5));
+	if (err && errno == ENOPROTOOPT)
+		SKIP("this kernel does not sign connections in this way");
+	CHECK_OK(err);
 }
 
-static struct pair signed_pair(void)
+static struct pair signed_pair(bool ao)
 {
 	struct pair p;
 
 	p.listener = tcp_socket(AF_INET, "cubic");
-	sign(p.listener);
+	sign(p.listener, ao);
 	CHECK_OK(listen_on(p.listener, AF_INET, 4998));
 	p.client = tcp_socket(AF_INET, "cubic");
-	sign(p.client);
+	sign(p.client, ao);
 	CHECK_OK(connect_to(p.client, AF_INET, 4998));
 	p.server = accept(p.listener, NULL, NULL);
 	CHECK(p.server >= 0, "accept: %s", strerror(errno));
@@ -1445,7 +1509,7 @@ static void expect_and_request(const struct pair *p, size_t bytes)
 }
 
 /* The signature covers the window. */
-TEST(signed connections are not touched and work)
+static void signed_connections(bool ao)
 {
 	struct pair p, q, s;
 
@@ -1455,7 +1519,7 @@ TEST(signed connections are not touched and work)
 	   "tc qdisc add dev lo root handle 1: htb default 1 && "
 	   "tc class add dev lo parent 1: classid 1:1 htb rate 100mbit "
 	   "burst 3000 cburst 3000 quantum 1514");
-	s = signed_pair();
+	s = signed_pair(ao);
 	p = connected(AF_INET, "cubic", "cubic");
 	q = connected(AF_INET, "cubic", "cubic");
 	expect_and_request(&p, 500000);
@@ -1476,6 +1540,16 @@ TEST(signed connections are not touched and work)
 	close_pair(&p);
 	close_pair(&q);
 	close_pair(&s);
+}
+
+TEST(connections that TCP MD5 signs are not touched and work)
+{
+	signed_connections(false);
+}
+
+TEST(connections that TCP AO signs are not touched and work)
+{
+	signed_connections(true);
 }
 
 int main(int argc, char **argv)
