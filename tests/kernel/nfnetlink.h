@@ -207,14 +207,14 @@ static inline void nft_output(uint32_t address)
 
 #define NFQ(type)	(NFNL_SUBSYS_QUEUE << 8 | (type))
 
-/* Binds to the queue 0. */
+/* Binds to the queue 0. The kernel completes checksums for who reads packets. */
 static inline int nfqueue_open(void)
 {
 	const struct nfqnl_msg_config_cmd bind = {
 		.command = NFQNL_CFG_CMD_BIND, .pf = htons(AF_INET),
 	};
 	const struct nfqnl_msg_config_params params = {
-		.copy_range = 0, .copy_mode = NFQNL_COPY_META,
+		.copy_range = htonl(1500), .copy_mode = NFQNL_COPY_PACKET,
 	};
 	struct nl_batch b = { .len = 0 };
 	int fd = nl_open(), err;

@@ -37,6 +37,7 @@ struct peer_flow {
 	uint32_t seg;		/* bytes of a segment that fills the socket's MSS */
 	bool timestamps;
 	uint32_t ts_recent;
+	uint32_t iss;		/* the peer's data starts here */
 	uint32_t nxt;		/* what the peer sends next */
 	uint32_t end;		/* one after what it has to send */
 	uint32_t una;		/* acknowledged by the socket */
@@ -79,6 +80,7 @@ static struct {
 	int tun;
 	struct peers_shape shape;
 	struct peer_flow flow[PEERS];
+	uint32_t iss;		/* of the next connection */
 	unsigned int history;	/* of random ones: which */
 	/* called on each look for packets, if set: the queue of netfilter */
 	bool (*pump)(void);
@@ -398,6 +400,7 @@ static inline void open_net(const struct peers_shape *shape)
 	close_peers();
 	fresh_net();
 	net.shape = shape ? *shape : usual;
+	net.iss = PEERS_ISS;
 	net.history = 0;
 	if (!net.shape.mss)
 		net.shape.mss = 1460;
@@ -446,7 +449,8 @@ static inline void answer_flow(struct peer_flow *f)
 
 	f->timestamps = net.shape.timestamps;
 	f->mss = net.shape.peer_mss ?: net.shape.mss;
-	f->nxt = PEERS_ISS;
+	f->iss = net.iss;
+	f->nxt = f->iss;
 	f->una = f->nxt;
 	f->edge = f->nxt;
 	f->end = f->nxt;
@@ -455,7 +459,7 @@ static inline void answer_flow(struct peer_flow *f)
 	f->mss -= timestamp;
 	f->seg = f->offered - timestamp;
 	look();
-	CHECK(f->pure == 1, "no ACK of the handshake of flow %td", f - net.flow);
+	CHECK(f->pure, "no ACK of the handshake of flow %td", f - net.flow);
 	f->news_ns = clock_ns();
 }
 
