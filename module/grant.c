@@ -44,9 +44,15 @@
 #define GRANT_SWEEP	(HZ / 20 ?: 1)	/* between two looks at all sockets */
 /* A socket that waits so long for anything is let go. */
 #define GRANT_IDLE	(HZ / 5 ?: 1)
+/* Bytes of an answer of unknown length that are asked for at once while the link is
+ * not measured: what a receiver advertises at first.
+ */
+#define GRANT_CHUNK	65536
 
+/* The bytes of an answer. The length is unknown while start is end. */
 struct grant_answer {
 	u64 due_ns;
+	u32 start;
 	u32 end;			/* one after its last byte */
 };
 
@@ -59,7 +65,7 @@ struct grant_sock {
 	struct d2tcp_link *link;	/* known from the first packet on */
 	struct link_sock ls;		/* the link's lock */
 	u32 edge;			/* advertised, before rounding */
-	u32 end;			/* of the last answer expected */
+	u32 end;			/* of the last answer, as far as known */
 	unsigned long active;		/* jiffies of the last news */
 	u8 answers;
 	bool started;			/* positions are those of the stream */
@@ -99,21 +105,62 @@ static struct grant_sock *grant_find(const struct sock *sk)
 
 /* --- a socket ------------------------------------------------------------------ */
 
+static bool is_open(const struct grant_answer *a)
+{
+	return a->start == a->end;
+}
+
+/* The last answer if its length is unknown, else NULL. Only the last one may be. */
+static const struct grant_answer *open_of(const struct grant_sock *gs)
+{
+	const struct grant_answer *last = &gs->answer[gs->answers - 1];
+
+	return gs->answers && is_open(last) ? last : NULL;
+}
+
+/* Has any byte of an answer of unknown length come? */
+static bool has_begun(const struct grant_sock *gs, const struct grant_answer *open)
+{
+	return gs->started && after(gs->ls.seen, open->start);
+}
+
+/* Where an answer ends. One of unknown length goes on beyond what has come, by so
+ * much as may be on its way over the link: with less, one answer alone would leave
+ * the link idle, and more would keep time on the link that it may not need.
+ */
+static u32 end_of(const struct grant_sock *gs, const struct grant_answer *a)
+{
+	const u32 seg = gs->ls.seg;
+	u32 chunk;
+
+	if (!is_open(a))
+		return a->end;
+	chunk = link_base(gs->link) ?: GRANT_CHUNK;
+	chunk = max(chunk - chunk % seg, seg);
+	return (has_begun(gs, a) ? gs->ls.seen : a->start) + chunk;
+}
+
 /* Asks for the bytes of the first answer that are not granted yet; when it is on
  * its way as a whole, of the second.
  */
 static void grant_ask(struct grant_sock *gs, u64 now_ns)
 {
+	const struct grant_answer *a;
 	u32 left, i;
 
 	if (gs->ls.entry.where != SCHEDULE_OUT)
 		return;
 	for (i = 0; i < min_t(u32, gs->answers, 2); i++) {
-		left = gs->answer[i].end - gs->ls.seen;
+		a = &gs->answer[i];
+		left = end_of(gs, a) - gs->ls.seen;
 		if (left <= gs->ls.flying)
 			continue;
-		link_ask(gs->link, &gs->ls, gs->answer[i].due_ns,
-			 left - gs->ls.flying, now_ns);
+		left -= gs->ls.flying;
+		/* the end of the answer is elsewhere: whole segments */
+		if (is_open(a))
+			left -= left % gs->ls.seg;
+		if (left)
+			link_ask(gs->link, &gs->ls, a->due_ns, left, now_ns);
 		return;
 	}
 }
@@ -128,14 +175,21 @@ static u64 arrival_ns(const struct grant_sock *gs, u64 now_ns)
 	return now_ns - jiffies_to_nsecs(ago);
 }
 
+/* An answer has ended with the last byte that came. */
+static void grant_judge(struct grant_sock *gs, const struct grant_answer *a,
+			u64 now_ns)
+{
+	d2tcp_count(gs->sk, arrival_ns(gs, now_ns) <= a->due_ns ?
+		    D2TCP_STAT_EXPECT_MET : D2TCP_STAT_EXPECT_MISSED, 1);
+}
+
 static void grant_settle(struct grant_sock *gs, u64 now_ns)
 {
 	bool settled = false;
 
-	now_ns = arrival_ns(gs, now_ns);
-	while (gs->answers && !before(gs->ls.seen, gs->answer[0].end)) {
-		d2tcp_count(gs->sk, now_ns <= gs->answer[0].due_ns ?
-			    D2TCP_STAT_EXPECT_MET : D2TCP_STAT_EXPECT_MISSED, 1);
+	while (gs->answers && !is_open(&gs->answer[0]) &&
+	       !before(gs->ls.seen, gs->answer[0].end)) {
+		grant_judge(gs, &gs->answer[0], now_ns);
 		gs->answers--;
 		memmove(gs->answer, gs->answer + 1,
 			gs->answers * sizeof(gs->answer[0]));
@@ -170,7 +224,7 @@ static void grant_adopt(struct grant_sock *gs, u64 now_ns)
 	if (!gs->answers || !after(gs->edge, gs->ls.seen))
 		return;
 	open = gs->edge - gs->ls.seen;
-	left = gs->answer[gs->answers - 1].end - gs->ls.seen;
+	left = end_of(gs, &gs->answer[gs->answers - 1]) - gs->ls.seen;
 	link_adopt(gs->link, &gs->ls, min(open, left), now_ns);
 }
 
@@ -179,6 +233,10 @@ static void grant_adopt(struct grant_sock *gs, u64 now_ns)
  */
 static void grant_release(struct grant_sock *gs, bool forget)
 {
+	const struct grant_answer *open = open_of(gs);
+
+	if (open && has_begun(gs, open))
+		grant_judge(gs, open, ktime_get_ns());
 	gs->answers = 0;
 	if (forget)
 		gs->end = 0;
@@ -203,8 +261,10 @@ static void grant_start(struct grant_sock *gs)
 	const u32 base = tp->rcv_nxt;
 	int i;
 
-	for (i = 0; i < gs->answers; i++)
+	for (i = 0; i < gs->answers; i++) {
+		gs->answer[i].start += base;
 		gs->answer[i].end += base;
+	}
 	gs->end += base;
 	gs->ls.seen = base;
 	gs->edge = base + tp->rcv_wnd;
@@ -281,9 +341,10 @@ static void grant_window(struct grant_sock *gs, struct sk_buff *skb)
 		want = gs->edge;
 	open = after(want, ack) ? want - ack : 0;
 	/* A FIN behind the last byte counts one. Not between answers: a peer that
-	 * sends more than was expected would trickle through the rounding.
+	 * sends more than was expected would trickle through the rounding. Nor
+	 * where the end is unknown: the next grant comes before it.
 	 */
-	if (gs->answers && gs->ls.entry.where == SCHEDULE_OUT)
+	if (gs->answers && !open_of(gs) && gs->ls.entry.where == SCHEDULE_OUT)
 		open++;
 	field = (open + (1u << scale) - 1) >> scale;
 	if (field < ntohs(th->window)) {
@@ -494,6 +555,53 @@ static struct grant_sock *grant_of(const struct sock *sk)
 	return gs;
 }
 
+/* Accounts for what has arrived, with the socket locked. */
+static void grant_catch_up(struct grant_sock *gs)
+{
+	if (!gs->started || !gs->link || !takes_data(gs->sk))
+		return;
+	link_lock(gs->link);
+	grant_arrived(gs, received(gs->sk), ktime_get_ns());
+	link_unlock(gs->link);
+}
+
+/* The next request follows an answer of unknown length, which so has ended. */
+static void grant_end_open(struct grant_sock *gs, u64 now_ns)
+{
+	const struct grant_answer *open = open_of(gs);
+
+	if (!open || !has_begun(gs, open))
+		return;
+	grant_judge(gs, open, now_ns);
+	gs->answers--;
+	gs->end = gs->ls.seen;
+	link_settled(gs->link, &gs->ls, true);
+	link_leave(gs->link, &gs->ls);
+}
+
+/* Appends an answer that starts at @start. */
+static void grant_append(struct grant_sock *gs, u64 due_ns, u32 start, u32 bytes)
+{
+	struct grant_answer *last;
+
+	gs->ended = false;
+	WRITE_ONCE(gs->released, false);
+	gs->end = start + bytes;
+	WRITE_ONCE(gs->active, jiffies);
+	if (gs->answers < GRANT_ANSWERS) {
+		gs->answer[gs->answers++] = (struct grant_answer){
+			.due_ns = due_ns, .start = start, .end = gs->end,
+		};
+		return;
+	}
+	/* merged; where the new one has no end, both have none */
+	last = &gs->answer[GRANT_ANSWERS - 1];
+	last->due_ns = min(due_ns, last->due_ns);
+	last->end = gs->end;
+	if (!bytes)
+		last->start = gs->end;
+}
+
 /* One more answer, behind those that were expected before. */
 static int grant_add(struct grant_sock *gs, u64 due_ns, u32 bytes)
 {
@@ -502,10 +610,8 @@ static int grant_add(struct grant_sock *gs, u64 due_ns, u32 bytes)
 	u32 first = data ? tcp_sk(sk)->rcv_nxt : 0, end;
 
 	/* positions of a connection that was disconnected mean nothing now */
-	if (!bytes || (gs->started && !data))
+	if (gs->started && !data)
 		grant_let_go(gs, true);
-	if (!bytes)
-		return 0;
 	/* those of an answer that was let go still come first */
 	end = gs->started || (gs->ended && data) ? gs->end : first + gs->end;
 	/* more may have come than was expected */
@@ -513,21 +619,24 @@ static int grant_add(struct grant_sock *gs, u64 due_ns, u32 bytes)
 		end = first;
 	if (bytes > S32_MAX - (end - first))
 		return -ERANGE;
+	grant_catch_up(gs);
+	if (gs->link) {
+		link_lock(gs->link);
+		grant_end_open(gs, ktime_get_ns());
+		link_unlock(gs->link);
+	}
+	/* nobody knows where the one ends and the other starts */
+	if (open_of(gs)) {
+		gs->answer[gs->answers - 1].due_ns =
+			min(due_ns, open_of(gs)->due_ns);
+		WRITE_ONCE(gs->active, jiffies);
+		return 0;
+	}
 	if (!gs->started && data) {
 		gs->end = 0;
 		grant_start(gs);
 	}
-	gs->ended = false;
-	WRITE_ONCE(gs->released, false);
-	gs->end = end + bytes;
-	if (gs->answers < GRANT_ANSWERS)
-		gs->answers++;
-	else
-		due_ns = min(due_ns, gs->answer[GRANT_ANSWERS - 1].due_ns);
-	gs->answer[gs->answers - 1] = (struct grant_answer){
-		.due_ns = due_ns, .end = gs->end,
-	};
-	WRITE_ONCE(gs->active, jiffies);
+	grant_append(gs, due_ns, end, bytes);
 	return 0;
 }
 
@@ -535,7 +644,7 @@ static int grant_add(struct grant_sock *gs, u64 due_ns, u32 bytes)
  * d2tcp_grant_expect() - expect one more answer
  * @sk: the socket, locked, after d2tcp_grant_prepare()
  * @due_ns: when it is due
- * @bytes: its length; 0: unknown, the socket is not held then
+ * @bytes: its length; 0: unknown
  *
  * Return: 0; -EINVAL on a listener; -ERANGE if all that is expected would end
  * 2^31 bytes or more beyond what has come.
@@ -568,6 +677,7 @@ void d2tcp_grant_stop(struct sock *sk)
 		return;
 	spin_lock_bh(&gs->lock);
 	held = !gs->released && gs->started;
+	grant_catch_up(gs);
 	grant_release(gs, true);
 	spin_unlock_bh(&gs->lock);
 	if (held)
@@ -615,6 +725,7 @@ static void grant_free(struct grant_sock *gs)
 
 static void sweep_one(struct grant_sock *gs, bool dead)
 {
+	const struct grant_answer *open;
 	struct sock *sk = gs->sk;
 	bool held = false;
 	int tries;
@@ -622,7 +733,9 @@ static void sweep_one(struct grant_sock *gs, bool dead)
 	spin_lock_bh(&gs->lock);
 	if (dead || is_idle(gs)) {
 		held = !gs->released && gs->started;
-		if (!gs->released && !dead)
+		open = open_of(gs);
+		/* one of unknown length that has begun has ended */
+		if (gs->answers && !dead && !(open && has_begun(gs, open)))
 			d2tcp_count(sk, D2TCP_STAT_RELEASED, 1);
 		grant_let_go(gs, dead);
 	}

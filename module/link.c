@@ -101,6 +101,14 @@ static u64 base_of(const struct d2tcp_link *link)
 	       LINK_BASE_SEGS * link->seg;
 }
 
+/* The same for grant.c; 0: not measured. */
+u32 link_base(const struct d2tcp_link *link)
+{
+	const u64 base = base_of(link);
+
+	return base == LINK_UNLIMITED ? 0 : min_t(u64, base, S32_MAX / 2);
+}
+
 /* Below 2^32 * 2^32: more than 4 GB on its way are as good as that. */
 static u64 time_of(const struct d2tcp_link *link, u64 bytes)
 {

@@ -40,6 +40,7 @@ void d2tcp_link_exit(const struct net *net);
 void link_lock(struct d2tcp_link *link);
 void link_unlock(struct d2tcp_link *link);
 
+u32 link_base(const struct d2tcp_link *link);
 void link_init_sock(struct link_sock *ls, struct sock *sk);
 void link_learn(struct d2tcp_link *link, struct link_sock *ls, u32 seg,
 		u32 rtt_us);

@@ -15,7 +15,8 @@
  * D2TCP_INFO      get: struct d2tcp_info, or as much of it as fits (8 bytes at
  *                 least).
  * D2TCP_EXPECT    set: struct d2tcp_deadline. The answer that comes next, of
- *                 .bytes, is expected by then; set before its request is
+ *                 .bytes (0: all that comes until the next D2TCP_EXPECT), is
+ *                 expected by then; set before its request is
  *                 written, on a socket of any congestion control. All zero: no
  *                 answer is expected any more. Experimental: only when the
  *                 module was loaded with expect=1.

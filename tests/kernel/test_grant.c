@@ -179,21 +179,6 @@ TEST(answers come in by their deadlines and not in the order of requests)
 	close_two(p);
 }
 
-TEST(without expectations the same answers share the link)
-{
-	struct transfer t[2];
-	struct pair p[2];
-
-	two(p);
-	request(p[0].client);
-	request(p[1].client);
-	t[0] = (struct transfer){ p[0].server, p[0].client, ANSWER, 0 };
-	t[1] = (struct transfer){ p[1].server, p[1].client, ANSWER, 0 };
-	move(t, 2);
-	CHECK(t[1].end_ns + 30 * MS > t[0].end_ns, "as if it was urgent");
-	close_two(p);
-}
-
 static void request_carries_the_hold(int family)
 {
 	struct pair p[2];
@@ -242,6 +227,172 @@ TEST(an answer and the end of its connection come together)
 	CHECK(clock_ns() - start_ns < 60 * MS, "%llu ms",
 	      (unsigned long long)(clock_ns() - start_ns) / MS);
 	free(buf);
+	close_two(p);
+}
+
+#define NOTHING	UINT64_MAX
+
+/* Expects an answer of each worker, of the lengths that the program states (or
+ * NOTHING), and returns by how many ms the answer of p[urgent] comes before the
+ * other.
+ */
+static int ahead(struct pair *p, int urgent, uint64_t stated)
+{
+	struct transfer t[2];
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (stated != NOTHING)
+			CHECK_OK(expect(p[i].client,
+					(i == urgent ? 70 : 200) * MS, stated));
+		request(p[i].client);
+		t[i] = (struct transfer){ p[i].server, p[i].client, ANSWER, 0 };
+	}
+	move(t, 2);
+	return ((int64_t)t[!urgent].end_ns - (int64_t)t[urgent].end_ns) /
+	       (int64_t)MS;
+}
+
+TEST(answers of unknown length come in by their deadlines)
+{
+	struct pair p[2];
+	int i, ms;
+
+	two(p);
+	for (i = 0; i < 2; i++) {
+		ms = ahead(p, i, 0);
+		CHECK(ms > 25, "%d: %d ms ahead", i, ms);
+	}
+	close_two(p);
+}
+
+/* One may come before the other, but the same each time. */
+TEST(without expectations no answer comes before the other)
+{
+	struct pair p[2];
+	int ms[2], i;
+
+	two(p);
+	for (i = 0; i < 2; i++)
+		ms[i] = ahead(p, i, NOTHING);
+	CHECK(ms[0] <= 25 || ms[1] <= 25, "%d and %d ms ahead", ms[0], ms[1]);
+	close_two(p);
+}
+
+TEST(an answer of unknown length alone comes as fast as one that expects nothing)
+{
+	uint64_t took[2];
+	struct transfer t;
+	struct pair p[2];
+	int i;
+
+	two(p);
+	for (i = 0; i < 2; i++) {
+		if (i)
+			CHECK_OK(expect(p[0].client, 100 * MS, 0));
+		request(p[0].client);
+		took[i] = clock_ns();
+		t = (struct transfer){ p[0].server, p[0].client, ANSWER, 0 };
+		move(&t, 1);
+		took[i] = t.end_ns - took[i];
+	}
+	CHECK(took[1] < took[0] + took[0] / 20, "%llu us instead of %llu",
+	      (unsigned long long)took[1] / 1000,
+	      (unsigned long long)took[0] / 1000);
+	close_two(p);
+}
+
+TEST(an answer of unknown length ends with the next and is judged by its last byte)
+{
+	long met, missed;
+	struct transfer t;
+	struct pair p[2];
+	int i;
+
+	two(p);
+	met = counter("D2tcpExpectedMet");
+	missed = counter("D2tcpExpectedMissed");
+	for (i = 0; i < 2; i++) {
+		/* 500 KB take 42 ms */
+		CHECK_OK(expect(p[0].client, (i ? 20 : 100) * MS, 0));
+		request(p[0].client);
+		t = (struct transfer){ p[0].server, p[0].client, ANSWER, 0 };
+		move(&t, 1);
+		/* beyond the deadline, and not so long that it is let go */
+		sleep_us(100000);
+		CHECK_EQ(counter("D2tcpExpectedMet"), met + i);
+	}
+	CHECK_OK(expect(p[0].client, 100 * MS, 1000));
+	CHECK_EQ(counter("D2tcpExpectedMissed"), missed + 1);
+	/* the known one starts behind what came */
+	request(p[0].client);
+	t = (struct transfer){ p[0].server, p[0].client, 1000, 0 };
+	move(&t, 1);
+	sleep_us(100000);
+	CHECK_EQ(counter("D2tcpExpectedMet"), met + 2);
+	CHECK_EQ(counter("D2tcpExpectedMissed"), missed + 1);
+	close_two(p);
+}
+
+TEST(of two answers of unknown length on one connection the second hides nothing)
+{
+	struct transfer t;
+	struct pair p[2];
+	long released;
+
+	two(p);
+	released = counter("D2tcpReleased");
+	CHECK_OK(expect(p[0].client, 300 * MS, 0));
+	request(p[0].client);
+	CHECK_OK(expect(p[0].client, 300 * MS, 1000));
+	request(p[0].client);
+	t = (struct transfer){ p[0].server, p[0].client, ANSWER, 0 };
+	move(&t, 1);
+	CHECK_EQ(counter("D2tcpReleased"), released);
+	close_two(p);
+}
+
+TEST(clearing ends an answer of unknown length)
+{
+	const struct d2tcp_deadline none = { 0 };
+	struct transfer t;
+	struct pair p[2];
+	long met;
+
+	two(p);
+	met = counter("D2tcpExpectedMet");
+	CHECK_OK(expect(p[0].client, 400 * MS, 0));
+	request(p[0].client);
+	t = (struct transfer){ p[0].server, p[0].client, ANSWER, 0 };
+	move(&t, 1);
+	CHECK_OK(expect_len(p[0].client, &none, sizeof(none)));
+	sleep_us(1000);
+	CHECK_EQ(counter("D2tcpExpectedMet"), met + 1);
+	CHECK(window_of(p[0].server) > OPEN, "still %u",
+	      window_of(p[0].server));
+	close_two(p);
+}
+
+TEST(an answer of unknown length that does not come is let go)
+{
+	struct pair p[2];
+	long released;
+	int i;
+
+	two(p);
+	released = counter("D2tcpReleased");
+	CHECK_OK(expect(p[0].client, 400 * MS, ANSWER));
+	request(p[0].client);
+	CHECK_OK(expect(p[1].client, 450 * MS, 0));
+	request(p[1].client);
+	sleep_us(300);
+	CHECK(window_of(p[1].server) < OPEN, "not held: %u",
+	      window_of(p[1].server));
+	for (i = 0; i < 40 && window_of(p[1].server) < OPEN; i++)
+		sleep_us(10000);
+	CHECK(i < 35, "still %u after %d ms", window_of(p[1].server), 10 * i);
+	sleep_us(300000);
+	CHECK_EQ(counter("D2tcpReleased"), released + 2);
 	close_two(p);
 }
 

@@ -75,12 +75,12 @@ int d2tcp_set_budget(int fd, d2tcp_usec budget);
  * Expects the answer to the next request, of so many bytes, within this time:
  * call it before the request is written. The kernel lets the answers that its
  * sockets expect in by their deadlines. The socket may use any congestion
- * control. 0 bytes: the length is unknown, and the answer is not held back. A
- * time of 0 or less is accepted: the answer is late, and comes last. EINVAL: the
- * socket is listening. ERANGE: all expected answers would end 2^31 bytes or more
- * beyond what has come. ENOMEM: no memory, or too many sockets expect.
- * ENOPROTOOPT: the module is not loaded, or has no D2TCP_EXPECT, or this is not
- * a TCP socket.
+ * control. 0 bytes: the length is unknown, and the answer ends when this is
+ * called again. A time of 0 or less is accepted: the answer is late, and comes
+ * last. EINVAL: the socket is listening. ERANGE: all expected answers would end
+ * 2^31 bytes or more beyond what has come. ENOMEM: no memory, or too many
+ * sockets expect. ENOPROTOOPT: the module is not loaded, or has no D2TCP_EXPECT,
+ * or this is not a TCP socket.
  */
 int d2tcp_expect(int fd, d2tcp_nsec timeout, d2tcp_bytes bytes);
 
