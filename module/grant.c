@@ -32,15 +32,15 @@
 #include <net/checksum.h>
 #include <net/ipv6.h>
 #include <net/net_namespace.h>
-#include <net/netns/generic.h>
+#include <net/mptcp.h>
 #include <net/tcp.h>
 #include "compat.h"
 #include "grant.h"
+#include "grant_net.h"
 #include "link.h"
 #include "stats.h"
 
 #define GRANT_ANSWERS	8		/* told apart on a socket */
-#define GRANT_MOST	65536		/* expecting sockets of a namespace */
 #define GRANT_SWEEP	(HZ / 20 ?: 1)	/* between two looks at all sockets */
 /* A socket that waits so long for anything is let go. */
 #define GRANT_IDLE	(HZ / 5 ?: 1)
@@ -71,19 +71,20 @@ struct grant_sock {
 	bool started;			/* positions are those of the stream */
 	bool ended;			/* released, and end still is */
 	bool released;			/* the window is TCP's own */
+	bool standing;			/* each request expects an answer */
+	bool asked_known;
+	bool own;			/* an answer was expected by itself */
+	u32 asked;			/* one after the last byte sent */
+	/* these have the lock of grant_net too */
+	u32 standing_bytes;
+	u64 standing_ns;
+	struct list_head inherit;
 	struct grant_answer answer[GRANT_ANSWERS];
 };
 
-struct grant_net {
-	unsigned int socks;		/* that may expect */
-	bool hooked;
-};
-
-static unsigned int grant_net_id __read_mostly;
 static DEFINE_HASHTABLE(grant_table, 10);
 static DEFINE_SPINLOCK(grant_table_lock);
-static DEFINE_MUTEX(grant_hook_mutex);
-static bool grant_closing;
+static bool grant_closing;		/* grant_table_lock */
 
 static void grant_sweep(struct work_struct *work);
 static DECLARE_DELAYED_WORK(grant_sweeper, grant_sweep);
@@ -238,6 +239,7 @@ static void grant_release(struct grant_sock *gs, bool forget)
 	if (open && has_begun(gs, open))
 		grant_judge(gs, open, ktime_get_ns());
 	gs->answers = 0;
+	gs->own = false;
 	if (forget)
 		gs->end = 0;
 	gs->ended = !forget && gs->started;
@@ -287,76 +289,10 @@ static void grant_let_go(struct grant_sock *gs, bool forget)
 	link_unlock(gs->link);
 }
 
-/* Is it a TCP packet of this connection, and not one that carries it? */
-static bool is_own(const struct sock *sk, const struct sk_buff *skb, u8 pf)
-{
-	unsigned int at = 0;
-
-	if (pf == NFPROTO_IPV4) {
-		if (ip_hdr(skb)->protocol != IPPROTO_TCP)
-			return false;
-	} else if (ipv6_find_hdr(skb, &at, IPPROTO_TCP, NULL, NULL) !=
-		   IPPROTO_TCP || at != skb_transport_offset(skb)) {
-		return false;
-	}
-	return tcp_hdr(skb)->source == inet_sk(sk)->inet_sport;
-}
-
-/* TCP MD5 (RFC 2385) and AO (RFC 5925) sign the window. */
-static bool is_signed(const struct tcphdr *th)
-{
-	const u8 *opt = (const u8 *)(th + 1), *end = (const u8 *)th + th->doff * 4;
-
-	while (opt < end && *opt != TCPOPT_EOL) {
-		if (*opt == TCPOPT_NOP) {
-			opt++;
-			continue;
-		}
-		if (*opt == TCPOPT_MD5SIG || *opt == 29)
-			return true;
-		if (opt + 1 >= end || opt[1] < 2)
-			return false;
-		opt += opt[1];
-	}
-	return false;
-}
-
 static bool takes_data(const struct sock *sk)
 {
 	return (1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_FIN_WAIT1 |
 				      TCPF_FIN_WAIT2);
-}
-
-/* The window of a packet that leaves, rounded up to the window scale. The rounding
- * is not remembered: it would add up.
- */
-static void grant_window(struct grant_sock *gs, struct sk_buff *skb)
-{
-	const int scale = tcp_sk(gs->sk)->rx_opt.rcv_wscale;
-	struct tcphdr *th = tcp_hdr(skb);
-	const u32 ack = ntohl(th->ack_seq);
-	u32 want = gs->ls.seen + gs->ls.flying, open, field;
-
-	if (before(want, gs->edge))
-		want = gs->edge;
-	open = after(want, ack) ? want - ack : 0;
-	/* A FIN behind the last byte counts one. Not between answers: a peer that
-	 * sends more than was expected would trickle through the rounding. Nor
-	 * where the end is unknown: the next grant comes before it.
-	 */
-	if (gs->answers && !open_of(gs) && gs->ls.entry.where == SCHEDULE_OUT)
-		open++;
-	field = (open + (1u << scale) - 1) >> scale;
-	if (field < ntohs(th->window)) {
-		inet_proto_csum_replace2(&th->check, skb, th->window,
-					 htons(field), false);
-		th->window = htons(field);
-	}
-	open = ntohs(th->window) << scale;
-	if (after(want, ack + open))
-		want = ack + open;
-	if (after(want, gs->edge))
-		gs->edge = want;
 }
 
 /* Bytes of data that have come; a FIN counts one in rcv_nxt. */
@@ -366,196 +302,7 @@ static u32 received(const struct sock *sk)
 					sk->sk_state != TCP_ESTABLISHED);
 }
 
-/* Whole segments, and at least what the window scale can tell apart. */
-static u32 unit_of(const struct tcp_sock *tp)
-{
-	u32 seg = tp->advmss - (tp->rx_opt.tstamp_ok ?
-				TCPOLEN_TSTAMP_ALIGNED : 0);
-
-	seg = clamp_t(u32, seg, 64, 65535);
-	return DIV_ROUND_UP(1u << tp->rx_opt.rcv_wscale, seg) * seg;
-}
-
-/* Accounts for what arrived, grants, and sets the window of the packet. */
-static void grant_packet(struct grant_sock *gs, struct sk_buff *skb)
-{
-	const struct tcp_sock *tp = tcp_sk(gs->sk);
-	struct d2tcp_link *link = gs->link;
-	u64 now_ns = ktime_get_ns();
-
-	link_lock(link);
-	link_learn(link, &gs->ls, unit_of(tp), tcp_min_rtt(tp));
-	grant_arrived(gs, received(gs->sk), now_ns);
-	grant_adopt(gs, now_ns);
-	grant_ask(gs, now_ns);
-	link_grant(link, &gs->ls, now_ns);
-	/* an answer that this grant completes makes place for the next */
-	grant_ask(gs, now_ns);
-	grant_window(gs, skb);
-	link_unlock(link);
-}
-
-/* A packet of a socket that is held, with its state locked. */
-static void grant_handle(struct grant_sock *gs, struct sk_buff *skb,
-			 const struct nf_hook_state *state)
-{
-	const int data = skb->len - skb_transport_offset(skb) - tcp_hdrlen(skb);
-	struct sock *sk = gs->sk;
-
-	if ((1 << sk->sk_state) & (TCPF_SYN_SENT | TCPF_SYN_RECV | TCPF_CLOSE)) {
-		/* positions are not known yet, or not any more */
-		if (gs->started)
-			grant_release(gs, true);
-		return;
-	}
-	if (tcp_hdr(skb)->syn || tcp_hdr(skb)->rst)
-		return;
-	if (!gs->started)
-		grant_start(gs);
-	if (!gs->link)
-		gs->link = d2tcp_link_of(state->net, skb_dst(skb)->dev->ifindex);
-	/* nothing more comes; a request without an expectation; or a packet
-	 * whose window cannot be changed
-	 */
-	if (!gs->link || is_signed(tcp_hdr(skb)) || (!gs->answers && data > 0)) {
-		grant_release(gs, true);
-		return;
-	}
-	grant_packet(gs, skb);
-	if (!takes_data(sk))
-		grant_release(gs, true);
-}
-
-/* For every packet that leaves a namespace where a socket has expected. */
-static unsigned int grant_out(void *priv, struct sk_buff *skb,
-			      const struct nf_hook_state *state)
-{
-	struct sock *sk = state->sk;
-	struct grant_sock *gs;
-
-	if (!sk || !sk_fullsock(sk) || sk->sk_protocol != IPPROTO_TCP)
-		return NF_ACCEPT;
-	gs = grant_find(sk);
-	if (!gs || READ_ONCE(gs->released))
-		return NF_ACCEPT;
-	if (!pskb_may_pull(skb, skb_transport_offset(skb) +
-				sizeof(struct tcphdr)) ||
-	    !is_own(sk, skb, state->pf))
-		return NF_ACCEPT;
-	if (skb_ensure_writable(skb, skb_transport_offset(skb) +
-				     tcp_hdrlen(skb)))
-		return NF_ACCEPT;
-	spin_lock_bh(&gs->lock);
-	/* final once the state is about to be freed */
-	if (!gs->released)
-		grant_handle(gs, skb, state);
-	spin_unlock_bh(&gs->lock);
-	return NF_ACCEPT;
-}
-
-static const struct nf_hook_ops grant_hooks[] = {
-	{
-		.hook		= grant_out,
-		.pf		= NFPROTO_IPV4,
-		.hooknum	= NF_INET_LOCAL_OUT,
-		.priority	= NF_IP_PRI_LAST,
-	}, {
-		.hook		= grant_out,
-		.pf		= NFPROTO_IPV6,
-		.hooknum	= NF_INET_LOCAL_OUT,
-		.priority	= NF_IP6_PRI_LAST,
-	},
-};
-
-/* One socket more in a namespace that may expect. The first brings the hooks, which
- * stay: removing hooks drops the packets that wait in queues of netfilter.
- */
-static int net_enter(struct net *net)
-{
-	struct grant_net *gn = net_generic(net, grant_net_id);
-	int err = 0;
-
-	mutex_lock(&grant_hook_mutex);
-	if (gn->socks >= GRANT_MOST)
-		err = -ENOMEM;
-	else if (!gn->hooked)
-		err = nf_register_net_hooks(net, grant_hooks,
-					    ARRAY_SIZE(grant_hooks));
-	if (!err) {
-		gn->hooked = true;
-		gn->socks++;
-	}
-	mutex_unlock(&grant_hook_mutex);
-	return err;
-}
-
-static void net_leave(struct net *net)
-{
-	struct grant_net *gn = net_generic(net, grant_net_id);
-
-	mutex_lock(&grant_hook_mutex);
-	gn->socks--;
-	mutex_unlock(&grant_hook_mutex);
-}
-
-/**
- * d2tcp_grant_prepare() - get ready to expect answers, before the socket is locked
- * @sk: the socket
- *
- * Return: 0; -ENOPROTOOPT if the module was loaded without it; -ENOMEM.
- */
-int d2tcp_grant_prepare(struct sock *sk)
-{
-	struct grant_sock *gs, *new;
-	int err;
-
-	if (!grant_enabled)
-		return -ENOPROTOOPT;
-	rcu_read_lock();
-	gs = grant_find(sk);
-	rcu_read_unlock();
-	if (gs)
-		return 0;
-	err = net_enter(sock_net(sk));
-	if (err)
-		return err;
-	new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
-	if (!new) {
-		net_leave(sock_net(sk));
-		return -ENOMEM;
-	}
-	new->sk = sk;
-	new->released = true;
-	spin_lock_init(&new->lock);
-	link_init_sock(&new->ls, sk);
-	spin_lock_bh(&grant_table_lock);
-	gs = grant_find(sk);
-	if (!gs) {
-		sock_hold(sk);
-		hash_add_rcu(grant_table, &new->node, (unsigned long)sk);
-		schedule_delayed_work(&grant_sweeper, GRANT_SWEEP);
-	}
-	spin_unlock_bh(&grant_table_lock);
-	if (gs) {
-		/* another thread was first */
-		kfree(new);
-		net_leave(sock_net(sk));
-	}
-	return 0;
-}
-
-/* The state of a socket, which stays while the program has the socket open. */
-static struct grant_sock *grant_of(const struct sock *sk)
-{
-	struct grant_sock *gs;
-
-	rcu_read_lock();
-	gs = grant_find(sk);
-	rcu_read_unlock();
-	return gs;
-}
-
-/* Accounts for what has arrived, with the socket locked. */
+/* Accounts for what has arrived, before a packet says so. */
 static void grant_catch_up(struct grant_sock *gs)
 {
 	if (!gs->started || !gs->link || !takes_data(gs->sk))
@@ -640,6 +387,435 @@ static int grant_add(struct grant_sock *gs, u64 due_ns, u32 bytes)
 	return 0;
 }
 
+/* --- standing expectations -------------------------------------------------------- */
+
+/* Does data leave that has not left before? What left before a program set the
+ * expectation is before snd_nxt; before that is known, this is the first packet.
+ */
+static bool is_new_data(struct grant_sock *gs, u32 seq, int data)
+{
+	if (!gs->asked_known)
+		gs->asked = seq;
+	gs->asked_known = true;
+	if (!after(seq + data, gs->asked))
+		return false;
+	gs->asked = seq + data;
+	return true;
+}
+
+/* New data leaves while a standing expectation is in force. It is a request if no
+ * answer is outstanding, or if one of unknown length has begun: it has ended then.
+ * Before the answer begins, it is the rest of the request. Amid an answer of known
+ * length it is a request that does not wait for its turn, and nobody knows how many
+ * bytes are to come: the socket is let go. Not so if the program says itself what
+ * it expects.
+ */
+static void grant_request(struct grant_sock *gs)
+{
+	bool begun;
+
+	if (!takes_data(gs->sk))
+		return;
+	grant_catch_up(gs);
+	begun = gs->started && gs->answers &&
+		after(gs->ls.seen, gs->answer[0].start);
+	if (gs->answers && !(begun && open_of(gs) == &gs->answer[0])) {
+		if (begun && !gs->own)
+			grant_release(gs, true);
+		return;
+	}
+	gs->own = false;
+	if (!grant_add(gs, ktime_get_ns() + gs->standing_ns, gs->standing_bytes))
+		d2tcp_count(gs->sk, D2TCP_STAT_EXPECTED, 1);
+}
+
+/* With @ns of 0 and @standing false: none any more. Children of a listener inherit
+ * it, so a listener is on a list, as is a socket that may become one.
+ */
+static void set_standing(struct grant_sock *gs, bool standing, u64 ns, u32 bytes)
+{
+	struct grant_net *gn = grant_net_of(sock_net(gs->sk));
+	const bool may_listen = (1 << gs->sk->sk_state) &
+				(TCPF_LISTEN | TCPF_CLOSE);
+
+	spin_lock_bh(&gn->lock);
+	gs->standing_ns = ns;
+	gs->standing_bytes = bytes;
+	WRITE_ONCE(gs->standing, standing);
+	list_del_init(&gs->inherit);
+	if (standing && may_listen)
+		list_add(&gs->inherit, &gn->listeners);
+	spin_unlock_bh(&gn->lock);
+}
+
+/* It connects, so it has no children. */
+static void disinherit(struct grant_sock *gs)
+{
+	struct grant_net *gn = grant_net_of(sock_net(gs->sk));
+
+	if (list_empty(&gs->inherit))
+		return;
+	spin_lock_bh(&gn->lock);
+	list_del_init(&gs->inherit);
+	spin_unlock_bh(&gn->lock);
+}
+
+/* May the socket have come from this listener? */
+static bool is_child(const struct sock *sk, const struct sock *listener)
+{
+	if (listener->sk_state != TCP_LISTEN ||
+	    listener->sk_family != sk->sk_family ||
+	    inet_sk(listener)->inet_num != inet_sk(sk)->inet_num ||
+	    (listener->sk_bound_dev_if &&
+	     listener->sk_bound_dev_if != sk->sk_bound_dev_if))
+		return false;
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6)
+		return ipv6_addr_any(&listener->sk_v6_rcv_saddr) ||
+		       ipv6_addr_equal(&listener->sk_v6_rcv_saddr,
+				       &sk->sk_v6_rcv_saddr);
+#endif
+	return !listener->sk_rcv_saddr ||
+	       listener->sk_rcv_saddr == sk->sk_rcv_saddr;
+}
+
+/* Takes over what the listener of an accepted socket has. Nothing leads from the
+ * socket to its listener, so one that listens on the same port and address is.
+ */
+static bool inherit(struct grant_sock *gs, struct grant_net *gn)
+{
+	const struct grant_sock *from;
+	bool found = false;
+
+	if (!((1 << gs->sk->sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)))
+		return false;
+	spin_lock_bh(&gn->lock);
+	list_for_each_entry(from, &gn->listeners, inherit) {
+		if (!is_child(gs->sk, from->sk))
+			continue;
+		gs->standing_ns = from->standing_ns;
+		gs->standing_bytes = from->standing_bytes;
+		gs->standing = true;
+		found = true;
+		break;
+	}
+	spin_unlock_bh(&gn->lock);
+	return found;
+}
+
+/* --- the table ------------------------------------------------------------------------ */
+
+/* State of a socket, which is not in the table yet and counts as expecting. */
+static struct grant_sock *grant_alloc(struct sock *sk, gfp_t gfp)
+{
+	struct grant_net *gn = grant_net_of(sock_net(sk));
+	struct grant_sock *gs;
+
+	if (!grant_net_enter(gn))
+		return NULL;
+	gs = kzalloc(sizeof(*gs), gfp);
+	if (!gs) {
+		grant_net_leave(gn);
+		return NULL;
+	}
+	gs->sk = sk;
+	gs->released = true;
+	spin_lock_init(&gs->lock);
+	INIT_LIST_HEAD(&gs->inherit);
+	link_init_sock(&gs->ls, sk);
+	return gs;
+}
+
+/* Puts new state into the table. Another thread may have been first; nothing comes
+ * in when the module is about to be unloaded.
+ */
+static struct grant_sock *grant_insert(struct grant_sock *new)
+{
+	struct grant_sock *gs;
+
+	spin_lock_bh(&grant_table_lock);
+	gs = grant_find(new->sk);
+	if (!gs && !grant_closing) {
+		gs = new;
+		sock_hold(gs->sk);
+		hash_add_rcu(grant_table, &gs->node, (unsigned long)gs->sk);
+		schedule_delayed_work(&grant_sweeper, GRANT_SWEEP);
+	}
+	spin_unlock_bh(&grant_table_lock);
+	if (gs != new) {
+		grant_net_leave(grant_net_of(sock_net(new->sk)));
+		kfree(new);
+	}
+	return gs;
+}
+
+/* --- packets ------------------------------------------------------------------------ */
+
+/* Is it a TCP packet of this connection, and not one that carries it? */
+static bool is_own(const struct sock *sk, const struct sk_buff *skb, u8 pf)
+{
+	unsigned int at = 0;
+
+	if (pf == NFPROTO_IPV4) {
+		if (ip_hdr(skb)->protocol != IPPROTO_TCP)
+			return false;
+	} else if (ipv6_find_hdr(skb, &at, IPPROTO_TCP, NULL, NULL) !=
+		   IPPROTO_TCP || at != skb_transport_offset(skb)) {
+		return false;
+	}
+	return tcp_hdr(skb)->source == inet_sk(sk)->inet_sport;
+}
+
+/* TCP MD5 (RFC 2385) and AO (RFC 5925) sign the window. */
+static bool is_signed(const struct tcphdr *th)
+{
+	const u8 *opt = (const u8 *)(th + 1), *end = (const u8 *)th + th->doff * 4;
+
+	while (opt < end && *opt != TCPOPT_EOL) {
+		if (*opt == TCPOPT_NOP) {
+			opt++;
+			continue;
+		}
+		if (*opt == TCPOPT_MD5SIG || *opt == 29)
+			return true;
+		if (opt + 1 >= end || opt[1] < 2)
+			return false;
+		opt += opt[1];
+	}
+	return false;
+}
+
+/* The window of a packet that leaves, rounded up to the window scale. The rounding
+ * is not remembered: it would add up.
+ */
+static void grant_window(struct grant_sock *gs, struct sk_buff *skb)
+{
+	const int scale = tcp_sk(gs->sk)->rx_opt.rcv_wscale;
+	struct tcphdr *th = tcp_hdr(skb);
+	const u32 ack = ntohl(th->ack_seq);
+	u32 want = gs->ls.seen + gs->ls.flying, open, field;
+
+	if (before(want, gs->edge))
+		want = gs->edge;
+	open = after(want, ack) ? want - ack : 0;
+	/* A FIN behind the last byte counts one. Not between answers: a peer that
+	 * sends more than was expected would trickle through the rounding. Nor
+	 * where the end is unknown: the next grant comes before it.
+	 */
+	if (gs->answers && !open_of(gs) && gs->ls.entry.where == SCHEDULE_OUT)
+		open++;
+	field = (open + (1u << scale) - 1) >> scale;
+	if (field < ntohs(th->window)) {
+		inet_proto_csum_replace2(&th->check, skb, th->window,
+					 htons(field), false);
+		th->window = htons(field);
+	}
+	open = ntohs(th->window) << scale;
+	if (after(want, ack + open))
+		want = ack + open;
+	if (after(want, gs->edge))
+		gs->edge = want;
+}
+
+/* Whole segments, and at least what the window scale can tell apart. */
+static u32 unit_of(const struct tcp_sock *tp)
+{
+	u32 seg = tp->advmss - (tp->rx_opt.tstamp_ok ?
+				TCPOLEN_TSTAMP_ALIGNED : 0);
+
+	seg = clamp_t(u32, seg, 64, 65535);
+	return DIV_ROUND_UP(1u << tp->rx_opt.rcv_wscale, seg) * seg;
+}
+
+/* Accounts for what arrived, grants, and sets the window of the packet. */
+static void grant_packet(struct grant_sock *gs, struct sk_buff *skb)
+{
+	const struct tcp_sock *tp = tcp_sk(gs->sk);
+	struct d2tcp_link *link = gs->link;
+	u64 now_ns = ktime_get_ns();
+
+	link_lock(link);
+	link_learn(link, &gs->ls, unit_of(tp), tcp_min_rtt(tp));
+	grant_arrived(gs, received(gs->sk), now_ns);
+	grant_adopt(gs, now_ns);
+	grant_ask(gs, now_ns);
+	link_grant(link, &gs->ls, now_ns);
+	/* an answer that this grant completes makes place for the next */
+	grant_ask(gs, now_ns);
+	grant_window(gs, skb);
+	link_unlock(link);
+}
+
+static int data_of(const struct sk_buff *skb)
+{
+	return skb->len - skb_transport_offset(skb) - tcp_hdrlen(skb);
+}
+
+/* A packet of a socket that expects, with its state locked. */
+static void grant_handle(struct grant_sock *gs, struct sk_buff *skb,
+			 const struct nf_hook_state *state)
+{
+	const struct tcphdr *th = tcp_hdr(skb);
+	const int data = data_of(skb);
+	struct sock *sk = gs->sk;
+
+	if ((1 << sk->sk_state) & (TCPF_SYN_SENT | TCPF_SYN_RECV | TCPF_CLOSE)) {
+		/* positions are not known yet, or not any more */
+		if (gs->started)
+			grant_release(gs, true);
+		gs->asked_known = false;
+		disinherit(gs);
+		return;
+	}
+	if (th->syn || th->rst)
+		return;
+	if (!gs->released && !gs->started)
+		grant_start(gs);
+	if (gs->standing && is_new_data(gs, ntohl(th->seq), data))
+		grant_request(gs);
+	if (gs->released)
+		return;
+	if (!gs->link)
+		gs->link = d2tcp_link_of(state->net, skb_dst(skb)->dev->ifindex);
+	/* nothing more comes; a request without an expectation; or a packet
+	 * whose window cannot be changed
+	 */
+	if (!gs->link || is_signed(th) ||
+	    (!gs->answers && data > 0 && !gs->standing)) {
+		grant_release(gs, true);
+		if (is_signed(th))
+			set_standing(gs, false, 0, 0);
+		return;
+	}
+	grant_packet(gs, skb);
+	if (!takes_data(sk))
+		grant_release(gs, true);
+}
+
+/* Might a socket without state get one with this packet? With its first data it
+ * may inherit, if any socket of the namespace has children that do. Not a kernel
+ * socket, which does not keep its namespace, and no subflow of MPTCP, where the
+ * window is that of all subflows.
+ */
+static bool is_newcomer(const struct sock *sk, const struct sk_buff *skb)
+{
+	const struct grant_net *gn = grant_net_of(sock_net(sk));
+
+	return !list_empty(&gn->listeners) && tcp_sk(sk)->bytes_sent &&
+	       tcp_sk(sk)->bytes_sent < skb->len && !sock_flag(sk, SOCK_DEAD) &&
+	       sk->sk_net_refcnt && !sk_is_mptcp(sk);
+}
+
+static struct grant_sock *grant_newcomer(struct sock *sk,
+					 const struct sk_buff *skb)
+{
+	struct grant_net *gn = grant_net_of(sock_net(sk));
+	struct grant_sock *gs;
+
+	if (tcp_sk(sk)->bytes_sent != data_of(skb))
+		return NULL;
+	gs = grant_alloc(sk, GFP_ATOMIC | __GFP_NOWARN);
+	if (!gs)
+		return NULL;
+	if (inherit(gs, gn))
+		return grant_insert(gs);
+	grant_net_leave(gn);
+	kfree(gs);
+	return NULL;
+}
+
+/* Nothing to do for its packets? */
+static bool is_at_rest(const struct grant_sock *gs)
+{
+	return READ_ONCE(gs->released) && !READ_ONCE(gs->standing);
+}
+
+/* For every packet that leaves a namespace where a socket has expected. */
+static unsigned int grant_out(void *priv, struct sk_buff *skb,
+			      const struct nf_hook_state *state)
+{
+	struct sock *sk = state->sk;
+	struct grant_sock *gs;
+
+	if (!sk || !sk_fullsock(sk) || sk->sk_protocol != IPPROTO_TCP)
+		return NF_ACCEPT;
+	gs = grant_find(sk);
+	if (gs ? is_at_rest(gs) : !is_newcomer(sk, skb))
+		return NF_ACCEPT;
+	if (!pskb_may_pull(skb, skb_transport_offset(skb) +
+				sizeof(struct tcphdr)) ||
+	    !is_own(sk, skb, state->pf))
+		return NF_ACCEPT;
+	if (!gs)
+		gs = grant_newcomer(sk, skb);
+	if (!gs)
+		return NF_ACCEPT;
+	if (skb_ensure_writable(skb, skb_transport_offset(skb) +
+				     tcp_hdrlen(skb)))
+		return NF_ACCEPT;
+	spin_lock_bh(&gs->lock);
+	/* final once the state is about to be freed */
+	if (!is_at_rest(gs))
+		grant_handle(gs, skb, state);
+	spin_unlock_bh(&gs->lock);
+	return NF_ACCEPT;
+}
+
+static const struct nf_hook_ops grant_hooks[] = {
+	{
+		.hook		= grant_out,
+		.pf		= NFPROTO_IPV4,
+		.hooknum	= NF_INET_LOCAL_OUT,
+		.priority	= NF_IP_PRI_LAST,
+	}, {
+		.hook		= grant_out,
+		.pf		= NFPROTO_IPV6,
+		.hooknum	= NF_INET_LOCAL_OUT,
+		.priority	= NF_IP6_PRI_LAST,
+	},
+};
+
+/**
+ * d2tcp_grant_prepare() - get ready to expect answers, before the socket is locked
+ * @sk: the socket
+ *
+ * Return: 0; -ENOPROTOOPT if the module was loaded without it; -ENOMEM.
+ */
+int d2tcp_grant_prepare(struct sock *sk)
+{
+	struct net *net = sock_net(sk);
+	struct grant_sock *gs;
+	int err;
+
+	if (!grant_enabled)
+		return -ENOPROTOOPT;
+	rcu_read_lock();
+	gs = grant_find(sk);
+	rcu_read_unlock();
+	if (gs)
+		return 0;
+	err = grant_net_hook(net);
+	if (err)
+		return err;
+	gs = grant_alloc(sk, GFP_KERNEL_ACCOUNT);
+	if (!gs)
+		return -ENOMEM;
+	if (!tcp_sk(sk)->bytes_sent)
+		inherit(gs, grant_net_of(net));
+	return grant_insert(gs) ? 0 : -ENOMEM;
+}
+
+/* The state of a socket, which stays while the program has the socket open. */
+static struct grant_sock *grant_of(const struct sock *sk)
+{
+	struct grant_sock *gs;
+
+	rcu_read_lock();
+	gs = grant_find(sk);
+	rcu_read_unlock();
+	return gs;
+}
+
 /**
  * d2tcp_grant_expect() - expect one more answer
  * @sk: the socket, locked, after d2tcp_grant_prepare()
@@ -658,10 +834,36 @@ int d2tcp_grant_expect(struct sock *sk, u64 due_ns, u32 bytes)
 		return -EINVAL;
 	spin_lock_bh(&gs->lock);
 	err = grant_add(gs, due_ns, bytes);
+	if (!err)
+		gs->own = true;
 	spin_unlock_bh(&gs->lock);
 	if (!err)
 		d2tcp_count(sk, D2TCP_STAT_EXPECTED, 1);
 	return err;
+}
+
+/**
+ * d2tcp_grant_stand() - expect an answer to each request from now on
+ * @sk: the socket, locked, after d2tcp_grant_prepare()
+ * @ns: when it is due, after its request
+ * @bytes: its length; 0: unknown
+ *
+ * Return: 0; -EINVAL if the socket was closed.
+ */
+int d2tcp_grant_stand(struct sock *sk, u64 ns, u32 bytes)
+{
+	struct grant_sock *gs = grant_of(sk);
+
+	if (!gs)
+		return -EINVAL;
+	spin_lock_bh(&gs->lock);
+	/* what left before is no request; what was only written is */
+	gs->asked_known = !((1 << sk->sk_state) &
+			    (TCPF_SYN_SENT | TCPF_CLOSE | TCPF_LISTEN));
+	gs->asked = tcp_sk(sk)->snd_nxt;
+	set_standing(gs, true, ns, bytes);
+	spin_unlock_bh(&gs->lock);
+	return 0;
 }
 
 /**
@@ -679,6 +881,7 @@ void d2tcp_grant_stop(struct sock *sk)
 	held = !gs->released && gs->started;
 	grant_catch_up(gs);
 	grant_release(gs, true);
+	set_standing(gs, false, 0, 0);
 	spin_unlock_bh(&gs->lock);
 	if (held)
 		link_send_ack(sk);
@@ -718,7 +921,7 @@ static void grant_free(struct grant_sock *gs)
 
 	if (gs->link)
 		link_forget(gs->link, &gs->ls);
-	net_leave(sock_net(sk));
+	grant_net_leave(grant_net_of(sock_net(sk)));
 	sock_put(sk);
 	kfree_rcu(gs, rcu);
 }
@@ -739,6 +942,8 @@ static void sweep_one(struct grant_sock *gs, bool dead)
 			d2tcp_count(sk, D2TCP_STAT_RELEASED, 1);
 		grant_let_go(gs, dead);
 	}
+	if (dead)
+		set_standing(gs, false, 0, 0);
 	spin_unlock_bh(&gs->lock);
 	if (dead) {
 		/* its list goes with it; a process may have the socket locked */
@@ -773,23 +978,6 @@ static void grant_sweep(struct work_struct *work)
 		schedule_delayed_work(&grant_sweeper, GRANT_SWEEP);
 }
 
-/* No socket of the namespace is left: each held a reference to it. */
-static void __net_exit grant_net_exit(struct net *net)
-{
-	struct grant_net *gn = net_generic(net, grant_net_id);
-
-	if (gn->hooked)
-		nf_unregister_net_hooks(net, grant_hooks,
-					ARRAY_SIZE(grant_hooks));
-	d2tcp_link_exit(net);
-}
-
-static struct pernet_operations grant_net_ops = {
-	.exit	= grant_net_exit,
-	.id	= &grant_net_id,
-	.size	= sizeof(struct grant_net),
-};
-
 /**
  * d2tcp_grant_register() - when the module is loaded, before the options open
  *
@@ -797,7 +985,8 @@ static struct pernet_operations grant_net_ops = {
  */
 int d2tcp_grant_register(void)
 {
-	return grant_enabled ? register_pernet_subsys(&grant_net_ops) : 0;
+	return grant_enabled ? grant_net_register(grant_hooks,
+						  ARRAY_SIZE(grant_hooks)) : 0;
 }
 
 /**
@@ -807,11 +996,13 @@ void d2tcp_grant_unregister(void)
 {
 	if (!grant_enabled)
 		return;
-	/* the sweep starts itself again */
+	/* the hooks add no socket from here on */
+	spin_lock_bh(&grant_table_lock);
 	WRITE_ONCE(grant_closing, true);
+	spin_unlock_bh(&grant_table_lock);
 	cancel_delayed_work_sync(&grant_sweeper);
 	sweep(true);
-	unregister_pernet_subsys(&grant_net_ops);
+	grant_net_unregister();
 	/* packets of other sockets may still be in the hook's table walk */
 	synchronize_net();
 }

@@ -9,6 +9,7 @@
 
 int d2tcp_grant_prepare(struct sock *sk);
 int d2tcp_grant_expect(struct sock *sk, u64 due_ns, u32 bytes);
+int d2tcp_grant_stand(struct sock *sk, u64 ns, u32 bytes);
 void d2tcp_grant_stop(struct sock *sk);
 int d2tcp_grant_register(void);
 void d2tcp_grant_unregister(void);

@@ -66,8 +66,11 @@ union d2tcp_value {
 	int budget_us;
 };
 
-/* Converts both forms, the int and the struct, to the struct. */
-static int copy_deadline(union d2tcp_arg *val, sockptr_t arg, unsigned int len)
+/* Converts both forms, the int and the struct, to the struct, whose flags may be
+ * those of @known.
+ */
+static int copy_struct(union d2tcp_arg *val, sockptr_t arg, unsigned int len,
+		       u32 known)
 {
 	struct d2tcp_deadline *dl = &val->deadline;
 	int err, usec;
@@ -91,9 +94,25 @@ static int copy_deadline(union d2tcp_arg *val, sockptr_t arg, unsigned int len)
 	err = check_tail(arg, sizeof(*dl), len);
 	if (err)
 		return err;
-	if (dl->flags & ~D2TCP_F_RELATIVE || dl->reserved)
+	if (dl->flags & ~known || dl->reserved)
 		return -EINVAL;
 	return 0;
+}
+
+static int copy_deadline(union d2tcp_arg *val, sockptr_t arg, unsigned int len)
+{
+	return copy_struct(val, arg, len, D2TCP_F_RELATIVE);
+}
+
+static int copy_expect(union d2tcp_arg *val, sockptr_t arg, unsigned int len)
+{
+	int err = copy_struct(val, arg, len,
+			      D2TCP_F_RELATIVE | D2TCP_F_STANDING);
+
+	/* each request has a time of its own from which the deadline counts */
+	if (!err && val->deadline.flags == D2TCP_F_STANDING)
+		err = -EINVAL;
+	return err;
 }
 
 /* By how much the caller's CLOCK_MONOTONIC is ahead of the kernel's: the offset
@@ -199,6 +218,10 @@ static int set_expect(struct sock *sk, const union d2tcp_arg *val)
 	}
 	if (dl->bytes > S32_MAX)
 		return -ERANGE;
+	if (dl->flags & D2TCP_F_STANDING)
+		return d2tcp_grant_stand(sk, min_t(u64, dl->deadline_ns,
+						   D2TCP_FARTHEST_NS),
+					 dl->bytes);
 	return d2tcp_grant_expect(sk, absolute(dl, ktime_get_ns()), dl->bytes);
 }
 
@@ -313,7 +336,7 @@ static const struct d2tcp_option d2tcp_options[] = {
 		.get	= get_info,
 	}, {
 		.number = D2TCP_EXPECT,
-		.copy	= copy_deadline,
+		.copy	= copy_expect,
 		.prepare = d2tcp_grant_prepare,
 		.set	= set_expect,
 		.any_algorithm = true,

@@ -16,15 +16,18 @@
  *                 least).
  * D2TCP_EXPECT    set: struct d2tcp_deadline. The answer that comes next, of
  *                 .bytes (0: all that comes until the next D2TCP_EXPECT), is
- *                 expected by then; set before its request is
- *                 written, on a socket of any congestion control. All zero: no
- *                 answer is expected any more. Experimental: only when the
- *                 module was loaded with expect=1.
+ *                 expected by then; set before its request is written, on a
+ *                 socket of any congestion control. With D2TCP_F_STANDING an
+ *                 answer is expected so long after each request; sockets that
+ *                 are accepted from a listener inherit it. All zero: no answer
+ *                 is expected any more. Experimental: only when the module was
+ *                 loaded with expect=1.
  *
  * Errors; nothing is changed when one is returned:
  * EINVAL      negative int; for set, a length of 0 to 3 or 5 to 23; a flag that
- *             is not known; reserved not zero; a deadline, or D2TCP_EXPECT, on a
- *             listener
+ *             is not known; reserved not zero; STANDING without RELATIVE, or
+ *             for D2TCP_DEADLINE; a deadline, or D2TCP_EXPECT without STANDING,
+ *             on a listener
  * E2BIG       longer than the struct known here, and the rest is not zero, or
  *             longer than a page
  * ERANGE      the message would end 2^31 bytes or more beyond what is
@@ -55,6 +58,9 @@
 
 /* struct d2tcp_deadline.flags */
 #define D2TCP_F_RELATIVE	1u	/* deadline_ns counts from now */
+#define D2TCP_F_STANDING	2u	/* D2TCP_EXPECT only, with RELATIVE: so long
+					 * for the answer to each request
+					 */
 
 /* A deadline farther away counts as this far away: 2^40 ns, 18 minutes. */
 #define D2TCP_FARTHEST_NS	_BITULL(40)

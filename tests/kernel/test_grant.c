@@ -29,6 +29,16 @@ static int expect(int fd, uint64_t ns, uint64_t bytes)
 	return expect_len(fd, &dl, sizeof(dl));
 }
 
+static int expect_standing(int fd, uint64_t ns, uint64_t bytes)
+{
+	const struct d2tcp_deadline dl = {
+		.deadline_ns = ns, .bytes = bytes,
+		.flags = D2TCP_F_RELATIVE | D2TCP_F_STANDING,
+	};
+
+	return expect_len(fd, &dl, sizeof(dl));
+}
+
 static uint32_t window_of(int fd)
 {
 	return tcp_info(fd).tcpi_snd_wnd;
@@ -47,6 +57,24 @@ static void slow_net(void)
 static void request(int fd)
 {
 	CHECK_EQ(send(fd, "?", 1, 0), 1);
+}
+
+/* A request of several packets, which the worker reads. */
+static void long_request(const struct pair *p)
+{
+	char buf[20000] = "";
+	size_t got = 0;
+	ssize_t n;
+
+	CHECK_EQ(send(p->client, buf, sizeof(buf), 0), sizeof(buf));
+	while (got < sizeof(buf)) {
+		n = recv(p->server, buf, sizeof(buf), MSG_DONTWAIT);
+		if (n > 0)
+			got += n;
+		else
+			sleep_us(50);
+	}
+	all_acked(p->client);
 }
 
 struct transfer {
@@ -393,6 +421,213 @@ TEST(an answer of unknown length that does not come is let go)
 	CHECK(i < 35, "still %u after %d ms", window_of(p[1].server), 10 * i);
 	sleep_us(300000);
 	CHECK_EQ(counter("D2tcpReleased"), released + 2);
+	close_two(p);
+}
+
+TEST(STANDING needs a relative time and is refused for DEADLINE)
+{
+	struct d2tcp_deadline dl = { .deadline_ns = MS,
+				     .flags = D2TCP_F_STANDING };
+	struct pair p;
+
+	fresh_net();
+	p = connected(AF_INET, "d2tcp", "d2tcp");
+	CHECK_ERRNO(expect_len(p.client, &dl, sizeof(dl)), EINVAL);
+	dl.flags |= D2TCP_F_RELATIVE;
+	CHECK_OK(expect_len(p.client, &dl, sizeof(dl)));
+	CHECK_OK(expect_len(p.listener, &dl, sizeof(dl)));
+	CHECK_ERRNO(setsockopt(p.client, SOL_IP, D2TCP_DEADLINE, &dl,
+			       sizeof(dl)), EINVAL);
+	CHECK_ERRNO(expect(p.listener, MS, 1000), EINVAL);
+	dl.bytes = 1ull << 31;
+	CHECK_ERRNO(expect_len(p.client, &dl, sizeof(dl)), ERANGE);
+	dl.bytes = 0;
+	dl.flags |= 4;
+	CHECK_ERRNO(expect_len(p.client, &dl, sizeof(dl)), EINVAL);
+	close_pair(&p);
+}
+
+TEST(a standing expectation orders the answers to all requests)
+{
+	struct pair p[2];
+	int i, bytes, ms;
+
+	for (bytes = 0; bytes <= ANSWER; bytes += ANSWER) {
+		two(p);
+		for (i = 0; i < 4; i++) {
+			if (i % 2 == 0) {
+				CHECK_OK(expect_standing(p[i / 2].client,
+							 70 * MS, bytes));
+				CHECK_OK(expect_standing(p[!(i / 2)].client,
+							 200 * MS, bytes));
+			}
+			ms = ahead(p, i / 2, NOTHING);
+			CHECK(ms > 25, "%d bytes, %d: %d ms ahead", bytes, i,
+			      ms);
+		}
+		close_two(p);
+	}
+}
+
+TEST(each request under a standing expectation is one and releases nothing)
+{
+	const struct d2tcp_deadline none = { 0 };
+	long expected, met;
+	struct transfer t;
+	struct pair p[2];
+	int i;
+
+	two(p);
+	CHECK_OK(expect_standing(p[0].client, 100 * MS, 20000));
+	expected = counter("D2tcpExpected");
+	met = counter("D2tcpExpectedMet");
+	for (i = 0; i < 5; i++) {
+		long_request(&p[0]);
+		t = (struct transfer){ p[0].server, p[0].client, 20000, 0 };
+		move(&t, 1);
+		sleep_us(100000);
+		CHECK_EQ(counter("D2tcpExpected"), expected + i + 1);
+		CHECK_EQ(counter("D2tcpExpectedMet"), met + i + 1);
+	}
+	CHECK(window_of(p[0].server) < OPEN, "released: %u",
+	      window_of(p[0].server));
+	CHECK_OK(expect_len(p[0].client, &none, sizeof(none)));
+	sleep_us(1000);
+	CHECK(window_of(p[0].server) > OPEN, "cleared: %u",
+	      window_of(p[0].server));
+	request(p[0].client);
+	sleep_us(1000);
+	CHECK_EQ(counter("D2tcpExpected"), expected + 5);
+	close_two(p);
+}
+
+TEST(a request amid the answer to another under a standing expectation waits for nobody)
+{
+	struct transfer t;
+	struct pair p[2];
+	uint64_t start_ns;
+	int bytes;
+
+	for (bytes = 0; bytes <= 40000; bytes += 40000) {
+		two(p);
+		CHECK_OK(expect_standing(p[0].client, 100 * MS, bytes));
+		start_ns = clock_ns();
+		request(p[0].client);
+		t = (struct transfer){ p[0].server, p[0].client, 20000, 0 };
+		move(&t, 1);
+		request(p[0].client);
+		t.bytes = 20000 + ANSWER;
+		move(&t, 1);
+		/* 540 KB take 45 ms */
+		CHECK(t.end_ns - start_ns < 100 * MS, "%d: %llu ms", bytes,
+		      (unsigned long long)(t.end_ns - start_ns) / MS);
+		close_two(p);
+	}
+}
+
+TEST(the own expectation of an answer comes before the standing one)
+{
+	struct transfer t;
+	struct pair p[2];
+	long missed, met;
+
+	two(p);
+	met = counter("D2tcpExpectedMet");
+	missed = counter("D2tcpExpectedMissed");
+	CHECK_OK(expect_standing(p[0].client, 1, ANSWER));
+	CHECK_OK(expect(p[0].client, 100 * MS, ANSWER));
+	request(p[0].client);
+	t = (struct transfer){ p[0].server, p[0].client, ANSWER, 0 };
+	move(&t, 1);
+	request(p[0].client);
+	move(&t, 1);
+	sleep_us(100000);
+	CHECK_EQ(counter("D2tcpExpectedMet"), met + 1);
+	CHECK_EQ(counter("D2tcpExpectedMissed"), missed + 1);
+	close_two(p);
+}
+
+static void inherited(int family, bool before_listen)
+{
+	const struct d2tcp_deadline none = { 0 };
+	static uint16_t port = 6000;
+	int listener, client, child, old;
+	long expected;
+
+	fresh_net();
+	sysctl_net("ip_local_port_range", "20000 20100");
+	listener = tcp_socket(family, "cubic");
+	port++;
+	if (before_listen)
+		CHECK_OK(expect_standing(listener, 100 * MS, 0));
+	CHECK_OK(listen_on(listener, family, port));
+	client = tcp_socket(family, "cubic");
+	CHECK_OK(connect_to(client, family, port));
+	child = accept(listener, NULL, NULL);
+	old = child;
+	expected = counter("D2tcpExpected");
+	if (!before_listen) {
+		/* what has sent before does not inherit */
+		request(old);
+		CHECK_OK(expect_standing(listener, 100 * MS, 0));
+		client = tcp_socket(family, "cubic");
+		CHECK_OK(connect_to(client, family, port));
+		child = accept(listener, NULL, NULL);
+		request(old);
+		CHECK_EQ(counter("D2tcpExpected"), expected);
+	}
+	request(child);
+	CHECK_EQ(counter("D2tcpExpected"), expected + 1);
+	/* the client has a port of its own */
+	request(client);
+	CHECK_EQ(counter("D2tcpExpected"), expected + 1);
+	CHECK_OK(expect_len(child, &none, sizeof(none)));
+	request(child);
+	CHECK_EQ(counter("D2tcpExpected"), expected + 1);
+	CHECK_OK(expect_len(listener, &none, sizeof(none)));
+	client = tcp_socket(family, "cubic");
+	CHECK_OK(connect_to(client, family, port));
+	child = accept(listener, NULL, NULL);
+	request(child);
+	CHECK_EQ(counter("D2tcpExpected"), expected + 1);
+	close(listener);
+}
+
+TEST(accepted sockets inherit a standing expectation)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		inherited(i / 2 ? AF_INET6 : AF_INET, i % 2);
+}
+
+TEST(a standing expectation set before connect holds for all answers)
+{
+	struct transfer t;
+	struct pair p[2];
+	long expected;
+	int fd, from, to, i;
+
+	two(p);
+	expected = counter("D2tcpExpected");
+	fd = tcp_socket(AF_INET, "cubic");
+	CHECK_OK(expect_standing(fd, 400 * MS, ANSWER));
+	/* nobody listens there; a standing expectation stays */
+	CHECK_ERRNO(connect_to(fd, AF_INET, 4990), ECONNREFUSED);
+	disconnect(fd);
+	CHECK_OK(listen_on(from = tcp_socket(AF_INET, "cubic"), AF_INET, 4999));
+	CHECK_OK(connect_to(fd, AF_INET, 4999));
+	to = accept(from, NULL, NULL);
+	CHECK(to >= 0, "accept: %s", strerror(errno));
+	for (i = 0; i < 3; i++) {
+		request(fd);
+		CHECK_EQ(counter("D2tcpExpected"), expected + i + 1);
+		t = (struct transfer){ to, fd, ANSWER, 0 };
+		move(&t, 1);
+	}
+	close(to);
+	close(from);
+	close(fd);
 	close_two(p);
 }
 

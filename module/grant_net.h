@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The receiver's side of a network namespace: its hooks, how many sockets may
+ * expect, and listeners whose children inherit.
+ */
+#ifndef D2TCP_GRANT_NET_H
+#define D2TCP_GRANT_NET_H
+
+#include <linux/netfilter.h>
+#include <net/net_namespace.h>
+
+struct grant_net {
+	atomic_t socks;			/* that may expect */
+	bool hooked;
+	spinlock_t lock;		/* of the list, and of what it hands down */
+	struct list_head listeners;	/* or sockets that may become one */
+};
+
+struct grant_net *grant_net_of(const struct net *net);
+int grant_net_hook(struct net *net);
+bool grant_net_enter(struct grant_net *gn);
+void grant_net_leave(struct grant_net *gn);
+int grant_net_register(const struct nf_hook_ops *hooks, unsigned int n);
+void grant_net_unregister(void);
+
+#endif /* D2TCP_GRANT_NET_H */
