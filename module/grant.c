@@ -72,6 +72,7 @@ struct grant_sock {
 	bool ended;			/* released, and end still is */
 	bool released;			/* the window is TCP's own */
 	bool standing;			/* each request expects an answer */
+	bool by_default;		/* as the namespace's default says */
 	bool asked_known;
 	bool own;			/* an answer was expected by itself */
 	u32 asked;			/* one after the last byte sent */
@@ -389,6 +390,16 @@ static int grant_add(struct grant_sock *gs, u64 due_ns, u32 bytes)
 
 /* --- standing expectations -------------------------------------------------------- */
 
+/* After so many ns an answer to a request is due; false: none is expected. */
+static bool standing_of(const struct grant_sock *gs, u64 *ns)
+{
+	const struct grant_net *gn = grant_net_of(sock_net(gs->sk));
+
+	*ns = gs->by_default ?
+		(u64)READ_ONCE(gn->default_us) * NSEC_PER_USEC : gs->standing_ns;
+	return gs->standing && (*ns || !gs->by_default);
+}
+
 /* Does data leave that has not left before? What left before a program set the
  * expectation is before snd_nxt; before that is known, this is the first packet.
  */
@@ -410,7 +421,7 @@ static bool is_new_data(struct grant_sock *gs, u32 seq, int data)
  * bytes are to come: the socket is let go. Not so if the program says itself what
  * it expects.
  */
-static void grant_request(struct grant_sock *gs)
+static void grant_request(struct grant_sock *gs, u64 ns)
 {
 	bool begun;
 
@@ -425,7 +436,7 @@ static void grant_request(struct grant_sock *gs)
 		return;
 	}
 	gs->own = false;
-	if (!grant_add(gs, ktime_get_ns() + gs->standing_ns, gs->standing_bytes))
+	if (!grant_add(gs, ktime_get_ns() + ns, gs->standing_bytes))
 		d2tcp_count(gs->sk, D2TCP_STAT_EXPECTED, 1);
 }
 
@@ -441,6 +452,7 @@ static void set_standing(struct grant_sock *gs, bool standing, u64 ns, u32 bytes
 	spin_lock_bh(&gn->lock);
 	gs->standing_ns = ns;
 	gs->standing_bytes = bytes;
+	gs->by_default = false;
 	WRITE_ONCE(gs->standing, standing);
 	list_del_init(&gs->inherit);
 	if (standing && may_listen)
@@ -658,6 +670,8 @@ static void grant_handle(struct grant_sock *gs, struct sk_buff *skb,
 	const struct tcphdr *th = tcp_hdr(skb);
 	const int data = data_of(skb);
 	struct sock *sk = gs->sk;
+	bool standing;
+	u64 ns;
 
 	if ((1 << sk->sk_state) & (TCPF_SYN_SENT | TCPF_SYN_RECV | TCPF_CLOSE)) {
 		/* positions are not known yet, or not any more */
@@ -671,8 +685,12 @@ static void grant_handle(struct grant_sock *gs, struct sk_buff *skb,
 		return;
 	if (!gs->released && !gs->started)
 		grant_start(gs);
-	if (gs->standing && is_new_data(gs, ntohl(th->seq), data))
-		grant_request(gs);
+	standing = standing_of(gs, &ns);
+	if (is_new_data(gs, ntohl(th->seq), data) && standing)
+		grant_request(gs, ns);
+	/* the administrator has ended it */
+	if (gs->by_default && !standing && !gs->released)
+		grant_release(gs, true);
 	if (gs->released)
 		return;
 	if (!gs->link)
@@ -681,7 +699,7 @@ static void grant_handle(struct grant_sock *gs, struct sk_buff *skb,
 	 * whose window cannot be changed
 	 */
 	if (!gs->link || is_signed(th) ||
-	    (!gs->answers && data > 0 && !gs->standing)) {
+	    (!gs->answers && data > 0 && !standing)) {
 		grant_release(gs, true);
 		if (is_signed(th))
 			set_standing(gs, false, 0, 0);
@@ -692,32 +710,41 @@ static void grant_handle(struct grant_sock *gs, struct sk_buff *skb,
 		grant_release(gs, true);
 }
 
-/* Might a socket without state get one with this packet? With its first data it
- * may inherit, if any socket of the namespace has children that do. Not a kernel
- * socket, which does not keep its namespace, and no subflow of MPTCP, where the
- * window is that of all subflows.
+/* Might a socket without state get one with this packet? With its SYN it takes the
+ * namespace's default. With its first data it may inherit, if any socket of the
+ * namespace has children that do. Not a kernel socket, which does not keep its
+ * namespace, and no subflow of MPTCP, where the window is that of all subflows.
  */
 static bool is_newcomer(const struct sock *sk, const struct sk_buff *skb)
 {
 	const struct grant_net *gn = grant_net_of(sock_net(sk));
 
-	return !list_empty(&gn->listeners) && tcp_sk(sk)->bytes_sent &&
-	       tcp_sk(sk)->bytes_sent < skb->len && !sock_flag(sk, SOCK_DEAD) &&
-	       sk->sk_net_refcnt && !sk_is_mptcp(sk);
+	if (sk->sk_state == TCP_SYN_SENT) {
+		if (!READ_ONCE(gn->default_us))
+			return false;
+	} else if (list_empty(&gn->listeners) || !tcp_sk(sk)->bytes_sent ||
+		   tcp_sk(sk)->bytes_sent >= skb->len) {
+		return false;
+	}
+	return !sock_flag(sk, SOCK_DEAD) && sk->sk_net_refcnt &&
+	       !sk_is_mptcp(sk);
 }
 
 static struct grant_sock *grant_newcomer(struct sock *sk,
 					 const struct sk_buff *skb)
 {
 	struct grant_net *gn = grant_net_of(sock_net(sk));
+	const bool opens = sk->sk_state == TCP_SYN_SENT;
 	struct grant_sock *gs;
 
-	if (tcp_sk(sk)->bytes_sent != data_of(skb))
+	if (!opens && tcp_sk(sk)->bytes_sent != data_of(skb))
 		return NULL;
 	gs = grant_alloc(sk, GFP_ATOMIC | __GFP_NOWARN);
 	if (!gs)
 		return NULL;
-	if (inherit(gs, gn))
+	gs->by_default = opens;
+	gs->standing = opens;
+	if (opens || inherit(gs, gn))
 		return grant_insert(gs);
 	grant_net_leave(gn);
 	kfree(gs);
@@ -834,6 +861,9 @@ int d2tcp_grant_expect(struct sock *sk, u64 due_ns, u32 bytes)
 		return -EINVAL;
 	spin_lock_bh(&gs->lock);
 	err = grant_add(gs, due_ns, bytes);
+	/* a program that says what it expects needs no default */
+	if (!err && gs->by_default)
+		set_standing(gs, false, 0, 0);
 	if (!err)
 		gs->own = true;
 	spin_unlock_bh(&gs->lock);

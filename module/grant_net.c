@@ -1,8 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The receiver's side of a network namespace; see grant_net.h.
+ * The receiver's side of a network namespace; see grant_net.h. Its settings:
+ *
+ * net.ipv4.d2tcp.default_expect_us	the standing expectation, of unknown
+ *					length, of the connections that sockets
+ *					open whose program sets none; 0, off,
+ *					by default
+ *
+ * docs/receiver.md describes them. They exist while D2TCP_EXPECT does.
  */
+#include <linux/slab.h>
+#include <linux/sysctl.h>
 #include <net/netns/generic.h>
+#include "compat.h"
 #include "grant_net.h"
 #include "link.h"
 
@@ -55,12 +65,49 @@ void grant_net_leave(struct grant_net *gn)
 	atomic_dec(&gn->socks);
 }
 
+/* Connections are seen as they open, from the first value on that is not 0. */
+static int set_default(D2TCP_CTL_TABLE *table, int write, void *buffer,
+		       size_t *lenp, loff_t *ppos)
+{
+	struct grant_net *gn = container_of(table->data, struct grant_net,
+					    default_us);
+	int err = proc_douintvec_minmax(table, write, buffer, lenp, ppos);
+
+	if (!err && write && READ_ONCE(gn->default_us))
+		err = grant_net_hook(gn->net);
+	return err;
+}
+
+/* Kernels before 6.6 find the end of the table by its empty last entry. */
+static const struct ctl_table grant_table[] = {
+	{
+		.procname	= "default_expect_us",
+		.maxlen		= sizeof(unsigned int),
+		.mode		= 0644,
+		.proc_handler	= set_default,
+		.extra1		= SYSCTL_ZERO,
+		.extra2		= SYSCTL_INT_MAX,
+	},
+	{ }
+};
+
 static int __net_init grant_net_init(struct net *net)
 {
 	struct grant_net *gn = grant_net_of(net);
 
+	gn->net = net;
 	spin_lock_init(&gn->lock);
 	INIT_LIST_HEAD(&gn->listeners);
+	gn->table = kmemdup(grant_table, sizeof(grant_table), GFP_KERNEL);
+	if (!gn->table)
+		return -ENOMEM;
+	gn->table[0].data = &gn->default_us;
+	gn->header = d2tcp_register_sysctl(net, "net/ipv4/d2tcp", gn->table,
+					   ARRAY_SIZE(grant_table) - 1);
+	if (!gn->header) {
+		kfree(gn->table);
+		return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -69,6 +116,8 @@ static void __net_exit grant_net_exit(struct net *net)
 {
 	struct grant_net *gn = grant_net_of(net);
 
+	unregister_net_sysctl_table(gn->header);
+	kfree(gn->table);
 	if (gn->hooked)
 		nf_unregister_net_hooks(net, grant_hooks, grant_hook_count);
 	d2tcp_link_exit(net);

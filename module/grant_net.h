@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The receiver's side of a network namespace: its hooks, how many sockets may
- * expect, and listeners whose children inherit.
+ * expect, listeners whose children inherit, and the administrator's settings.
  */
 #ifndef D2TCP_GRANT_NET_H
 #define D2TCP_GRANT_NET_H
@@ -14,6 +14,12 @@ struct grant_net {
 	bool hooked;
 	spinlock_t lock;		/* of the list, and of what it hands down */
 	struct list_head listeners;	/* or sockets that may become one */
+	/* settings: written at any time, read with READ_ONCE() */
+	unsigned int default_us;	/* standing expectation; 0: none */
+
+	struct net *net;
+	struct ctl_table_header *header;
+	struct ctl_table *table;
 };
 
 struct grant_net *grant_net_of(const struct net *net);

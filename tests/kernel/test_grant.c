@@ -631,6 +631,83 @@ TEST(a standing expectation set before connect holds for all answers)
 	close_two(p);
 }
 
+TEST(without a default nothing of it runs and values are bounded)
+{
+	const char *name = "/proc/sys/net/ipv4/d2tcp/default_expect_us";
+
+	fresh_net();
+	CHECK(!strcmp(output("cat /proc/sys/net/ipv4/d2tcp/default_expect_us"),
+		      "0\n"), "not off at first");
+	CHECK_EQ(write_file(name, "2147483647"), 0);
+	CHECK_EQ(write_file(name, "2147483648"), EINVAL);
+	CHECK_EQ(write_file(name, "-1"), EINVAL);
+	/* a new namespace starts with none */
+	CHECK_OK(unshare(CLONE_NEWNET));
+	CHECK(!strcmp(output("cat /proc/sys/net/ipv4/d2tcp/default_expect_us"),
+		      "0\n"), "inherited");
+}
+
+/* The programs set no option, but for a deadline of their own. */
+TEST(the default of a namespace orders the answers to what programs request)
+{
+	const struct d2tcp_deadline none = { 0 };
+	struct pair p[2];
+	long expected;
+	int ms;
+
+	slow_net();
+	sysctl_net("d2tcp/default_expect_us", "200000");
+	p[0] = connected(AF_INET, "cubic", "cubic");
+	p[1] = connected(AF_INET6, "cubic", "cubic");
+	/* the first answers measure the link */
+	ahead(p, 0, NOTHING);
+	expected = counter("D2tcpExpected");
+	ms = ahead(p, 0, NOTHING);
+	CHECK_EQ(counter("D2tcpExpected"), expected + 2);
+	/* what is set by a program takes precedence, each way */
+	CHECK_OK(expect_standing(p[1].client, 70 * MS, 0));
+	ms = ahead(p, 1, NOTHING);
+	CHECK(ms > 25, "%d ms ahead", ms);
+	CHECK_OK(expect_standing(p[1].client, 400 * MS, 0));
+	ms = ahead(p, 0, NOTHING);
+	CHECK(ms > 25, "%d ms ahead", ms);
+	expected = counter("D2tcpExpected");
+	CHECK_OK(expect_len(p[0].client, &none, sizeof(none)));
+	request(p[0].client);
+	CHECK_EQ(counter("D2tcpExpected"), expected);
+	/* an answer is no request */
+	request(p[0].server);
+	CHECK_EQ(counter("D2tcpExpected"), expected);
+	close_two(p);
+}
+
+TEST(the default of a namespace ends where it is set to 0)
+{
+	struct pair p, before;
+	struct transfer t;
+	long expected;
+
+	slow_net();
+	before = connected(AF_INET, "cubic", "cubic");
+	sysctl_net("d2tcp/default_expect_us", "100000");
+	p = connected(AF_INET, "cubic", "cubic");
+	expected = counter("D2tcpExpected");
+	request(p.client);
+	CHECK_EQ(counter("D2tcpExpected"), expected + 1);
+	/* opened before */
+	request(before.client);
+	CHECK_EQ(counter("D2tcpExpected"), expected + 1);
+	t = (struct transfer){ p.server, p.client, ANSWER, 0 };
+	move(&t, 1);
+	sysctl_net("d2tcp/default_expect_us", "0");
+	request(p.client);
+	CHECK_EQ(counter("D2tcpExpected"), expected + 1);
+	move(&t, 1);
+	CHECK(window_of(p.server) > OPEN, "%u", window_of(p.server));
+	close_pair(&p);
+	close_pair(&before);
+}
+
 /* Leaves p[1] held, behind p[0], whose worker does not answer. */
 static void hold(struct pair *p)
 {
