@@ -609,13 +609,13 @@ static void grant_window(struct grant_sock *gs, struct sk_buff *skb)
 
 	if (before(want, gs->edge))
 		want = gs->edge;
-	open = after(want, ack) ? want - ack : 0;
-	/* A FIN behind the last byte counts one. Not between answers: a peer that
-	 * sends more than was expected would trickle through the rounding. Nor
-	 * where the end is unknown: the next grant comes before it.
+	/* A FIN behind the last byte counts one: also afterwards, since an edge
+	 * does not move back.
 	 */
-	if (gs->answers && !open_of(gs) && gs->ls.entry.where == SCHEDULE_OUT)
-		open++;
+	if (gs->answers && !open_of(gs) &&
+	    gs->ls.entry.where == SCHEDULE_OUT && want == gs->end)
+		want++;
+	open = after(want, ack) ? want - ack : 0;
 	field = (open + (1u << scale) - 1) >> scale;
 	if (field < ntohs(th->window)) {
 		inet_proto_csum_replace2(&th->check, skb, th->window,
@@ -632,10 +632,9 @@ static void grant_window(struct grant_sock *gs, struct sk_buff *skb)
 /* Whole segments, and at least what the window scale can tell apart. */
 static u32 unit_of(const struct tcp_sock *tp)
 {
-	u32 seg = tp->advmss - (tp->rx_opt.tstamp_ok ?
-				TCPOLEN_TSTAMP_ALIGNED : 0);
+	/* without the bytes of timestamps already */
+	const u32 seg = max_t(u32, tp->advmss, 64);
 
-	seg = clamp_t(u32, seg, 64, 65535);
 	return DIV_ROUND_UP(1u << tp->rx_opt.rcv_wscale, seg) * seg;
 }
 
