@@ -39,6 +39,7 @@
 #include "grant_net.h"
 #include "link.h"
 #include "stats.h"
+#include "uapi/d2tcp.h"
 
 #define GRANT_ANSWERS	8		/* told apart on a socket */
 #define GRANT_SWEEP	(HZ / 20 ?: 1)	/* between two looks at all sockets */
@@ -76,6 +77,7 @@ struct grant_sock {
 	bool asked_known;
 	bool own;			/* an answer was expected by itself */
 	u32 asked;			/* one after the last byte sent */
+	u32 met, missed, waited;	/* answers; times it was let go */
 	/* these have the lock of grant_net too */
 	u32 standing_bytes;
 	u64 standing_ns;
@@ -181,8 +183,12 @@ static u64 arrival_ns(const struct grant_sock *gs, u64 now_ns)
 static void grant_judge(struct grant_sock *gs, const struct grant_answer *a,
 			u64 now_ns)
 {
-	d2tcp_count(gs->sk, arrival_ns(gs, now_ns) <= a->due_ns ?
-		    D2TCP_STAT_EXPECT_MET : D2TCP_STAT_EXPECT_MISSED, 1);
+	const bool met = arrival_ns(gs, now_ns) <= a->due_ns;
+
+	gs->met += met;
+	gs->missed += !met;
+	d2tcp_count(gs->sk, met ? D2TCP_STAT_EXPECT_MET :
+		    D2TCP_STAT_EXPECT_MISSED, 1);
 }
 
 static void grant_settle(struct grant_sock *gs, u64 now_ns)
@@ -662,6 +668,31 @@ static int data_of(const struct sk_buff *skb)
 	return skb->len - skb_transport_offset(skb) - tcp_hdrlen(skb);
 }
 
+/* A packet leaves that may be a request. Returns whether a standing expectation is
+ * in force.
+ */
+static bool grant_sent(struct grant_sock *gs, u32 seq, int data)
+{
+	u64 ns;
+	const bool standing = standing_of(gs, &ns);
+
+	if (is_new_data(gs, seq, data) && standing)
+		grant_request(gs, ns);
+	/* the administrator has ended it */
+	if (gs->by_default && !standing && !gs->released)
+		grant_release(gs, true);
+	return standing;
+}
+
+/* Positions are not known yet, or not any more. */
+static void grant_unconnected(struct grant_sock *gs)
+{
+	if (gs->started)
+		grant_release(gs, true);
+	gs->asked_known = false;
+	disinherit(gs);
+}
+
 /* A packet of a socket that expects, with its state locked. */
 static void grant_handle(struct grant_sock *gs, struct sk_buff *skb,
 			 const struct nf_hook_state *state)
@@ -670,26 +701,16 @@ static void grant_handle(struct grant_sock *gs, struct sk_buff *skb,
 	const int data = data_of(skb);
 	struct sock *sk = gs->sk;
 	bool standing;
-	u64 ns;
 
 	if ((1 << sk->sk_state) & (TCPF_SYN_SENT | TCPF_SYN_RECV | TCPF_CLOSE)) {
-		/* positions are not known yet, or not any more */
-		if (gs->started)
-			grant_release(gs, true);
-		gs->asked_known = false;
-		disinherit(gs);
+		grant_unconnected(gs);
 		return;
 	}
 	if (th->syn || th->rst)
 		return;
 	if (!gs->released && !gs->started)
 		grant_start(gs);
-	standing = standing_of(gs, &ns);
-	if (is_new_data(gs, ntohl(th->seq), data) && standing)
-		grant_request(gs, ns);
-	/* the administrator has ended it */
-	if (gs->by_default && !standing && !gs->released)
-		grant_release(gs, true);
+	standing = grant_sent(gs, ntohl(th->seq), data);
 	if (gs->released)
 		return;
 	if (!gs->link)
@@ -802,10 +823,20 @@ static const struct nf_hook_ops grant_hooks[] = {
 };
 
 /**
+ * d2tcp_grant_is_on() - was the module loaded with it?
+ *
+ * Return: whether its options exist.
+ */
+bool d2tcp_grant_is_on(void)
+{
+	return grant_enabled;
+}
+
+/**
  * d2tcp_grant_prepare() - get ready to expect answers, before the socket is locked
  * @sk: the socket
  *
- * Return: 0; -ENOPROTOOPT if the module was loaded without it; -ENOMEM.
+ * Return: 0; -ENOMEM.
  */
 int d2tcp_grant_prepare(struct sock *sk)
 {
@@ -813,8 +844,6 @@ int d2tcp_grant_prepare(struct sock *sk)
 	struct grant_sock *gs;
 	int err;
 
-	if (!grant_enabled)
-		return -ENOPROTOOPT;
 	rcu_read_lock();
 	gs = grant_find(sk);
 	rcu_read_unlock();
@@ -916,6 +945,82 @@ void d2tcp_grant_stop(struct sock *sk)
 		link_send_ack(sk);
 }
 
+/* The answer that comes next, of a socket whose link is locked. */
+static void look_at_next(struct grant_sock *gs, struct d2tcp_expect_info *info,
+			 u64 now_ns)
+{
+	const struct grant_answer *a = &gs->answer[0];
+	const struct link_sock *ls = &gs->ls;
+	const bool open = is_open(a);
+	bool all, in_time;
+	u32 to;
+
+	if (!after(ls->seen + ls->flying, a->start))
+		to = a->start;
+	else if (open || before(ls->seen + ls->flying, a->end))
+		to = ls->seen + ls->flying;
+	else
+		to = a->end;
+	all = !open && to == a->end;
+	info->granted = to - a->start;
+	if (after(ls->seen, a->start))
+		info->arrived = ls->seen - a->start;
+	in_time = link_look(gs->link, ls, all, a->due_ns, now_ns);
+	if (all)
+		info->flags |= D2TCP_EXPECT_GRANTED;
+	else if (ls->entry.where != SCHEDULE_OUT)
+		info->flags |= D2TCP_EXPECT_HELD;
+	if (in_time)
+		info->flags |= D2TCP_EXPECT_FEASIBLE;
+}
+
+static void look(struct grant_sock *gs, struct d2tcp_expect_info *info)
+{
+	u64 now_ns = ktime_get_ns(), ns;
+
+	grant_catch_up(gs);
+	if (gs->answers) {
+		info->flags |= D2TCP_EXPECTING;
+		info->outstanding = gs->answers;
+		info->bytes = gs->answer[0].end - gs->answer[0].start;
+		info->time_left_ns = gs->answer[0].due_ns - now_ns;
+	}
+	if (gs->released)
+		info->flags |= D2TCP_EXPECT_RELEASED;
+	if (standing_of(gs, &ns)) {
+		info->flags |= D2TCP_EXPECT_STANDING;
+		info->standing_ns = ns;
+	}
+	info->met = gs->met;
+	info->missed = gs->missed;
+	info->released = gs->waited;
+	if (!gs->link)
+		return;
+	link_lock(gs->link);
+	if (gs->answers && gs->started)
+		look_at_next(gs, info, now_ns);
+	link_path(gs->link, &info->rate, &info->rtt_us);
+	link_unlock(gs->link);
+}
+
+/**
+ * d2tcp_grant_look() - what a socket expects
+ * @sk: the socket, locked
+ * @info: all zero
+ */
+void d2tcp_grant_look(struct sock *sk, struct d2tcp_expect_info *info)
+{
+	struct grant_sock *gs = grant_of(sk);
+
+	if (!gs) {
+		info->flags = D2TCP_EXPECT_RELEASED;
+		return;
+	}
+	spin_lock_bh(&gs->lock);
+	look(gs, info);
+	spin_unlock_bh(&gs->lock);
+}
+
 static bool is_idle(const struct grant_sock *gs)
 {
 	return !READ_ONCE(gs->released) && READ_ONCE(gs->started) &&
@@ -967,8 +1072,10 @@ static void sweep_one(struct grant_sock *gs, bool dead)
 		held = !gs->released && gs->started;
 		open = open_of(gs);
 		/* one of unknown length that has begun has ended */
-		if (gs->answers && !dead && !(open && has_begun(gs, open)))
+		if (gs->answers && !dead && !(open && has_begun(gs, open))) {
+			gs->waited++;
 			d2tcp_count(sk, D2TCP_STAT_RELEASED, 1);
+		}
 		grant_let_go(gs, dead);
 	}
 	if (dead)

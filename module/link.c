@@ -115,6 +115,30 @@ static u64 time_of(const struct d2tcp_link *link, u64 bytes)
 	return min_t(u64, bytes, U32_MAX) * link->schedule.pace >> 16;
 }
 
+/* In bytes per ms and us; 0: not measured. */
+void link_path(const struct d2tcp_link *link, u32 *rate, u32 *rtt_us)
+{
+	*rate = link->rate;
+	*rtt_us = link->rtt_us;
+}
+
+/* Can the next answer of a socket be in time at the measured rate? If it is granted,
+ * it comes with all that is on its way; else as the schedule has it.
+ */
+bool link_look(struct d2tcp_link *link, const struct link_sock *ls, bool granted,
+	       u64 due_ns, u64 now_ns)
+{
+	const u64 then_ns = now_ns + time_of(link, link->flying);
+
+	if (!link->rate || now_ns > due_ns)
+		return false;
+	if (granted || ls->entry.where == SCHEDULE_OUT)
+		return then_ns <= due_ns;
+	/* gives up those that cannot be in time any more */
+	schedule_first(&link->schedule, then_ns);
+	return ls->entry.where == SCHEDULE_HOPEFUL;
+}
+
 static bool is_empty(const struct d2tcp_link *link)
 {
 	return !link->schedule.hopeful && !link->schedule.hopeless;

@@ -63,6 +63,7 @@ union d2tcp_arg {
 union d2tcp_value {
 	struct d2tcp_deadline deadline;
 	struct d2tcp_info info;
+	struct d2tcp_expect_info expect;
 	int budget_us;
 };
 
@@ -298,6 +299,16 @@ static void get_info(struct sock *sk, union d2tcp_value *val)
 	info->cleared = ca->ring.cleared;
 }
 
+static void get_expect_info(struct sock *sk, union d2tcp_value *val)
+{
+	struct d2tcp_expect_info *info = &val->expect;
+
+	memset(info, 0, sizeof(*info));
+	info->size = sizeof(*info);
+	info->abi_version = D2TCP_ABI_MAJOR << 16 | D2TCP_ABI_MINOR;
+	d2tcp_grant_look(sk, info);
+}
+
 /* An option. Its value is taken from user memory by copy() before the socket is
  * locked; set() and get() have the lock. An option without set() or without
  * get() does not exist in that direction.
@@ -311,6 +322,7 @@ struct d2tcp_option {
 	void (*get)(struct sock *sk, union d2tcp_value *val);
 	int (*prepare)(struct sock *sk);	/* before set, without lock */
 	bool any_algorithm;	/* else the socket's must be of this module */
+	bool (*exists)(void);	/* else always */
 };
 
 static const struct d2tcp_option d2tcp_options[] = {
@@ -340,6 +352,14 @@ static const struct d2tcp_option d2tcp_options[] = {
 		.prepare = d2tcp_grant_prepare,
 		.set	= set_expect,
 		.any_algorithm = true,
+		.exists	= d2tcp_grant_is_on,
+	}, {
+		.number = D2TCP_EXPECT_INFO,
+		.size	= sizeof(struct d2tcp_expect_info),
+		.least	= offsetofend(struct d2tcp_expect_info, abi_version),
+		.get	= get_expect_info,
+		.any_algorithm = true,
+		.exists	= d2tcp_grant_is_on,
 	},
 };
 
@@ -354,11 +374,14 @@ static bool for_us(const struct sock *sk)
 
 static const struct d2tcp_option *find_option(int optname)
 {
+	const struct d2tcp_option *option;
 	int i;
 
-	for (i = 0; i < ARRAY_SIZE(d2tcp_options); i++)
-		if (d2tcp_options[i].number == optname)
-			return &d2tcp_options[i];
+	for (i = 0; i < ARRAY_SIZE(d2tcp_options); i++) {
+		option = &d2tcp_options[i];
+		if (option->number == optname)
+			return !option->exists || option->exists() ? option : NULL;
+	}
 	return NULL;
 }
 
@@ -420,10 +443,10 @@ static int d2tcp_get(struct sock *sk, int optname, void __user *arg, int *len)
 static struct nf_sockopt_ops d2tcp_sockopts = {
 	.pf		= PF_INET,
 	.set_optmin	= D2TCP_DEADLINE,
-	.set_optmax	= D2TCP_EXPECT + 1,
+	.set_optmax	= D2TCP_EXPECT_INFO + 1,
 	.set		= d2tcp_set,
 	.get_optmin	= D2TCP_DEADLINE,
-	.get_optmax	= D2TCP_EXPECT + 1,
+	.get_optmax	= D2TCP_EXPECT_INFO + 1,
 	.get		= d2tcp_get,
 	.owner		= THIS_MODULE,
 };
@@ -439,7 +462,7 @@ int d2tcp_sockopt_claim(void)
 
 	if (err)
 		pr_err("socket options %#x to %#x are taken by another module\n",
-		       D2TCP_DEADLINE, D2TCP_EXPECT);
+		       D2TCP_DEADLINE, D2TCP_EXPECT_INFO);
 	return err;
 }
 

@@ -22,6 +22,9 @@
  *                 are accepted from a listener inherit it. All zero: no answer
  *                 is expected any more. Experimental: only when the module was
  *                 loaded with expect=1.
+ * D2TCP_EXPECT_INFO get: struct d2tcp_expect_info, or as much of it as fits (8
+ *                 bytes at least): what is expected, and how much of it has
+ *                 come and is granted. Exists where D2TCP_EXPECT does.
  *
  * Errors; nothing is changed when one is returned:
  * EINVAL      negative int; for set, a length of 0 to 3 or 5 to 23; a flag that
@@ -32,9 +35,10 @@
  *             longer than a page
  * ERANGE      the message would end 2^31 bytes or more beyond what is
  *             acknowledged, or all expected answers beyond what has come
- * EOPNOTSUPP  the socket's congestion control is not d2tcp (not D2TCP_EXPECT)
- * ENOPROTOOPT module not loaded; not a TCP socket; set of D2TCP_INFO; get of
- *             D2TCP_EXPECT
+ * EOPNOTSUPP  the socket's congestion control is not d2tcp (not D2TCP_EXPECT
+ *             and D2TCP_EXPECT_INFO)
+ * ENOPROTOOPT module not loaded; not a TCP socket; set of D2TCP_INFO and
+ *             D2TCP_EXPECT_INFO; get of D2TCP_EXPECT
  * ENOMEM      D2TCP_EXPECT: no memory, or 65536 sockets of the namespace expect
  * EFAULT      memory that cannot be read or written
  */
@@ -48,13 +52,14 @@
 #define D2TCP_BUDGET		0xD201
 #define D2TCP_INFO		0xD202
 #define D2TCP_EXPECT		0xD203
+#define D2TCP_EXPECT_INFO	0xD204
 
 /* The name for TCP_CONGESTION and net.ipv4.tcp_congestion_control. */
 #define D2TCP_NAME		"d2tcp"
 
 /* struct d2tcp_info.abi_version: a new major breaks, a new minor adds. */
 #define D2TCP_ABI_MAJOR		1
-#define D2TCP_ABI_MINOR		1	/* D2TCP_EXPECT */
+#define D2TCP_ABI_MINOR		2	/* D2TCP_F_STANDING, D2TCP_EXPECT_INFO */
 
 /* struct d2tcp_deadline.flags */
 #define D2TCP_F_RELATIVE	1u	/* deadline_ns counts from now */
@@ -106,6 +111,43 @@ struct d2tcp_info {		/* grows at its tail only */
 	__u64 missed;		/* messages acknowledged later */
 	__u64 armed_late;	/* already late when armed */
 	__u64 cleared;		/* cleared or replaced; stays at 65535 */
+};
+
+/* struct d2tcp_expect_info.flags */
+#define D2TCP_EXPECTING		1u	/* at least one answer is outstanding */
+#define D2TCP_EXPECT_HELD	2u	/* bytes of the next answer wait for a
+					 * grant
+					 */
+#define D2TCP_EXPECT_GRANTED	4u	/* all of the next answer may be sent; not
+					 * set where its length is unknown
+					 */
+#define D2TCP_EXPECT_RELEASED	8u	/* nothing limits the window but TCP:
+					 * nothing was expected yet, or the
+					 * socket was let go
+					 */
+#define D2TCP_EXPECT_STANDING	16u	/* a standing expectation is in force */
+#define D2TCP_EXPECT_FEASIBLE	32u	/* the next answer can be in time at the
+					 * measured rate, if those that come
+					 * before it take no longer than stated
+					 */
+
+struct d2tcp_expect_info {	/* grows at its tail only */
+	__u32 size;		/* of the kernel's struct, in bytes */
+	__u32 abi_version;	/* major << 16 | minor */
+	__u32 flags;
+	__u32 outstanding;	/* answers expected and not complete; 8 at most */
+	__u64 bytes;		/* of the next answer; 0: unknown */
+	__u64 arrived;		/* of these */
+	__u64 granted;		/* of these: arrived, or may be sent */
+	__s64 time_left_ns;	/* negative: late by */
+	__u64 standing_ns;	/* of the standing expectation in force: its own,
+				 * or the namespace's
+				 */
+	__u64 met;		/* answers complete in time */
+	__u64 missed;		/* answers complete later */
+	__u64 released;		/* times that it waited too long, and was let go */
+	__u32 rate;		/* of the link, bytes per ms; 0: not measured */
+	__u32 rtt_us;		/* shortest of the link; 0: not measured */
 };
 
 #endif /* _UAPI_D2TCP_H */

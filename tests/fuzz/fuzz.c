@@ -125,7 +125,8 @@ static void set_a_deadline(int fd)
 	default:
 		v.dl.deadline_ns = rnd(20000000);
 		v.dl.bytes = rnd(3) ? rnd(60000) : 0;
-		v.dl.flags = D2TCP_F_RELATIVE;
+		v.dl.flags = D2TCP_F_RELATIVE |
+			(rnd(4) ? 0 : D2TCP_F_STANDING);
 		len = rnd(8) ? len : sizeof(v);
 		break;
 	}
@@ -159,12 +160,36 @@ static void check_info(const struct d2tcp_info *info, socklen_t len)
 	}
 }
 
+static void check_expect_info(const struct d2tcp_expect_info *info,
+			      socklen_t len)
+{
+	if (len < sizeof(*info))
+		return;
+	if (info->size != sizeof(*info) || info->outstanding > 8 ||
+	    (info->bytes && info->granted > info->bytes) ||
+	    info->granted > INT32_MAX ||
+	    (info->outstanding > 0) != !!(info->flags & D2TCP_EXPECTING) ||
+	    (info->outstanding && info->flags & D2TCP_EXPECT_RELEASED) ||
+	    (info->flags & D2TCP_EXPECT_HELD &&
+	     info->flags & D2TCP_EXPECT_GRANTED)) {
+		sum->odd_info++;
+		printf("# outstanding %u bytes %llu arrived %llu granted %llu flags %#x\n",
+		       info->outstanding, (unsigned long long)info->bytes,
+		       (unsigned long long)info->arrived,
+		       (unsigned long long)info->granted, info->flags);
+	}
+}
+
 static void get_something(int fd)
 {
-	static const socklen_t size[] = { 24, 4, sizeof(struct d2tcp_info) };
-	unsigned int what = rnd(3);
+	static const socklen_t size[] = {
+		24, 4, sizeof(struct d2tcp_info),
+		sizeof(struct d2tcp_expect_info),
+	};
+	unsigned int what = rnd(4);
 	union {
 		struct d2tcp_info info;
+		struct d2tcp_expect_info expect;
 		char bytes[256];
 	} v;
 	socklen_t len = size[what];
@@ -178,10 +203,13 @@ static void get_something(int fd)
 	if (one_of(60))
 		p = (void *)8;
 	r = getsockopt(fd, SOL_IP, (int[]){ D2TCP_DEADLINE, D2TCP_BUDGET,
-					    D2TCP_INFO }[what], p, &len);
+					    D2TCP_INFO,
+					    D2TCP_EXPECT_INFO }[what], p, &len);
 	count_call(r);
 	if (!r && what == 2)
 		check_info(&v.info, len);
+	if (!r && what == 3)
+		check_expect_info(&v.expect, len);
 }
 
 static void look(int fd)
@@ -281,6 +309,7 @@ static void write_a_setting(void)
 	} s[] = {
 		{ "/proc/sys/net/ipv4/d2tcp/default_budget_us", 0, 50000 },
 		{ "/proc/sys/net/ipv4/d2tcp/min_budget_us", 0, 5000 },
+		{ "/proc/sys/net/ipv4/d2tcp/default_expect_us", 0, 20000 },
 		{ "/sys/module/tcp_d2tcp/parameters/shift_g", 0, 10 },
 		{ "/sys/module/tcp_d2tcp/parameters/alpha_on_init", 0, 1 << 20 },
 		{ "/sys/module/tcp_d2tcp/parameters/d_min", 64, 256 },

@@ -39,6 +39,18 @@ static int expect_standing(int fd, uint64_t ns, uint64_t bytes)
 	return expect_len(fd, &dl, sizeof(dl));
 }
 
+static struct d2tcp_expect_info expect_info(int fd)
+{
+	struct d2tcp_expect_info info;
+	socklen_t len = sizeof(info);
+
+	memset(&info, 0xff, sizeof(info));
+	CHECK_OK(getsockopt(fd, SOL_IP, D2TCP_EXPECT_INFO, &info, &len));
+	CHECK_EQ(len, sizeof(info));
+	CHECK_EQ(info.size, sizeof(info));
+	return info;
+}
+
 static uint32_t window_of(int fd)
 {
 	return tcp_info(fd).tcpi_snd_wnd;
@@ -719,6 +731,129 @@ static void hold(struct pair *p)
 	sleep_us(300);
 	CHECK(window_of(p[1].server) < OPEN, "not held: %u",
 	      window_of(p[1].server));
+}
+
+TEST(EXPECT_INFO has a prefix for shorter buffers and nothing for the unknown)
+{
+	const struct d2tcp_expect_info none = {
+		.size = sizeof(none), .abi_version = 1 << 16 | 2,
+		.flags = D2TCP_EXPECT_RELEASED,
+	};
+	unsigned char full[sizeof(none)], part[sizeof(none) + 8];
+	struct pair p;
+	socklen_t len, n;
+
+	fresh_net();
+	p = connected(AF_INET6, "reno", "reno");
+	len = sizeof(full);
+	CHECK_OK(getsockopt(p.client, SOL_IP, D2TCP_EXPECT_INFO, full, &len));
+	CHECK(!memcmp(full, &none, sizeof(none)), "not empty at first");
+	for (n = 0; n <= sizeof(part); n++) {
+		memset(part, 0xee, sizeof(part));
+		len = n;
+		CHECK_ERRNO(getsockopt(p.client, SOL_IP, D2TCP_EXPECT_INFO,
+				       part, &len), n < 8 ? EINVAL : 0);
+		if (n < 8)
+			continue;
+		CHECK_EQ(len, n < sizeof(full) ? n : sizeof(full));
+		CHECK(!memcmp(part, full, len), "%u bytes differ", len);
+		CHECK(n == sizeof(part) || part[len] == 0xee, "beyond %u", len);
+	}
+	len = sizeof(full);
+	CHECK_ERRNO(getsockopt(p.client, SOL_IP, D2TCP_EXPECT_INFO, (void *)8,
+			       &len), EFAULT);
+	CHECK_ERRNO(setsockopt(p.client, SOL_IP, D2TCP_EXPECT_INFO, &none,
+			       sizeof(none)), ENOPROTOOPT);
+	close_pair(&p);
+}
+
+TEST(EXPECT_INFO follows an answer from the request to its end)
+{
+	struct d2tcp_expect_info info;
+	struct transfer t;
+	struct pair p[2];
+
+	hold(p);
+	/* 500 KB of 400 ms, then 50 MB of 450 ms over 100 Mbit/s */
+	info = expect_info(p[0].client);
+	CHECK_EQ(info.flags, D2TCP_EXPECTING | D2TCP_EXPECT_HELD |
+		 D2TCP_EXPECT_FEASIBLE);
+	CHECK_EQ(info.outstanding, 1);
+	CHECK_EQ(info.bytes, ANSWER);
+	CHECK_EQ(info.arrived, 0);
+	CHECK(info.granted > 5000 && info.granted < OPEN, "granted %llu",
+	      (unsigned long long)info.granted);
+	CHECK(info.time_left_ns > 300 * (int64_t)MS &&
+	      info.time_left_ns < 400 * (int64_t)MS, "%lld",
+	      (long long)info.time_left_ns);
+	CHECK(info.rate > 8000 && info.rate < 16000, "rate %u", info.rate);
+	CHECK(info.rtt_us > 0 && info.rtt_us < 1000, "rtt %u", info.rtt_us);
+	CHECK_EQ(info.met, 1);
+	info = expect_info(p[1].client);
+	CHECK_EQ(info.flags, D2TCP_EXPECTING | D2TCP_EXPECT_HELD);
+	CHECK_EQ(info.bytes, 100 * ANSWER);
+	/* half of it comes */
+	t = (struct transfer){ p[0].server, p[0].client, ANSWER / 2, 0 };
+	move(&t, 1);
+	info = expect_info(p[0].client);
+	CHECK_EQ(info.arrived, ANSWER / 2);
+	CHECK(info.granted >= info.arrived && info.granted <= info.bytes,
+	      "granted %llu", (unsigned long long)info.granted);
+	t.bytes = ANSWER - ANSWER / 2;
+	move(&t, 1);
+	/* also where the ACK of the last byte is delayed */
+	info = expect_info(p[0].client);
+	CHECK_EQ(info.flags & ~D2TCP_EXPECT_RELEASED, 0);
+	CHECK_EQ(info.outstanding, 0);
+	CHECK_EQ(info.met, 2);
+	CHECK_EQ(info.missed, 0);
+	CHECK_EQ(info.released, 0);
+	/* the other waits too long */
+	sleep_us(400000);
+	info = expect_info(p[1].client);
+	CHECK_EQ(info.flags, D2TCP_EXPECT_RELEASED);
+	CHECK_EQ(info.released, 1);
+	close_two(p);
+}
+
+TEST(EXPECT_INFO tells what is granted of short and unknown answers)
+{
+	struct d2tcp_expect_info info;
+	struct transfer t;
+	struct pair p[2];
+
+	two(p);
+	CHECK_OK(expect(p[0].client, 10 * MS, 1000));
+	CHECK_OK(expect(p[0].client, 1, 2000));
+	request(p[0].client);
+	info = expect_info(p[0].client);
+	CHECK_EQ(info.flags, D2TCP_EXPECTING | D2TCP_EXPECT_GRANTED |
+		 D2TCP_EXPECT_FEASIBLE);
+	CHECK_EQ(info.outstanding, 2);
+	CHECK_EQ(info.granted, 1000);
+	t = (struct transfer){ p[0].server, p[0].client, 1000, 0 };
+	move(&t, 1);
+	info = expect_info(p[0].client);
+	CHECK_EQ(info.outstanding, 1);
+	CHECK_EQ(info.bytes, 2000);
+	CHECK_EQ(info.arrived, 0);
+	CHECK(info.time_left_ns < 0 && !(info.flags & D2TCP_EXPECT_FEASIBLE),
+	      "%lld left, %#x", (long long)info.time_left_ns, info.flags);
+	t.bytes = 2000;
+	move(&t, 1);
+	CHECK_OK(expect_standing(p[0].client, 100 * MS, 0));
+	CHECK_EQ(expect_info(p[0].client).standing_ns, 100 * MS);
+	request(p[0].client);
+	t.bytes = 3000;
+	move(&t, 1);
+	info = expect_info(p[0].client);
+	CHECK_EQ(info.flags & ~D2TCP_EXPECT_HELD, D2TCP_EXPECTING |
+		 D2TCP_EXPECT_STANDING | D2TCP_EXPECT_FEASIBLE);
+	CHECK_EQ(info.bytes, 0);
+	CHECK_EQ(info.arrived, 3000);
+	CHECK_EQ(info.met, 2);
+	CHECK_EQ(info.missed, 1);
+	close_two(p);
 }
 
 TEST(a socket that waits too long is let go)

@@ -19,7 +19,7 @@ TEST(without the module every option returns ENOPROTOOPT)
 	CHECK(!module_loaded(), "the module is loaded");
 	EACH_FAMILY(f) {
 		fd = tcp_socket(f, NULL);
-		for (opt = D2TCP_DEADLINE; opt <= D2TCP_EXPECT; opt++) {
+		for (opt = D2TCP_DEADLINE; opt <= D2TCP_EXPECT_INFO; opt++) {
 			len = sizeof(buf);
 			CHECK_ERRNO(setsockopt(fd, SOL_IP, opt, buf, 24),
 				    ENOPROTOOPT);

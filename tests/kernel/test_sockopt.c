@@ -185,7 +185,11 @@ static void no_such_option(int fd)
 	CHECK_ERRNO(set_raw(fd, D2TCP_INFO, buf, 0), ENOPROTOOPT);
 	CHECK_ERRNO(getsockopt(fd, SOL_IP, D2TCP_EXPECT, buf, &len),
 		    ENOPROTOOPT);
-	CHECK_ERRNO(set_raw(fd, D2TCP_EXPECT + 1, buf, 24), ENOPROTOOPT);
+	/* the module was loaded without expect=1 */
+	CHECK_ERRNO(getsockopt(fd, SOL_IP, D2TCP_EXPECT_INFO, buf, &len),
+		    ENOPROTOOPT);
+	CHECK_ERRNO(set_raw(fd, D2TCP_EXPECT_INFO, buf, 88), ENOPROTOOPT);
+	CHECK_ERRNO(set_raw(fd, D2TCP_EXPECT_INFO + 1, buf, 24), ENOPROTOOPT);
 	CHECK_ERRNO(set_raw(fd, D2TCP_DEADLINE - 1, buf, 24), ENOPROTOOPT);
 }
 
@@ -227,7 +231,7 @@ static void shorter_info(int fd)
 	CHECK_ERRNO(getsockopt(fd, SOL_IP, D2TCP_DEADLINE, part, &len), EINVAL);
 	len = 3;
 	CHECK_ERRNO(getsockopt(fd, SOL_IP, D2TCP_BUDGET, part, &len), EINVAL);
-	CHECK_EQ(((struct d2tcp_info *)full)->abi_version, 1 << 16 | 1);
+	CHECK_EQ(((struct d2tcp_info *)full)->abi_version, 1 << 16 | 2);
 }
 
 TEST(a shorter buffer for INFO gets a prefix of the struct)

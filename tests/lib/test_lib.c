@@ -102,16 +102,36 @@ TEST(calls with the module expect answers on sockets of any algorithm)
 {
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	struct sockaddr_in sa = { .sin_family = AF_INET };
+	struct d2tcp_expect_info info;
 
 	CHECK(d2tcp_expect(fd, 5000000, 1000) == 0, "%s",
 	      d2tcp_strerror(errno));
 	CHECK(d2tcp_expect(fd, -1, 1000) == 0, "%s", d2tcp_strerror(errno));
 	CHECK(d2tcp_expect(fd, 5000000, 0) == 0, "%s", d2tcp_strerror(errno));
 	FAILS(d2tcp_expect(fd, 5000000, 1ull << 31), ERANGE);
+	CHECK(d2tcp_expect_standing(fd, 7000000, 500) == 0, "%s",
+	      d2tcp_strerror(errno));
+	FAILS(d2tcp_expect_standing(fd, -1, 500), EINVAL);
+	FAILS(d2tcp_expect_standing(fd, 7000000, 1ull << 31), ERANGE);
+	memset(&info, 0xff, sizeof(info));
+	CHECK(d2tcp_get_expect_info(fd, &info) == 0, "%s",
+	      d2tcp_strerror(errno));
+	CHECK(info.size == sizeof(info) && info.standing_ns == 7000000 &&
+	      info.outstanding == 3 && info.bytes == 1000 &&
+	      info.flags == (D2TCP_EXPECTING | D2TCP_EXPECT_STANDING),
+	      "%u %llu %u %llu %#x", info.size,
+	      (unsigned long long)info.standing_ns, info.outstanding,
+	      (unsigned long long)info.bytes, info.flags);
+	CHECK(d2tcp_expect_standing(fd, 0, 0) == 0, "%s",
+	      d2tcp_strerror(errno));
+	CHECK(d2tcp_get_expect_info(fd, &info) == 0, "info");
+	CHECK(info.flags == D2TCP_EXPECT_RELEASED, "%#x", info.flags);
 	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	CHECK(bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0, "bind");
 	CHECK(listen(fd, 1) == 0, "listen");
 	FAILS(d2tcp_expect(fd, 5000000, 1000), EINVAL);
+	CHECK(d2tcp_expect_standing(fd, 5000000, 0) == 0, "%s",
+	      d2tcp_strerror(errno));
 	close(fd);
 	FAILS(d2tcp_expect(fd, 5000000, 1000), EBADF);
 }

@@ -185,7 +185,7 @@ static unsigned int caller_at(const char *path, struct seen *seen)
 	fclose(f);
 	/* the arguments are ints; the registers' upper halves are undefined */
 	if (fields != 4 || (int)level != SOL_IP ||
-	    (int)option < D2TCP_DEADLINE || (int)option > D2TCP_EXPECT ||
+	    (int)option < D2TCP_DEADLINE || (int)option > D2TCP_EXPECT_INFO ||
 	    (number != SYS_setsockopt && number != SYS_getsockopt &&
 	     number != SET_32 && number != GET_32))
 		return 0;

@@ -73,6 +73,28 @@ PUBLIC int d2tcp_expect(int fd, d2tcp_nsec timeout, d2tcp_bytes bytes)
 			  D2TCP_F_RELATIVE);
 }
 
+PUBLIC int d2tcp_expect_standing(int fd, d2tcp_nsec timeout, d2tcp_bytes bytes)
+{
+	/* a request's answer cannot be due before the request */
+	if (timeout < 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	/* a program that sets nothing means none, as with a budget */
+	if (!timeout && !bytes)
+		return set_struct(fd, D2TCP_EXPECT, 0, 0, 0);
+	return set_struct(fd, D2TCP_EXPECT, timeout, bytes,
+			  D2TCP_F_RELATIVE | D2TCP_F_STANDING);
+}
+
+PUBLIC int d2tcp_get_expect_info(int fd, struct d2tcp_expect_info *info)
+{
+	socklen_t len = sizeof(*info);
+
+	memset(info, 0, sizeof(*info));
+	return getsockopt(fd, SOL_IP, D2TCP_EXPECT_INFO, info, &len);
+}
+
 PUBLIC int d2tcp_set_budget(int fd, d2tcp_usec budget)
 {
 	int us = (int)budget;
@@ -100,7 +122,7 @@ PUBLIC const char *d2tcp_strerror(int err)
 	case 0:
 		return "no error";
 	case EINVAL:
-		return "not valid: a deadline of 0 without a length, a budget below 0 or above INT_MAX microseconds, or a deadline on a listening socket";
+		return "not valid: a deadline of 0 without a length, a budget below 0 or above INT_MAX microseconds, a timeout of a standing expectation below 0, or a deadline on a listening socket";
 	case ERANGE:
 		return "too long: a message must end less than 2^31 bytes beyond the acknowledged data, and expected answers beyond the received data";
 	case ENOMEM:

@@ -84,6 +84,24 @@ int d2tcp_set_budget(int fd, d2tcp_usec budget);
  */
 int d2tcp_expect(int fd, d2tcp_nsec timeout, d2tcp_bytes bytes);
 
+/*
+ * Expects an answer to each request from now on, so long after it leaves, without
+ * further calls: for programs that set an option once. Sockets that are accepted
+ * from a listener inherit it. A request is data that is sent while no answer is
+ * outstanding. bytes is the length of each answer; with 0 it ends where the next
+ * request leaves. 0 and 0: no answer is expected any more. d2tcp_expect() takes
+ * precedence for the answer that it is called for. EINVAL: the timeout is
+ * negative. ERANGE: bytes is 2^31 or more. Other errors as for d2tcp_expect().
+ */
+int d2tcp_expect_standing(int fd, d2tcp_nsec timeout, d2tcp_bytes bytes);
+
+/*
+ * Reads what is expected on the socket, and how much of it has come and is granted.
+ * Fields that the module does not know are 0. ENOPROTOOPT: the module is not
+ * loaded, or has no D2TCP_EXPECT, or this is not a TCP socket.
+ */
+int d2tcp_get_expect_info(int fd, struct d2tcp_expect_info *info);
+
 /* Reads the state of the flow. Fields that the module does not know are 0. */
 int d2tcp_get_info(int fd, struct d2tcp_info *info);
 
