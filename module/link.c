@@ -18,7 +18,9 @@
 #include "link.h"
 #include "stats.h"
 
-#define LINK_TICK_NS	(100 * NSEC_PER_USEC)
+#define LINK_TICK_NS	(100 * NSEC_PER_USEC)	/* or as long as */
+#define LINK_TICK_SEGS	8		/* segments take */
+#define LINK_TICK_MOST_NS (10 * NSEC_PER_MSEC)
 #define LINK_RATE_NS	(2 * NSEC_PER_MSEC)	/* the rate is taken over */
 #define LINK_PERIOD	(5 * HZ)	/* and kept for one to two of these */
 #define LINK_UNLIMITED	U64_MAX
@@ -29,7 +31,7 @@
 #define LINK_MOST	4	/* times the amount, granted while not full */
 #define LINK_FULL	90	/* % of the rate that counts as full */
 #define LINK_LOW	80	/* % below which a link that waits has more */
-#define LINK_LOW_NS	(500 * NSEC_PER_USEC)	/* after so long */
+#define LINK_LOW_TICKS	5	/* after so many ticks */
 #define LINK_UP		12	/* % of the base, in each tick */
 #define LINK_DOWN	25	/* % of what is above the base, in each tick */
 #define LINK_SHARED_UP	20	/* % of the amount, in each tick */
@@ -113,6 +115,13 @@ u32 link_base(const struct d2tcp_link *link)
 static u64 time_of(const struct d2tcp_link *link, u64 bytes)
 {
 	return min_t(u64, bytes, U32_MAX) * link->schedule.pace >> 16;
+}
+
+/* In less time than some segments take, nothing can be said of a link. */
+static u64 tick_of(const struct d2tcp_link *link)
+{
+	return clamp_t(u64, time_of(link, LINK_TICK_SEGS * link->seg),
+		       LINK_TICK_NS, LINK_TICK_MOST_NS);
 }
 
 /* In bytes per ms and us; 0: not measured. */
@@ -221,7 +230,7 @@ static void adapt(struct d2tcp_link *link, u64 now_ns)
 		low = false;
 	} else if (!low) {
 		link->amount -= div_u64((link->amount - base) * LINK_DOWN, 100);
-	} else if (now_ns - link->low_ns > LINK_LOW_NS) {
+	} else if (now_ns - link->low_ns > LINK_LOW_TICKS * tick_of(link)) {
 		raise(link, div_u64(base * LINK_UP, 100));
 	}
 	if (!low)
@@ -416,7 +425,7 @@ static void start_ticking(struct d2tcp_link *link, u64 now_ns)
 	link->tick_arrived = link->arrived;
 	link->rate_ns = now_ns;
 	link->rate_arrived = link->arrived;
-	hrtimer_start(&link->timer, ns_to_ktime(LINK_TICK_NS),
+	hrtimer_start(&link->timer, ns_to_ktime(tick_of(link)),
 		      HRTIMER_MODE_REL_SOFT);
 }
 
@@ -473,7 +482,7 @@ static enum hrtimer_restart tick(struct hrtimer *timer)
 	again = !is_empty(link) || link->flying;
 	link->ticking = again;
 	if (again)
-		hrtimer_forward_now(timer, ns_to_ktime(LINK_TICK_NS));
+		hrtimer_forward_now(timer, ns_to_ktime(tick_of(link)));
 	else
 		link->amount = base_of(link);
 	link_unlock(link);
