@@ -128,9 +128,10 @@ static bool has_begun(const struct grant_sock *gs, const struct grant_answer *op
 	return gs->started && after(gs->ls.seen, open->start);
 }
 
-/* Where an answer ends. One of unknown length goes on beyond what has come, by so
- * much as may be on its way over the link: with less, one answer alone would leave
- * the link idle, and more would keep time on the link that it may not need.
+/* Where an answer ends. One of unknown length goes on beyond what has come, by twice
+ * as much as may be on its way while the link is full, which is what the link lets
+ * in while it is not: with less, the next answer would share the link with it. More
+ * would keep time on the link that it may not need.
  */
 static u32 end_of(const struct grant_sock *gs, const struct grant_answer *a)
 {
@@ -139,7 +140,7 @@ static u32 end_of(const struct grant_sock *gs, const struct grant_answer *a)
 
 	if (!is_open(a))
 		return a->end;
-	chunk = link_base(gs->link) ?: GRANT_CHUNK;
+	chunk = 2 * link_base(gs->link) ?: GRANT_CHUNK;
 	chunk = max(chunk - chunk % seg, seg);
 	return (has_begun(gs, a) ? gs->ls.seen : a->start) + chunk;
 }

@@ -108,7 +108,7 @@ u32 link_base(const struct d2tcp_link *link)
 {
 	const u64 base = base_of(link);
 
-	return base == LINK_UNLIMITED ? 0 : min_t(u64, base, S32_MAX / 2);
+	return base == LINK_UNLIMITED ? 0 : min_t(u64, base, S32_MAX / 4);
 }
 
 /* Below 2^32 * 2^32: more than 4 GB on its way are as good as that. */
