@@ -39,6 +39,7 @@
 #include "grant_net.h"
 #include "link.h"
 #include "stats.h"
+#include "trace.h"
 #include "uapi/d2tcp.h"
 
 #define GRANT_ANSWERS	8		/* told apart on a socket */
@@ -75,6 +76,7 @@ struct grant_sock {
 	bool standing;			/* each request expects an answer */
 	bool by_default;		/* as the namespace's default says */
 	bool asked_known;
+	bool first_ask;			/* for an answer not asked for before */
 	bool own;			/* an answer was expected by itself */
 	u32 asked;			/* one after the last byte sent */
 	u32 met, missed, waited;	/* answers; times it was let go */
@@ -164,8 +166,11 @@ static void grant_ask(struct grant_sock *gs, u64 now_ns)
 		/* the end of the answer is elsewhere: whole segments */
 		if (is_open(a))
 			left -= left % gs->ls.seg;
-		if (left)
-			link_ask(gs->link, &gs->ls, a->due_ns, left, now_ns);
+		if (!left)
+			return;
+		gs->first_ask |= gs->ls.start != a->start;
+		gs->ls.start = a->start;
+		link_ask(gs->link, &gs->ls, a->due_ns, left, now_ns);
 		return;
 	}
 }
@@ -184,12 +189,39 @@ static u64 arrival_ns(const struct grant_sock *gs, u64 now_ns)
 static void grant_judge(struct grant_sock *gs, const struct grant_answer *a,
 			u64 now_ns)
 {
-	const bool met = arrival_ns(gs, now_ns) <= a->due_ns;
+	const u64 then_ns = arrival_ns(gs, now_ns);
+	const bool met = then_ns <= a->due_ns;
 
+	trace_d2tcp_expected(gs->sk, then_ns - a->due_ns,
+			     (is_open(a) ? gs->ls.seen : a->end) - a->start,
+			     gs->answers - 1);
 	gs->met += met;
 	gs->missed += !met;
 	d2tcp_count(gs->sk, met ? D2TCP_STAT_EXPECT_MET :
 		    D2TCP_STAT_EXPECT_MISSED, 1);
+}
+
+/* An answer that was asked for with this packet is not granted as a whole. */
+static void grant_held(struct grant_sock *gs, u64 now_ns)
+{
+	const struct link_sock *ls = &gs->ls;
+	const struct grant_answer *a;
+	int i;
+
+	if (!gs->first_ask)
+		return;
+	gs->first_ask = false;
+	if (ls->entry.where == SCHEDULE_OUT)
+		return;
+	d2tcp_count(gs->sk, D2TCP_STAT_BYTES_HELD, ls->entry.need);
+	for (i = 0; i < gs->answers; i++) {
+		a = &gs->answer[i];
+		if (a->start == ls->start)
+			trace_d2tcp_hold(gs->sk, a->due_ns - now_ns,
+					 a->end - a->start,
+					 ls->seen + ls->flying - a->start,
+					 link_flying(gs->link));
+	}
 }
 
 static void grant_settle(struct grant_sock *gs, u64 now_ns)
@@ -660,6 +692,7 @@ static void grant_packet(struct grant_sock *gs, struct sk_buff *skb)
 	link_grant(link, &gs->ls, now_ns);
 	/* an answer that this grant completes makes place for the next */
 	grant_ask(gs, now_ns);
+	grant_held(gs, now_ns);
 	grant_window(gs, skb);
 	link_unlock(link);
 }

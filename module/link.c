@@ -17,6 +17,7 @@
 #include "compat.h"
 #include "link.h"
 #include "stats.h"
+#include "trace.h"
 
 #define LINK_TICK_NS	(100 * NSEC_PER_USEC)	/* or as long as */
 #define LINK_TICK_SEGS	8		/* segments take */
@@ -80,11 +81,13 @@ static DEFINE_SPINLOCK(links_lock);
 static LIST_HEAD(links);
 
 void link_lock(struct d2tcp_link *link)
+	__acquires(&link->lock)
 {
 	spin_lock_bh(&link->lock);
 }
 
 void link_unlock(struct d2tcp_link *link)
+	__releases(&link->lock)
 {
 	spin_unlock_bh(&link->lock);
 }
@@ -122,6 +125,12 @@ static u64 tick_of(const struct d2tcp_link *link)
 {
 	return clamp_t(u64, time_of(link, LINK_TICK_SEGS * link->seg),
 		       LINK_TICK_NS, LINK_TICK_MOST_NS);
+}
+
+/* Bytes on their way. */
+u64 link_flying(const struct d2tcp_link *link)
+{
+	return link->flying;
 }
 
 /* In bytes per ms and us; 0: not measured. */
@@ -405,8 +414,10 @@ static void pass_over(struct d2tcp_link *link, u64 now_ns)
 			continue;
 		if (!ls->heard)
 			ls->thinks = true;
-		if (ls->renew)
+		if (ls->renew) {
+			d2tcp_count(ls->sk, D2TCP_STAT_RENEWALS, 1);
 			link_want_ack(link, ls);
+		}
 		ls->renew = false;
 		set_ready(link, ls);
 	}
@@ -460,6 +471,8 @@ void link_grant(struct d2tcp_link *link, struct link_sock *here, u64 now_ns)
 		set_ready(link, ls);
 		ls->renew = ls != here;
 		d2tcp_count(ls->sk, D2TCP_STAT_GRANTS, 1);
+		trace_d2tcp_grant(ls->sk, bytes, ls->seen + ls->flying - ls->start,
+				  link->flying);
 		if (ls != here)
 			link_want_ack(link, ls);
 	}

@@ -21,6 +21,7 @@ struct link_sock {
 	u64 news_ns;			/* of the last grant or arrival */
 	u32 seen;			/* rcv_nxt, as last accounted for */
 	u32 flying;			/* bytes granted and not arrived */
+	u32 start;			/* where the answer starts, for traces */
 	u32 seg;			/* bytes granted at least */
 	u32 window;			/* bytes that its sender may have out */
 	u32 first, last;		/* of the guess: see guess_window() */
@@ -41,6 +42,7 @@ void link_lock(struct d2tcp_link *link);
 void link_unlock(struct d2tcp_link *link);
 
 u32 link_base(const struct d2tcp_link *link);
+u64 link_flying(const struct d2tcp_link *link);
 void link_path(const struct d2tcp_link *link, u32 *rate, u32 *rtt_us);
 bool link_look(struct d2tcp_link *link, const struct link_sock *ls, bool granted,
 	       u64 due_ns, u64 now_ns);

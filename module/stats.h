@@ -24,6 +24,8 @@ enum d2tcp_counter {
 	D2TCP_STAT_EXPECT_MISSED,	/* complete later */
 	D2TCP_STAT_GRANTS,	/* grants given */
 	D2TCP_STAT_RELEASED,	/* sockets let go after a while */
+	D2TCP_STAT_RENEWALS,	/* grants sent again */
+	D2TCP_STAT_BYTES_HELD,	/* not granted when their request left */
 	D2TCP_STATS
 };
 

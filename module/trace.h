@@ -184,6 +184,104 @@ TRACE_EVENT(d2tcp_settle,
 		  __entry->outstanding)
 );
 
+/* d2tcp_hold: a packet leaves, a request mostly, and bytes of the answer that comes
+ * next are not granted yet. Once per answer.
+ *
+ * left		ns until the answer is due; negative: late by
+ * bytes	its length; 0: unknown
+ * granted	up to which byte of it may come
+ * flying	bytes on their way to all expecting sockets of the link
+ */
+TRACE_EVENT(d2tcp_hold,
+
+	TP_PROTO(const struct sock *sk, s64 left, u32 bytes, s32 granted,
+		 u64 flying),
+
+	TP_ARGS(sk, left, bytes, granted, flying),
+
+	TP_STRUCT__entry(
+		D2TCP_TRACE_FLOW
+		__field(s64, left)
+		__field(u64, flying)
+		__field(u32, bytes)
+		__field(s32, granted)
+	),
+
+	TP_fast_assign(
+		__entry->left = left;
+		__entry->flying = flying;
+		__entry->bytes = bytes;
+		__entry->granted = granted;
+		D2TCP_TRACE_ASSIGN_FLOW(sk);
+	),
+
+	TP_printk(D2TCP_TRACE_FMT " left=%lld bytes=%u granted=%d flying=%llu",
+		  D2TCP_TRACE_ARGS, __entry->left, __entry->bytes,
+		  __entry->granted, __entry->flying)
+);
+
+/* d2tcp_grant: bytes of an answer were granted.
+ *
+ * granted	how many
+ * edge		up to which byte of the answer may come now
+ * flying	bytes on their way to all expecting sockets of the link, with these
+ */
+TRACE_EVENT(d2tcp_grant,
+
+	TP_PROTO(const struct sock *sk, u32 granted, s32 edge, u64 flying),
+
+	TP_ARGS(sk, granted, edge, flying),
+
+	TP_STRUCT__entry(
+		D2TCP_TRACE_FLOW
+		__field(u64, flying)
+		__field(u32, granted)
+		__field(s32, edge)
+	),
+
+	TP_fast_assign(
+		__entry->flying = flying;
+		__entry->granted = granted;
+		__entry->edge = edge;
+		D2TCP_TRACE_ASSIGN_FLOW(sk);
+	),
+
+	TP_printk(D2TCP_TRACE_FMT " granted=%u edge=%d flying=%llu",
+		  D2TCP_TRACE_ARGS, __entry->granted, __entry->edge,
+		  __entry->flying)
+);
+
+/* d2tcp_expected: an answer is complete; one of unknown length: it has ended.
+ *
+ * late		ns after the deadline; 0 or negative: met, with so much to spare
+ * bytes	its length
+ * outstanding	answers that are still expected on the socket
+ */
+TRACE_EVENT(d2tcp_expected,
+
+	TP_PROTO(const struct sock *sk, s64 late, u32 bytes, u32 outstanding),
+
+	TP_ARGS(sk, late, bytes, outstanding),
+
+	TP_STRUCT__entry(
+		D2TCP_TRACE_FLOW
+		__field(s64, late)
+		__field(u32, bytes)
+		__field(u32, outstanding)
+	),
+
+	TP_fast_assign(
+		__entry->late = late;
+		__entry->bytes = bytes;
+		__entry->outstanding = outstanding;
+		D2TCP_TRACE_ASSIGN_FLOW(sk);
+	),
+
+	TP_printk(D2TCP_TRACE_FMT " late=%lld bytes=%u outstanding=%u",
+		  D2TCP_TRACE_ARGS, __entry->late, __entry->bytes,
+		  __entry->outstanding)
+);
+
 #endif /* D2TCP_TRACE_H */
 
 #undef TRACE_INCLUDE_PATH

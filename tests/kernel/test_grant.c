@@ -7,6 +7,7 @@
  * edge that a receiver advertises is seen at the sender, in tcpi_snd_wnd.
  */
 #include "kernel.h"
+#include "trace.h"
 #include <pthread.h>
 #include <sys/wait.h>
 
@@ -853,6 +854,85 @@ TEST(EXPECT_INFO tells what is granted of short and unknown answers)
 	CHECK_EQ(info.arrived, 3000);
 	CHECK_EQ(info.met, 2);
 	CHECK_EQ(info.missed, 1);
+	close_two(p);
+}
+
+TEST(the tracepoints report holds and grants and the end of answers)
+{
+	long long granted, edge, last = 0;
+	struct transfer t;
+	struct pair p[2];
+	const char *f;
+	long held;
+
+	two(p);
+	held = counter("D2tcpBytesHeld");
+	trace_on("d2tcp_grant");
+	trace_on("d2tcp_hold");
+	while (trace_next("d2tcp_grant"))
+		;
+	CHECK_OK(expect(p[0].client, 400 * MS, ANSWER));
+	request(p[0].client);
+	f = trace_next("d2tcp_grant");
+	CHECK(f, "the first grant was not traced");
+	CHECK(strstr(f, "saddr=::ffff:127.0.0.1 ") &&
+	      strstr(f, " daddr=::ffff:127.0.0.1 "), "%s", f);
+	granted = trace_field(f, "granted");
+	edge = trace_field(f, "edge");
+	CHECK(granted > 5000 && granted < OPEN, "granted %lld", granted);
+	CHECK_EQ(edge, granted);
+	CHECK_EQ(trace_field(f, "flying"), granted);
+	f = trace_next("d2tcp_hold");
+	CHECK(f, "the hold was not traced");
+	CHECK_EQ(trace_field(f, "bytes"), ANSWER);
+	CHECK_EQ(trace_field(f, "granted"), granted);
+	CHECK_EQ(trace_field(f, "flying"), granted);
+	CHECK(trace_field(f, "left") > 390 * (long long)MS &&
+	      trace_field(f, "left") <= 400 * (long long)MS, "%s", f);
+	CHECK_EQ(counter("D2tcpBytesHeld"), held + ANSWER - granted);
+	trace_off("d2tcp_hold");
+	t = (struct transfer){ p[0].server, p[0].client, ANSWER, 0 };
+	move(&t, 1);
+	while ((f = trace_next("d2tcp_grant"))) {
+		granted = trace_field(f, "granted");
+		CHECK_EQ(trace_field(f, "edge"), edge + granted);
+		edge += granted;
+		last = edge;
+	}
+	CHECK_EQ(last, ANSWER);
+	trace_off("d2tcp_grant");
+
+	trace_on("d2tcp_expected");
+	CHECK_OK(expect(p[0].client, 400 * MS, ANSWER));
+	request(p[0].client);
+	move(&t, 1);
+	sleep_us(100000);
+	f = trace_next("d2tcp_expected");
+	CHECK(f, "the end was not traced");
+	CHECK(trace_field(f, "late") < -200 * (long long)MS, "%s", f);
+	CHECK_EQ(trace_field(f, "bytes"), ANSWER);
+	CHECK_EQ(trace_field(f, "outstanding"), 0);
+	CHECK_OK(expect(p[0].client, 1, 0));
+	request(p[0].client);
+	move(&t, 1);
+	CHECK(!trace_next("d2tcp_expected"), "ended too early");
+	CHECK_OK(expect(p[0].client, 400 * MS, 0));
+	f = trace_next("d2tcp_expected");
+	CHECK(f, "the end was not traced");
+	CHECK(trace_field(f, "late") > 0, "%s", f);
+	CHECK_EQ(trace_field(f, "bytes"), ANSWER);
+	trace_off("d2tcp_expected");
+	close_two(p);
+}
+
+TEST(a grant that nothing follows is sent again and counted)
+{
+	struct pair p[2];
+
+	hold(p);
+	CHECK_EQ(counter("D2tcpRenewals"), 0);
+	sleep_us(50000);
+	CHECK(counter("D2tcpRenewals") > 0, "not counted");
 	close_two(p);
 }
 

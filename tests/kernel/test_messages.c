@@ -785,7 +785,7 @@ static const char *const counters[] = {
 	"D2tcpArmedLate", "D2tcpAbandoned", "D2tcpBelowMinBudget",
 	"D2tcpFlowsEcn", "D2tcpFlowsNoEcn",
 	"D2tcpExpected", "D2tcpExpectedMet", "D2tcpExpectedMissed",
-	"D2tcpGrants", "D2tcpReleased",
+	"D2tcpGrants", "D2tcpReleased", "D2tcpRenewals", "D2tcpBytesHeld",
 };
 
 #define COUNTERS (sizeof(counters) / sizeof(counters[0]))
