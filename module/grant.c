@@ -681,11 +681,13 @@ static u32 unit_of(const struct tcp_sock *tp)
 static void grant_packet(struct grant_sock *gs, struct sk_buff *skb)
 {
 	const struct tcp_sock *tp = tcp_sk(gs->sk);
+	const struct grant_net *gn = grant_net_of(sock_net(gs->sk));
 	struct d2tcp_link *link = gs->link;
 	u64 now_ns = ktime_get_ns();
 
 	link_lock(link);
 	link_learn(link, &gs->ls, unit_of(tp), tcp_min_rtt(tp));
+	link_set_rate(link, READ_ONCE(gn->rate_mbps) * (1000000 / 8 / 1000));
 	grant_arrived(gs, received(gs->sk), now_ns);
 	grant_adopt(gs, now_ns);
 	grant_ask(gs, now_ns);

@@ -7,21 +7,37 @@
  *					open whose program sets none; 0, off,
  *					by default
  *
+ * net.ipv4.d2tcp.expect_max		how many sockets may expect; 0: none. A new
+ *					namespace inherits that of its creator.
+ *					Writing needs CAP_NET_ADMIN on the host,
+ *					because it limits the root of a container
+ *					too.
+ * net.ipv4.d2tcp.expect_rate_mbps	the rate of each link that answers arrive
+ *					over; 0, as measured, by default
+ *
  * docs/receiver.md describes them. They exist while D2TCP_EXPECT does.
  */
+#include <linux/nsproxy.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/sysctl.h>
 #include <net/netns/generic.h>
 #include "compat.h"
 #include "grant_net.h"
 #include "link.h"
+#include "sysctl.h"
 
-#define GRANT_MOST	65536		/* expecting sockets of a namespace */
+/* Expecting sockets of a namespace at first, and at most. Each takes 512 bytes. */
+#define GRANT_MAX	65536
+#define GRANT_MAX_MAX	1048576
+/* The fastest link, 10 Tbit/s: 125 bytes/ms to the Mbit/s, so 2^31 bytes/ms fit. */
+#define GRANT_RATE_MAX	10000000
 
 static unsigned int grant_net_id __read_mostly;
 static DEFINE_MUTEX(grant_hook_mutex);
 static const struct nf_hook_ops *grant_hooks;
 static unsigned int grant_hook_count;
+static bool grant_everywhere;		/* every namespace has its settings */
 
 struct grant_net *grant_net_of(const struct net *net)
 {
@@ -54,7 +70,7 @@ int grant_net_hook(struct net *net)
 /* One socket more that may expect, if the bound permits. */
 bool grant_net_enter(struct grant_net *gn)
 {
-	if (atomic_inc_return(&gn->socks) <= GRANT_MOST)
+	if (atomic_inc_return(&gn->socks) <= READ_ONCE(gn->max))
 		return true;
 	atomic_dec(&gn->socks);
 	return false;
@@ -78,6 +94,9 @@ static int set_default(D2TCP_CTL_TABLE *table, int write, void *buffer,
 	return err;
 }
 
+static const unsigned int grant_max_max = GRANT_MAX_MAX;
+static const unsigned int grant_rate_max = GRANT_RATE_MAX;
+
 /* Kernels before 6.6 find the end of the table by its empty last entry. */
 static const struct ctl_table grant_table[] = {
 	{
@@ -88,20 +107,42 @@ static const struct ctl_table grant_table[] = {
 		.extra1		= SYSCTL_ZERO,
 		.extra2		= SYSCTL_INT_MAX,
 	},
+	{
+		.procname	= "expect_max",
+		.maxlen		= sizeof(unsigned int),
+		.mode		= 0644,
+		.proc_handler	= d2tcp_host_only,
+		.extra1		= SYSCTL_ZERO,
+		.extra2		= (void *)&grant_max_max,
+	},
+	{
+		.procname	= "expect_rate_mbps",
+		.maxlen		= sizeof(unsigned int),
+		.mode		= 0644,
+		.proc_handler	= proc_douintvec_minmax,
+		.extra1		= SYSCTL_ZERO,
+		.extra2		= (void *)&grant_rate_max,
+	},
 	{ }
 };
 
 static int __net_init grant_net_init(struct net *net)
 {
 	struct grant_net *gn = grant_net_of(net);
+	const struct net *creator = current->nsproxy->net_ns;
 
 	gn->net = net;
+	/* While the module loads, existing namespaces get theirs in turn. */
+	gn->max = READ_ONCE(grant_everywhere) ?
+		  READ_ONCE(grant_net_of(creator)->max) : GRANT_MAX;
 	spin_lock_init(&gn->lock);
 	INIT_LIST_HEAD(&gn->listeners);
 	gn->table = kmemdup(grant_table, sizeof(grant_table), GFP_KERNEL);
 	if (!gn->table)
 		return -ENOMEM;
 	gn->table[0].data = &gn->default_us;
+	gn->table[1].data = &gn->max;
+	gn->table[2].data = &gn->rate_mbps;
 	gn->header = d2tcp_register_sysctl(net, "net/ipv4/d2tcp", gn->table,
 					   ARRAY_SIZE(grant_table) - 1);
 	if (!gn->header) {
@@ -139,9 +180,15 @@ static struct pernet_operations grant_net_ops = {
  */
 int grant_net_register(const struct nf_hook_ops *hooks, unsigned int n)
 {
+	int err;
+
 	grant_hooks = hooks;
 	grant_hook_count = n;
-	return register_pernet_subsys(&grant_net_ops);
+	err = register_pernet_subsys(&grant_net_ops);
+	/* a namespace created before this starts with GRANT_MAX */
+	if (!err)
+		WRITE_ONCE(grant_everywhere, true);
+	return err;
 }
 
 void grant_net_unregister(void)

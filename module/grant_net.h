@@ -16,6 +16,8 @@ struct grant_net {
 	struct list_head listeners;	/* or sockets that may become one */
 	/* settings: written at any time, read with READ_ONCE() */
 	unsigned int default_us;	/* standing expectation; 0: none */
+	unsigned int max;		/* sockets that may expect */
+	unsigned int rate_mbps;		/* of each link; 0: as measured */
 
 	struct net *net;
 	struct ctl_table_header *header;

@@ -59,6 +59,7 @@ struct d2tcp_link {
 	u32 seg;			/* bytes of a segment */
 	u32 rtt_us;			/* shortest seen; 0: none */
 	u32 rate;			/* bytes per ms, 0: not measured */
+	u32 fixed;			/* in place of what is measured; 0: none */
 	u32 rates[2];			/* of this period and of the last */
 	unsigned long period;		/* end of this period, jiffies */
 	u64 tick_ns, tick_arrived;	/* when and what at the last tick */
@@ -171,9 +172,27 @@ static bool is_waiting(const struct d2tcp_link *link)
 	       (s->hopeless && s->hopeless->some_ready);
 }
 
+static void use_rate(struct d2tcp_link *link, u32 rate)
+{
+	u64 pace;
+
+	if (rate == link->rate)
+		return;
+	link->rate = rate;
+	/* 2^-16 ns per byte, from bytes per 10^6 ns; below 16 bytes it does not
+	 * fit into 32 bits
+	 */
+	pace = rate ? div64_u64((u64)NSEC_PER_MSEC << 16, rate) : 0;
+	pace = min_t(u64, pace, U32_MAX);
+	/* each pace costs a pass over all entries: not for noise of 3 % */
+	if (!pace || !link->schedule.pace ||
+	    abs((s64)pace - link->schedule.pace) > link->schedule.pace / 32)
+		schedule_set_pace(&link->schedule, pace);
+}
+
 static void measure(struct d2tcp_link *link, u64 now_ns)
 {
-	u64 ns = now_ns - link->rate_ns, pace;
+	u64 ns = now_ns - link->rate_ns;
 	u32 rate;
 
 	if (ns < LINK_RATE_NS)
@@ -189,19 +208,17 @@ static void measure(struct d2tcp_link *link, u64 now_ns)
 		link->period = jiffies + LINK_PERIOD;
 	}
 	link->rates[0] = max(link->rates[0], rate);
-	rate = max(link->rates[0], link->rates[1]);
-	if (rate == link->rate)
+	use_rate(link, link->fixed ?: max(link->rates[0], link->rates[1]));
+}
+
+/* The administrator knows the rate of the link, or (0) does not any more. */
+void link_set_rate(struct d2tcp_link *link, u32 rate)
+{
+	if (rate == link->fixed)
 		return;
-	link->rate = rate;
-	/* 2^-16 ns per byte, from bytes per 10^6 ns; below 16 bytes it does not
-	 * fit into 32 bits
-	 */
-	pace = rate ? div64_u64((u64)NSEC_PER_MSEC << 16, rate) : 0;
-	pace = min_t(u64, pace, U32_MAX);
-	/* each pace costs a pass over all entries: not for noise of 3 % */
-	if (!pace || !link->schedule.pace ||
-	    abs((s64)pace - link->schedule.pace) > link->schedule.pace / 32)
-		schedule_set_pace(&link->schedule, pace);
+	link->fixed = rate;
+	use_rate(link, rate ?: max(link->rates[0], link->rates[1]));
+	link->amount = base_of(link);
 }
 
 static void raise(struct d2tcp_link *link, u64 bytes)

@@ -41,6 +41,7 @@ void d2tcp_link_exit(const struct net *net);
 void link_lock(struct d2tcp_link *link);
 void link_unlock(struct d2tcp_link *link);
 
+void link_set_rate(struct d2tcp_link *link, u32 rate);
 u32 link_base(const struct d2tcp_link *link);
 u64 link_flying(const struct d2tcp_link *link);
 void link_path(const struct d2tcp_link *link, u32 *rate, u32 *rtt_us);

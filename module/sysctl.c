@@ -56,8 +56,8 @@ u32 d2tcp_min_budget_us(const struct sock *sk)
 }
 
 /* The core would also let the root of the namespace's user namespace write. */
-static int d2tcp_host_only(D2TCP_CTL_TABLE *table, int write, void *buffer,
-			   size_t *lenp, loff_t *ppos)
+int d2tcp_host_only(D2TCP_CTL_TABLE *table, int write, void *buffer,
+		    size_t *lenp, loff_t *ppos)
 {
 	if (write && !capable(CAP_NET_ADMIN))
 		return -EPERM;

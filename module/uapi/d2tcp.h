@@ -39,7 +39,7 @@
  *             and D2TCP_EXPECT_INFO)
  * ENOPROTOOPT module not loaded; not a TCP socket; set of D2TCP_INFO and
  *             D2TCP_EXPECT_INFO; get of D2TCP_EXPECT
- * ENOMEM      D2TCP_EXPECT: no memory, or 65536 sockets of the namespace expect
+ * ENOMEM      D2TCP_EXPECT: no memory, or net.ipv4.d2tcp.expect_max sockets expect
  * EFAULT      memory that cannot be read or written
  */
 #ifndef _UAPI_D2TCP_H

@@ -310,6 +310,8 @@ static void write_a_setting(void)
 		{ "/proc/sys/net/ipv4/d2tcp/default_budget_us", 0, 50000 },
 		{ "/proc/sys/net/ipv4/d2tcp/min_budget_us", 0, 5000 },
 		{ "/proc/sys/net/ipv4/d2tcp/default_expect_us", 0, 20000 },
+		{ "/proc/sys/net/ipv4/d2tcp/expect_max", 0, 200 },
+		{ "/proc/sys/net/ipv4/d2tcp/expect_rate_mbps", 0, 2000 },
 		{ "/sys/module/tcp_d2tcp/parameters/shift_g", 0, 10 },
 		{ "/sys/module/tcp_d2tcp/parameters/alpha_on_init", 0, 1 << 20 },
 		{ "/sys/module/tcp_d2tcp/parameters/d_min", 64, 256 },

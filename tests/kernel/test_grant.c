@@ -857,6 +857,98 @@ TEST(EXPECT_INFO tells what is granted of short and unknown answers)
 	close_two(p);
 }
 
+TEST(expect_max bounds the sockets of a namespace that may expect)
+{
+	const char *name = "/proc/sys/net/ipv4/d2tcp/expect_max";
+	const struct d2tcp_deadline none = { 0 };
+	struct pair p[2];
+	int st = -1, i;
+	pid_t pid;
+
+	fresh_net();
+	CHECK(!strcmp(output("cat /proc/sys/net/ipv4/d2tcp/expect_max"),
+		      "65536\n"), "not 65536 at first");
+	CHECK_EQ(write_file(name, "1048577"), EINVAL);
+	CHECK_EQ(write_file(name, "-1"), EINVAL);
+	CHECK_EQ(write_file(name, "1"), 0);
+	for (i = 0; i < 2; i++)
+		p[i] = connected(AF_INET, "cubic", "cubic");
+	CHECK_OK(expect(p[0].client, MS, 1000));
+	CHECK_ERRNO(expect(p[1].client, MS, 1000), ENOMEM);
+	CHECK_ERRNO(expect_len(p[1].client, &none, sizeof(none)), ENOMEM);
+	/* one that has state keeps it */
+	CHECK_EQ(write_file(name, "0"), 0);
+	CHECK_OK(expect(p[0].client, MS, 1000));
+	CHECK_EQ(write_file(name, "1"), 0);
+	close_pair(&p[0]);
+	sleep_us(200000);
+	CHECK_OK(expect(p[1].client, MS, 1000));
+	close_pair(&p[1]);
+	sleep_us(200000);
+	/* nor does a default pass over it */
+	sysctl_net("d2tcp/default_expect_us", "1000");
+	CHECK_EQ(write_file(name, "0"), 0);
+	p[0] = connected(AF_INET, "cubic", "cubic");
+	request(p[0].client);
+	CHECK_EQ(counter("D2tcpExpected"), 3);
+	close_pair(&p[0]);
+	/* a new namespace inherits it, and its own root may not change it */
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		if (setjmp(test_end)) {
+			fflush(stdout);
+			_exit(1);
+		}
+		CHECK_OK(unshare(CLONE_NEWUSER | CLONE_NEWNET));
+		CHECK_EQ(write_file("/proc/self/uid_map", "0 0 1"), 0);
+		CHECK(!strcmp(output("cat /proc/sys/net/ipv4/d2tcp/expect_max"),
+			      "0\n"), "not inherited");
+		CHECK_EQ(write_file(name, "5"), EPERM);
+		/* it may set the default of its own programs */
+		CHECK_EQ(write_file("/proc/sys/net/ipv4/d2tcp/default_expect_us",
+				    "1000"), 0);
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &st, 0), pid);
+	CHECK_EQ(st, 0);
+}
+
+TEST(a configured rate holds answers before the link is measured)
+{
+	const char *name = "/proc/sys/net/ipv4/d2tcp/expect_rate_mbps";
+	struct d2tcp_expect_info info;
+	struct transfer t;
+	struct pair p;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		slow_net();
+		CHECK(!strcmp(output("cat /proc/sys/net/ipv4/d2tcp/expect_rate_mbps"),
+			      "0\n"), "not measured at first");
+		CHECK_EQ(write_file(name, "10000001"), EINVAL);
+		CHECK_EQ(write_file(name, "10000000"), 0);
+		sysctl_net("d2tcp/expect_rate_mbps", i ? "100" : "0");
+		p = connected(AF_INET, "cubic", "cubic");
+		CHECK_OK(expect(p.client, 400 * MS, ANSWER));
+		request(p.client);
+		info = expect_info(p.client);
+		CHECK_EQ(info.rate, i ? 12500 : 0);
+		CHECK_EQ(info.flags, i ? D2TCP_EXPECTING | D2TCP_EXPECT_HELD |
+			 D2TCP_EXPECT_FEASIBLE :
+			 D2TCP_EXPECTING | D2TCP_EXPECT_GRANTED);
+		t = (struct transfer){ p.server, p.client, ANSWER, 0 };
+		move(&t, 1);
+		/* back to what was measured */
+		sysctl_net("d2tcp/expect_rate_mbps", "0");
+		CHECK_OK(expect(p.client, 400 * MS, ANSWER));
+		request(p.client);
+		info = expect_info(p.client);
+		CHECK(info.rate != 12500 && info.rate > 8000, "%u", info.rate);
+		close_pair(&p);
+	}
+}
+
 TEST(the tracepoints report holds and grants and the end of answers)
 {
 	long long granted, edge, last = 0;

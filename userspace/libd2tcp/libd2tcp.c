@@ -126,7 +126,7 @@ PUBLIC const char *d2tcp_strerror(int err)
 	case ERANGE:
 		return "too long: a message must end less than 2^31 bytes beyond the acknowledged data, and expected answers beyond the received data";
 	case ENOMEM:
-		return "no memory, or 65536 sockets of the namespace expect answers";
+		return "no memory, or as many sockets of the namespace expect answers as net.ipv4.d2tcp.expect_max permits";
 	case EOPNOTSUPP:
 		return "the socket does not use d2tcp: call d2tcp_enable() before connect() or listen()";
 	case ENOPROTOOPT:
