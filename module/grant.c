@@ -42,6 +42,8 @@
 #include "trace.h"
 #include "uapi/d2tcp.h"
 
+#define GRANT_LISTENERS	256		/* looked at for an accepted socket */
+#define GRANT_FAR_US	20000	/* nearer ones are never far */
 #define GRANT_ANSWERS	8		/* told apart on a socket */
 #define GRANT_SWEEP	(HZ / 20 ?: 1)	/* between two looks at all sockets */
 /* A socket that waits so long for anything is let go. */
@@ -64,6 +66,7 @@ struct grant_sock {
 	struct rcu_head rcu;
 	struct sock *sk;
 	spinlock_t lock;		/* of all but @ls */
+	u64 ended_bytes;		/* received when it was let go */
 	struct d2tcp_link *link;	/* known from the first packet on */
 	struct link_sock ls;		/* the link's lock */
 	u32 edge;			/* advertised, before rounding */
@@ -283,6 +286,7 @@ static void grant_release(struct grant_sock *gs, bool forget)
 	if (forget)
 		gs->end = 0;
 	gs->ended = !forget && gs->started;
+	gs->ended_bytes = READ_ONCE(tcp_sk(gs->sk)->bytes_received);
 	gs->started = false;
 	/* looked at without the lock too */
 	WRITE_ONCE(gs->released, true);
@@ -338,8 +342,7 @@ static bool takes_data(const struct sock *sk)
 /* Bytes of data that have come; a FIN counts one in rcv_nxt. */
 static u32 received(const struct sock *sk)
 {
-	return tcp_sk(sk)->rcv_nxt - !!(sk->sk_shutdown & RCV_SHUTDOWN &&
-					sk->sk_state != TCP_ESTABLISHED);
+	return tcp_sk(sk)->rcv_nxt - sock_flag(sk, SOCK_DONE);
 }
 
 /* Accounts for what has arrived, before a packet says so. */
@@ -399,6 +402,12 @@ static int grant_add(struct grant_sock *gs, u64 due_ns, u32 bytes)
 	/* positions of a connection that was disconnected mean nothing now */
 	if (gs->started && !data)
 		grant_let_go(gs, true);
+	/* nor those of another connection, or of long ago */
+	if (gs->ended && (!data || tcp_sk(sk)->bytes_received -
+				   gs->ended_bytes > S32_MAX)) {
+		gs->ended = false;
+		gs->end = 0;
+	}
 	/* those of an answer that was let go still come first */
 	end = gs->started || (gs->ended && data) ? gs->end : first + gs->end;
 	/* more may have come than was expected */
@@ -536,12 +545,15 @@ static bool is_child(const struct sock *sk, const struct sock *listener)
 static bool inherit(struct grant_sock *gs, struct grant_net *gn)
 {
 	const struct grant_sock *from;
+	int n = GRANT_LISTENERS;
 	bool found = false;
 
 	if (!((1 << gs->sk->sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)))
 		return false;
 	spin_lock_bh(&gn->lock);
 	list_for_each_entry(from, &gn->listeners, inherit) {
+		if (!n--)
+			break;
 		if (!is_child(gs->sk, from->sk))
 			continue;
 		gs->standing_ns = from->standing_ns;
@@ -729,6 +741,21 @@ static void grant_unconnected(struct grant_sock *gs)
 	disinherit(gs);
 }
 
+/* The amount is that of the shortest path of the device. A connection with a much
+ * longer one would have it for its whole window.
+ */
+static bool is_far(const struct grant_sock *gs)
+{
+	const u32 own_us = tcp_min_rtt(tcp_sk(gs->sk));
+	u32 rate, link_us;
+
+	link_lock(gs->link);
+	link_path(gs->link, &rate, &link_us);
+	link_unlock(gs->link);
+	return rate && link_us && own_us != ~0U && own_us > GRANT_FAR_US &&
+	       own_us / 8 > link_us;
+}
+
 /* A packet of a socket that expects, with its state locked. */
 static void grant_handle(struct grant_sock *gs, struct sk_buff *skb,
 			 const struct nf_hook_state *state)
@@ -754,7 +781,7 @@ static void grant_handle(struct grant_sock *gs, struct sk_buff *skb,
 	/* nothing more comes; a request without an expectation; or a packet
 	 * whose window cannot be changed
 	 */
-	if (!gs->link || is_signed(th) ||
+	if (!gs->link || is_signed(th) || is_far(gs) ||
 	    (!gs->answers && data > 0 && !standing)) {
 		grant_release(gs, true);
 		if (is_signed(th))
@@ -820,7 +847,8 @@ static unsigned int grant_out(void *priv, struct sk_buff *skb,
 	struct sock *sk = state->sk;
 	struct grant_sock *gs;
 
-	if (!sk || !sk_fullsock(sk) || sk->sk_protocol != IPPROTO_TCP)
+	/* not raw sockets of protocol TCP: the kernel sends RST with one */
+	if (!sk || !sk_fullsock(sk) || !sk_is_tcp(sk))
 		return NF_ACCEPT;
 	gs = grant_find(sk);
 	if (gs ? is_at_rest(gs) : !is_newcomer(sk, skb))

@@ -89,8 +89,11 @@ static int set_default(D2TCP_CTL_TABLE *table, int write, void *buffer,
 					    default_us);
 	int err = proc_douintvec_minmax(table, write, buffer, lenp, ppos);
 
-	if (!err && write && READ_ONCE(gn->default_us))
+	if (!err && write && READ_ONCE(gn->default_us)) {
 		err = grant_net_hook(gn->net);
+		if (err)
+			WRITE_ONCE(gn->default_us, 0);
+	}
 	return err;
 }
 
@@ -152,20 +155,28 @@ static int __net_init grant_net_init(struct net *net)
 	return 0;
 }
 
-/* No socket of the namespace is left: each held a reference to it. */
-static void __net_exit grant_net_exit(struct net *net)
+/* The core waits for RCU before grant_net_exit(): packets may be in the hooks. The
+ * settings go first, since they could bring the hooks back.
+ */
+static void __net_exit grant_net_pre_exit(struct net *net)
 {
 	struct grant_net *gn = grant_net_of(net);
 
 	unregister_net_sysctl_table(gn->header);
-	kfree(gn->table);
 	if (gn->hooked)
 		nf_unregister_net_hooks(net, grant_hooks, grant_hook_count);
+}
+
+/* No socket of the namespace is left: each held a reference to it. */
+static void __net_exit grant_net_exit(struct net *net)
+{
+	kfree(grant_net_of(net)->table);
 	d2tcp_link_exit(net);
 }
 
 static struct pernet_operations grant_net_ops = {
 	.init	= grant_net_init,
+	.pre_exit = grant_net_pre_exit,
 	.exit	= grant_net_exit,
 	.id	= &grant_net_id,
 	.size	= sizeof(struct grant_net),

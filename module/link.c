@@ -144,7 +144,7 @@ void link_path(const struct d2tcp_link *link, u32 *rate, u32 *rtt_us)
 /* Can the next answer of a socket be in time at the measured rate? If it is granted,
  * it comes with all that is on its way; else as the schedule has it.
  */
-bool link_look(struct d2tcp_link *link, const struct link_sock *ls, bool granted,
+bool link_look(const struct d2tcp_link *link, const struct link_sock *ls, bool granted,
 	       u64 due_ns, u64 now_ns)
 {
 	const u64 then_ns = now_ns + time_of(link, link->flying);
@@ -153,9 +153,8 @@ bool link_look(struct d2tcp_link *link, const struct link_sock *ls, bool granted
 		return false;
 	if (granted || ls->entry.where == SCHEDULE_OUT)
 		return then_ns <= due_ns;
-	/* gives up those that cannot be in time any more */
-	schedule_first(&link->schedule, then_ns);
-	return ls->entry.where == SCHEDULE_HOPEFUL;
+	/* as of the last tick: others would wait while it is brought up to date */
+	return ls->entry.where == SCHEDULE_HOPEFUL && then_ns <= due_ns;
 }
 
 static bool is_empty(const struct d2tcp_link *link)
@@ -278,13 +277,18 @@ static void sample(struct work_struct *work)
 	if (dev)
 		dev_get_stats(dev, &stats);
 	rcu_read_unlock();
-	if (!dev)
-		return;
 	link_lock(link);
 	now_ns = ktime_get_ns();
+	if (!dev) {
+		link->sample_ns = now_ns;
+		link_unlock(link);
+		return;
+	}
 	rx = stats.rx_bytes - link->sample_rx;
 	ours = link->arrived - link->sample_arrived;
-	if (now_ns - link->sample_ns < 4 * LINK_SAMPLE_NS) {
+	/* some drivers begin anew after a reset */
+	if (now_ns - link->sample_ns < 4 * LINK_SAMPLE_NS &&
+	    stats.rx_bytes >= link->sample_rx) {
 		link->rx = (3 * link->rx + rx) / 4;
 		link->ours = (3 * link->ours + ours) / 4;
 		if (link->rx > 32 * link->seg &&
@@ -345,11 +349,18 @@ static void set_ready(struct d2tcp_link *link, struct link_sock *ls)
 	schedule_set_ready(&link->schedule, &ls->entry, is_ready(ls));
 }
 
-static void count(struct d2tcp_link *link, struct link_sock *ls, u64 now_ns)
+static void count(struct d2tcp_link *link, struct link_sock *ls)
 {
 	ls->counted = true;
-	ls->news_ns = now_ns;
 	recount(link, ls);
+}
+
+/* Something came, or the sender has something to send for the first time: a second
+ * grant is no news.
+ */
+static void note(struct d2tcp_link *link, struct link_sock *ls, u64 now_ns)
+{
+	ls->news_ns = now_ns;
 	list_move_tail(&ls->recent, &link->recent);
 }
 
@@ -412,16 +423,22 @@ static void pass_over(struct d2tcp_link *link, u64 now_ns)
 	u64 silence_ns = link->rtt_us * (u64)NSEC_PER_USEC +
 			 2 * time_of(link, base_of(link));
 	struct link_sock *ls;
+	int n = 4 * LINK_BATCH;
+	u32 next;
 
 	if (!link->rate || !link->rtt_us)
 		return;
-	while ((ls = list_first_entry_or_null(&link->recent, struct link_sock,
-					      recent))) {
+	/* the rest with the next tick */
+	while (n-- && (ls = list_first_entry_or_null(&link->recent,
+						    struct link_sock,
+						    recent))) {
 		if (now_ns - ls->news_ns <= silence_ns)
 			break;
 		/* an odd segment has come, and its ACK is delayed */
-		if (after(READ_ONCE(tcp_sk(ls->sk)->rcv_nxt), ls->seen)) {
-			count(link, ls, now_ns);
+		next = READ_ONCE(tcp_sk(ls->sk)->rcv_nxt);
+		if (after(next, ls->seen) && next != ls->odd) {
+			ls->odd = next;
+			note(link, ls, now_ns);
 			link_want_ack(link, ls);
 			continue;
 		}
@@ -467,10 +484,12 @@ void link_grant(struct d2tcp_link *link, struct link_sock *here, u64 now_ns)
 {
 	struct schedule_entry *e;
 	struct link_sock *ls;
+	int n = LINK_BATCH;
 	u32 bytes;
 
-	while ((e = schedule_first(&link->schedule,
-				   now_ns + time_of(link, link->flying)))) {
+	/* the others with the next tick */
+	while (n-- && (e = schedule_first(&link->schedule,
+				now_ns + time_of(link, link->flying)))) {
 		ls = container_of(e, struct link_sock, entry);
 		bytes = min_t(u64, e->need, room_of(link));
 		if (ls->thinks && !ls->heard)
@@ -483,15 +502,18 @@ void link_grant(struct d2tcp_link *link, struct link_sock *here, u64 now_ns)
 		if (!bytes)
 			break;
 		schedule_granted(&link->schedule, e, bytes);
+		if (!ls->counted || ls->flying < ls->seg)
+			note(link, ls, now_ns);
 		set_flying(link, ls, ls->flying + bytes);
-		count(link, ls, now_ns);
+		count(link, ls);
 		set_ready(link, ls);
-		ls->renew = ls != here;
 		d2tcp_count(ls->sk, D2TCP_STAT_GRANTS, 1);
 		trace_d2tcp_grant(ls->sk, bytes, ls->seen + ls->flying - ls->start,
 				  link->flying);
-		if (ls != here)
+		if (ls != here) {
+			ls->renew = true;
 			link_want_ack(link, ls);
+		}
 	}
 	start_ticking(link, now_ns);
 }
@@ -499,10 +521,12 @@ void link_grant(struct d2tcp_link *link, struct link_sock *here, u64 now_ns)
 static enum hrtimer_restart tick(struct hrtimer *timer)
 {
 	struct d2tcp_link *link = container_of(timer, struct d2tcp_link, timer);
-	u64 now_ns = ktime_get_ns();
+	u64 now_ns;
 	bool again;
 
 	link_lock(link);
+	/* not before: the news of others would be in the future */
+	now_ns = ktime_get_ns();
 	measure(link, now_ns);
 	pass_over(link, now_ns);
 	adapt(link, now_ns);
@@ -563,10 +587,12 @@ void link_arrived(struct d2tcp_link *link, struct link_sock *ls, u32 bytes,
 	if (early && ls->entry.where != SCHEDULE_OUT)
 		schedule_granted(&link->schedule, &ls->entry,
 				 min(early, ls->entry.need));
-	if (ls->flying)
-		count(link, ls, now_ns);
-	else
+	if (ls->flying) {
+		note(link, ls, now_ns);
+		count(link, ls);
+	} else {
 		uncount(link, ls);
+	}
 	set_ready(link, ls);
 }
 
@@ -579,8 +605,10 @@ void link_adopt(struct d2tcp_link *link, struct link_sock *ls, u32 open,
 	if (ls->entry.where != SCHEDULE_OUT)
 		schedule_granted(&link->schedule, &ls->entry,
 				 min(open - ls->flying, ls->entry.need));
+	if (!ls->counted)
+		note(link, ls, now_ns);
 	set_flying(link, ls, open);
-	count(link, ls, now_ns);
+	count(link, ls);
 	set_ready(link, ls);
 }
 
@@ -638,8 +666,9 @@ void link_leave(struct d2tcp_link *link, struct link_sock *ls)
 /* With the socket locked. */
 void link_send_ack(struct sock *sk)
 {
+	/* in CLOSE_WAIT the packet lets the socket go */
 	if ((1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_FIN_WAIT1 |
-				   TCPF_FIN_WAIT2))
+				   TCPF_FIN_WAIT2 | TCPF_CLOSE_WAIT))
 		d2tcp_send_ack(sk, tcp_sk(sk)->rcv_nxt);
 }
 

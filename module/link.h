@@ -20,6 +20,7 @@ struct link_sock {
 	struct list_head recent;	/* while its bytes count as on their way */
 	u64 news_ns;			/* of the last grant or arrival */
 	u32 seen;			/* rcv_nxt, as last accounted for */
+	u32 odd;			/* rcv_nxt that an ACK was asked for */
 	u32 flying;			/* bytes granted and not arrived */
 	u32 start;			/* where the answer starts, for traces */
 	u32 seg;			/* bytes granted at least */
@@ -45,7 +46,7 @@ void link_set_rate(struct d2tcp_link *link, u32 rate);
 u32 link_base(const struct d2tcp_link *link);
 u64 link_flying(const struct d2tcp_link *link);
 void link_path(const struct d2tcp_link *link, u32 *rate, u32 *rtt_us);
-bool link_look(struct d2tcp_link *link, const struct link_sock *ls, bool granted,
+bool link_look(const struct d2tcp_link *link, const struct link_sock *ls, bool granted,
 	       u64 due_ns, u64 now_ns);
 void link_init_sock(struct link_sock *ls, struct sock *sk);
 void link_learn(struct d2tcp_link *link, struct link_sock *ls, u32 seg,
