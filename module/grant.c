@@ -392,6 +392,19 @@ static void grant_append(struct grant_sock *gs, u64 due_ns, u32 start, u32 bytes
 		last->start = gs->end;
 }
 
+/* Forgets positions of another connection, or of long ago. */
+static void grant_forget_old(struct grant_sock *gs, bool data)
+{
+	const u64 bytes = tcp_sk(gs->sk)->bytes_received;
+
+	if (gs->started && !data)
+		grant_let_go(gs, true);
+	if (gs->ended && (!data || bytes - gs->ended_bytes > S32_MAX)) {
+		gs->ended = false;
+		gs->end = 0;
+	}
+}
+
 /* One more answer, behind those that were expected before. */
 static int grant_add(struct grant_sock *gs, u64 due_ns, u32 bytes)
 {
@@ -399,15 +412,7 @@ static int grant_add(struct grant_sock *gs, u64 due_ns, u32 bytes)
 	const bool data = takes_data(sk);
 	u32 first = data ? tcp_sk(sk)->rcv_nxt : 0, end;
 
-	/* positions of a connection that was disconnected mean nothing now */
-	if (gs->started && !data)
-		grant_let_go(gs, true);
-	/* nor those of another connection, or of long ago */
-	if (gs->ended && (!data || tcp_sk(sk)->bytes_received -
-				   gs->ended_bytes > S32_MAX)) {
-		gs->ended = false;
-		gs->end = 0;
-	}
+	grant_forget_old(gs, data);
 	/* those of an answer that was let go still come first */
 	end = gs->started || (gs->ended && data) ? gs->end : first + gs->end;
 	/* more may have come than was expected */

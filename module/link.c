@@ -429,9 +429,11 @@ static void pass_over(struct d2tcp_link *link, u64 now_ns)
 	if (!link->rate || !link->rtt_us)
 		return;
 	/* the rest with the next tick */
-	while (n-- && (ls = list_first_entry_or_null(&link->recent,
-						    struct link_sock,
-						    recent))) {
+	while (n--) {
+		ls = list_first_entry_or_null(&link->recent, struct link_sock,
+					      recent);
+		if (!ls)
+			break;
 		if (now_ns - ls->news_ns <= silence_ns)
 			break;
 		/* an odd segment has come, and its ACK is delayed */
@@ -488,8 +490,11 @@ void link_grant(struct d2tcp_link *link, struct link_sock *here, u64 now_ns)
 	u32 bytes;
 
 	/* the others with the next tick */
-	while (n-- && (e = schedule_first(&link->schedule,
-				now_ns + time_of(link, link->flying)))) {
+	while (n--) {
+		e = schedule_first(&link->schedule,
+				   now_ns + time_of(link, link->flying));
+		if (!e)
+			break;
 		ls = container_of(e, struct link_sock, entry);
 		bytes = min_t(u64, e->need, room_of(link));
 		if (ls->thinks && !ls->heard)
