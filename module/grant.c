@@ -122,9 +122,12 @@ static bool is_open(const struct grant_answer *a)
 /* The last answer if its length is unknown, else NULL. Only the last one may be. */
 static const struct grant_answer *open_of(const struct grant_sock *gs)
 {
-	const struct grant_answer *last = &gs->answer[gs->answers - 1];
+	const struct grant_answer *last;
 
-	return gs->answers && is_open(last) ? last : NULL;
+	if (!gs->answers)
+		return NULL;
+	last = &gs->answer[gs->answers - 1];
+	return is_open(last) ? last : NULL;
 }
 
 /* Has any byte of an answer of unknown length come? */
