@@ -12,6 +12,7 @@
 #include "peers.h"
 #include <linux/userfaultfd.h>
 #include <pthread.h>
+#include <sys/utsname.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -23,6 +24,16 @@
  * lost to rounding.
  */
 #define LET_GO_MS	280
+
+/* LET_GO_MS in virtual time; on kernels in real time the machine may be busy. */
+static uint64_t bound_ms(void)
+{
+	struct utsname name;
+
+	CHECK_OK(uname(&name));
+	return strstr(name.release, "-d2tcp-uml") ||
+	       strstr(name.release, "-d2tcp-debug") ? LET_GO_MS : 20 * LET_GO_MS;
+}
 #define TRAIN		131072u
 #define ALL		0x800000u	/* more than any rule lets in at once */
 
@@ -47,7 +58,7 @@ static void check_progress(struct peer_flow *f, uint64_t now_ns)
 {
 	if (done(f) || may_send(f))
 		f->news_ns = now_ns;
-	CHECK(now_ns - f->news_ns < LET_GO_MS * MS,
+	CHECK(now_ns - f->news_ns < bound_ms() * MS,
 	      "history %u, flow %td was stopped for %llu ms: %u to send, %u not acknowledged, window %u",
 	      net.history, f - net.flow, (unsigned long long)(now_ns - f->news_ns) / MS,
 	      left(f), f->nxt - f->una, usable(f));
@@ -201,7 +212,7 @@ static void unload(void)
 	const uint64_t start_ns = clock_ns();
 
 	CHECK_OK((int)syscall(SYS_delete_module, "tcp_d2tcp", O_NONBLOCK));
-	CHECK(clock_ns() - start_ns < LET_GO_MS * MS, "unloading took %llu ms",
+	CHECK(clock_ns() - start_ns < bound_ms() * MS, "unloading took %llu ms",
 	      (unsigned long long)(clock_ns() - start_ns) / MS);
 	look();
 }
@@ -1127,7 +1138,7 @@ TEST(a namespace whose expecting sockets are closed goes away)
 	load();
 	without = namespace_stays(false);
 	with = namespace_stays(true);
-	CHECK(with < without + LET_GO_MS * MS, "after %llu ms, without after %llu",
+	CHECK(with < without + bound_ms() * MS, "after %llu ms, without after %llu",
 	      (unsigned long long)with / MS, (unsigned long long)without / MS);
 	none_held();
 }
