@@ -184,7 +184,7 @@ TEST(the load fails with a message if an option number is taken)
 	sh("insmod %s numbers=1", other);
 	load_fails();
 	CHECK(strstr(output("dmesg | tail -n 5"),
-		     "socket options 0xd200 to 0xd203 are taken"), "%s",
+		     "socket options 0xd200 to 0xd204 are taken"), "%s",
 	      output("dmesg | tail -n 5"));
 	/* it fails before d2tcp can be selected */
 	fresh_net();
