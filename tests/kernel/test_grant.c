@@ -952,12 +952,13 @@ TEST(a configured rate holds answers before the link is measured)
 			      "0\n"), "not measured at first");
 		CHECK_EQ(write_file(name, "10000001"), EINVAL);
 		CHECK_EQ(write_file(name, "10000000"), 0);
-		sysctl_net("d2tcp/expect_rate_mbps", i ? "100" : "0");
+		/* half of what can be measured */
+		sysctl_net("d2tcp/expect_rate_mbps", i ? "50" : "0");
 		p = connected(AF_INET, "cubic", "cubic");
 		CHECK_OK(expect(p.client, 400 * MS, ANSWER));
 		request(p.client);
 		info = expect_info(p.client);
-		CHECK_EQ(info.rate, i ? 12500 : 0);
+		CHECK_EQ(info.rate, i ? 6250 : 0);
 		CHECK_EQ(info.flags, i ? D2TCP_EXPECTING | D2TCP_EXPECT_HELD |
 			 D2TCP_EXPECT_FEASIBLE :
 			 D2TCP_EXPECTING | D2TCP_EXPECT_GRANTED);
@@ -968,7 +969,7 @@ TEST(a configured rate holds answers before the link is measured)
 		CHECK_OK(expect(p.client, 400 * MS, ANSWER));
 		request(p.client);
 		info = expect_info(p.client);
-		CHECK(info.rate != 12500 && info.rate > 8000, "%u", info.rate);
+		CHECK(info.rate > 8000, "%u", info.rate);
 		close_pair(&p);
 	}
 }
