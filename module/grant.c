@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The receiver's side. A program says which answers it expects on a socket and
- * by when (D2TCP_EXPECT). The answers that arrive over one device share its link,
- * and come in by the order of schedule.c. The receive window enforces it: a
- * sender may send up to the right edge that the last packet of its receiver
- * advertised, whatever its congestion control is. docs/receiver.md describes the
- * mechanism and its limits.
+ * The receiver's side. A program declares the answers that it expects on a socket
+ * and their deadlines (D2TCP_EXPECT). The answers that arrive over one device share
+ * its link and are granted in the order of schedule.c. The receive window enforces
+ * the grants: whatever its congestion control, a sender may send up to the right
+ * edge of the window that its receiver advertised last. docs/receiver.md describes
+ * the mechanism and its limits.
  *
  * The window is lowered in packets as they leave, in a netfilter hook, so that
- * TCP's own state is left alone. The edge of a socket never moves back:
+ * TCP's own state is not touched. The edge of a socket never moves back:
  *
- *	edge = max(what was advertised before, received + granted)
+ *	edge = max(edge advertised before, received + granted)
  *
- * but for the rounding to the window scale, which RFC 7323 (2.4) lets it.
+ * except by the rounding to the window scale, which RFC 7323 (section 2.4) permits.
  *
  * The request of a program carries the hold, or the first grant, of its answer.
  * A later grant needs an ACK of its own.
@@ -42,14 +42,14 @@
 #include "trace.h"
 #include "uapi/d2tcp.h"
 
-#define GRANT_LISTENERS	256		/* looked at for an accepted socket */
-#define GRANT_FAR_US	20000	/* nearer ones are never far */
-#define GRANT_ANSWERS	8		/* told apart on a socket */
-#define GRANT_SWEEP	(HZ / 20 ?: 1)	/* between two looks at all sockets */
-/* A socket that waits so long for anything is let go. */
+#define GRANT_LISTENERS	256		/* max visited per accepted socket */
+#define GRANT_FAR_US	20000	/* min round trip of a far connection */
+#define GRANT_ANSWERS	8		/* max per socket; further ones are merged */
+#define GRANT_SWEEP	(HZ / 20 ?: 1)	/* between two sweeps of all sockets */
+/* A socket is released after this time without expected data. */
 #define GRANT_IDLE	(HZ / 5 ?: 1)
-/* Bytes of an answer of unknown length that are asked for at once while the link is
- * not measured: what a receiver advertises at first.
+/* Bytes of an answer of unknown length to schedule while the rate of the link is
+ * unknown: the usual initial receive window.
  */
 #define GRANT_CHUNK	65536
 
@@ -65,25 +65,25 @@ struct grant_sock {
 	struct hlist_node node;
 	struct rcu_head rcu;
 	struct sock *sk;
-	spinlock_t lock;		/* of all but @ls */
-	u64 ended_bytes;		/* received when it was let go */
+	spinlock_t lock;		/* of all fields but @ls */
+	u64 ended_bytes;		/* received when it was released */
 	struct d2tcp_link *link;	/* known from the first packet on */
-	struct link_sock ls;		/* the link's lock */
+	struct link_sock ls;		/* under the link's lock */
 	u32 edge;			/* advertised, before rounding */
 	u32 end;			/* of the last answer, as far as known */
-	unsigned long active;		/* jiffies of the last news */
+	unsigned long active;		/* jiffies of the last data or expectation */
 	u8 answers;
-	bool started;			/* positions are those of the stream */
-	bool ended;			/* released, and end still is */
+	bool started;			/* positions are sequence numbers */
+	bool ended;			/* released, but @end is still valid */
 	bool released;			/* the window is TCP's own */
-	bool standing;			/* each request expects an answer */
-	bool by_default;		/* as the namespace's default says */
+	bool standing;			/* an answer to every request is expected */
+	bool by_default;		/* set by the namespace's default */
 	bool asked_known;
-	bool first_ask;			/* for an answer not asked for before */
-	bool own;			/* an answer was expected by itself */
+	bool first_ask;			/* no byte of the answer was scheduled yet */
+	bool own;			/* the program declared the answer itself */
 	u32 asked;			/* one after the last byte sent */
-	u32 met, missed, waited;	/* answers; times it was let go */
-	/* these have the lock of grant_net too */
+	u32 met, missed, waited;	/* answers; releases after silence */
+	/* protected by the lock of grant_net too */
 	u32 standing_bytes;
 	u64 standing_ns;
 	struct list_head inherit;
@@ -97,7 +97,7 @@ static bool grant_closing;		/* grant_table_lock */
 static void grant_sweep(struct work_struct *work);
 static DECLARE_DELAYED_WORK(grant_sweeper, grant_sweep);
 
-/* Off by default: docs/receiver.md lists what is known to be missing. */
+/* Off by default: docs/receiver.md lists the known limits. */
 static bool grant_enabled;
 module_param_named(expect, grant_enabled, bool, 0444);
 MODULE_PARM_DESC(expect, "accept D2TCP_EXPECT, which is experimental (N)");
@@ -130,16 +130,16 @@ static const struct grant_answer *open_of(const struct grant_sock *gs)
 	return is_open(last) ? last : NULL;
 }
 
-/* Has any byte of an answer of unknown length come? */
+/* Has any byte of an answer of unknown length arrived? */
 static bool has_begun(const struct grant_sock *gs, const struct grant_answer *open)
 {
 	return gs->started && after(gs->ls.seen, open->start);
 }
 
-/* Where an answer ends. One of unknown length goes on beyond what has come, by twice
- * as much as may be on its way while the link is full, which is what the link lets
- * in while it is not: with less, the next answer would share the link with it. More
- * would keep time on the link that it may not need.
+/* The end of an answer. One of unknown length is taken to end twice the base of the
+ * link beyond the bytes that have arrived. With less, the next answer would share the
+ * link with it whenever the limit is above the base; more would reserve time on the
+ * link that the answer may not need.
  */
 static u32 end_of(const struct grant_sock *gs, const struct grant_answer *a)
 {
@@ -153,8 +153,8 @@ static u32 end_of(const struct grant_sock *gs, const struct grant_answer *a)
 	return (has_begun(gs, a) ? gs->ls.seen : a->start) + chunk;
 }
 
-/* Asks for the bytes of the first answer that are not granted yet; when it is on
- * its way as a whole, of the second.
+/* Schedules the bytes of the first answer that are not granted yet or, when all of
+ * it is granted, those of the second.
  */
 static void grant_ask(struct grant_sock *gs, u64 now_ns)
 {
@@ -169,7 +169,7 @@ static void grant_ask(struct grant_sock *gs, u64 now_ns)
 		if (left <= gs->ls.flying)
 			continue;
 		left -= gs->ls.flying;
-		/* the end of the answer is elsewhere: whole segments */
+		/* this is not the real end of the answer: whole segments only */
 		if (is_open(a))
 			left -= left % gs->ls.seg;
 		if (!left)
@@ -181,8 +181,8 @@ static void grant_ask(struct grant_sock *gs, u64 now_ns)
 	}
 }
 
-/* An odd segment is acknowledged, and seen here, late: its time of arrival is
- * known to a jiffy.
+/* The ACK of an odd segment is delayed, and only then is the segment accounted for
+ * here; its time of arrival is known to a jiffy.
  */
 static u64 arrival_ns(const struct grant_sock *gs, u64 now_ns)
 {
@@ -191,7 +191,7 @@ static u64 arrival_ns(const struct grant_sock *gs, u64 now_ns)
 	return now_ns - jiffies_to_nsecs(ago);
 }
 
-/* An answer has ended with the last byte that came. */
+/* An answer has ended with the last byte that arrived. */
 static void grant_judge(struct grant_sock *gs, const struct grant_answer *a,
 			u64 now_ns)
 {
@@ -207,7 +207,9 @@ static void grant_judge(struct grant_sock *gs, const struct grant_answer *a,
 		    D2TCP_STAT_EXPECT_MISSED, 1);
 }
 
-/* An answer that was asked for with this packet is not granted as a whole. */
+/* Counts and traces an answer whose request this packet carries and which is not
+ * wholly granted.
+ */
 static void grant_held(struct grant_sock *gs, u64 now_ns)
 {
 	const struct link_sock *ls = &gs->ls;
@@ -242,7 +244,7 @@ static void grant_settle(struct grant_sock *gs, u64 now_ns)
 			gs->answers * sizeof(gs->answer[0]));
 		settled = true;
 	}
-	/* what is open beyond the end is remembered in the edge */
+	/* a window open beyond the end is not lost: the edge has it */
 	if (settled)
 		link_settled(gs->link, &gs->ls, !gs->answers);
 }
@@ -252,7 +254,7 @@ static void grant_arrived(struct grant_sock *gs, u32 rcv_nxt, u64 now_ns)
 {
 	u32 bytes = rcv_nxt - gs->ls.seen;
 
-	/* without the socket lock it may have been read late */
+	/* read without the socket lock, rcv_nxt may be older than the last one */
 	if (!after(rcv_nxt, gs->ls.seen))
 		return;
 	gs->ls.seen = rcv_nxt;
@@ -263,7 +265,9 @@ static void grant_arrived(struct grant_sock *gs, u32 rcv_nxt, u64 now_ns)
 	grant_settle(gs, now_ns);
 }
 
-/* What was advertised before and not used is as good as granted. */
+/* Counts bytes that an earlier window permits, and that have not arrived, as
+ * granted.
+ */
 static void grant_adopt(struct grant_sock *gs, u64 now_ns)
 {
 	u32 open, left;
@@ -275,8 +279,8 @@ static void grant_adopt(struct grant_sock *gs, u64 now_ns)
 	link_adopt(gs->link, &gs->ls, min(open, left), now_ns);
 }
 
-/* Out of the schedule; its window is TCP's own from now on. @forget: also where
- * the answers end, so that the next one starts with the next byte.
+/* Removes a socket from the schedule and returns its window to TCP. @forget: discard
+ * the end of the last answer too, so that the next answer starts at the next byte.
  */
 static void grant_release(struct grant_sock *gs, bool forget)
 {
@@ -291,7 +295,7 @@ static void grant_release(struct grant_sock *gs, bool forget)
 	gs->ended = !forget && gs->started;
 	gs->ended_bytes = READ_ONCE(tcp_sk(gs->sk)->bytes_received);
 	gs->started = false;
-	/* looked at without the lock too */
+	/* read without the lock too */
 	WRITE_ONCE(gs->released, true);
 	if (!gs->link)
 		return;
@@ -301,8 +305,8 @@ static void grant_release(struct grant_sock *gs, bool forget)
 	link_unlock(gs->link);
 }
 
-/* Positions become those of the stream: what is pending is counted from where the
- * last expected answer ends.
+/* Converts positions, which are counted from 0 until rcv_nxt is known, to sequence
+ * numbers.
  */
 static void grant_start(struct grant_sock *gs)
 {
@@ -321,7 +325,7 @@ static void grant_start(struct grant_sock *gs)
 	WRITE_ONCE(gs->started, true);
 }
 
-/* As grant_release(), and tells the sender. */
+/* Like grant_release(), and sends an ACK that opens the sender's window. */
 static void grant_let_go(struct grant_sock *gs, bool forget)
 {
 	const bool held = gs->started && gs->link;
@@ -342,13 +346,13 @@ static bool takes_data(const struct sock *sk)
 				      TCPF_FIN_WAIT2);
 }
 
-/* Bytes of data that have come; a FIN counts one in rcv_nxt. */
+/* The end of the received data; a FIN counts one in rcv_nxt. */
 static u32 received(const struct sock *sk)
 {
 	return tcp_sk(sk)->rcv_nxt - sock_flag(sk, SOCK_DONE);
 }
 
-/* Accounts for what has arrived, before a packet says so. */
+/* Accounts for data that arrived since the last packet left. */
 static void grant_catch_up(struct grant_sock *gs)
 {
 	if (!gs->started || !gs->link || !takes_data(gs->sk))
@@ -358,7 +362,7 @@ static void grant_catch_up(struct grant_sock *gs)
 	link_unlock(gs->link);
 }
 
-/* The next request follows an answer of unknown length, which so has ended. */
+/* Ends an answer of unknown length, because the next request follows it. */
 static void grant_end_open(struct grant_sock *gs, u64 now_ns)
 {
 	const struct grant_answer *open = open_of(gs);
@@ -387,7 +391,7 @@ static void grant_append(struct grant_sock *gs, u64 due_ns, u32 start, u32 bytes
 		};
 		return;
 	}
-	/* merged; where the new one has no end, both have none */
+	/* merged with the last one; of unknown length if the new one is */
 	last = &gs->answer[GRANT_ANSWERS - 1];
 	last->due_ns = min(due_ns, last->due_ns);
 	last->end = gs->end;
@@ -395,7 +399,7 @@ static void grant_append(struct grant_sock *gs, u64 due_ns, u32 start, u32 bytes
 		last->start = gs->end;
 }
 
-/* Forgets positions of another connection, or of long ago. */
+/* Discards positions of an earlier connection, and those more than 2^31 bytes old. */
 static void grant_forget_old(struct grant_sock *gs, bool data)
 {
 	const u64 bytes = tcp_sk(gs->sk)->bytes_received;
@@ -408,7 +412,7 @@ static void grant_forget_old(struct grant_sock *gs, bool data)
 	}
 }
 
-/* One more answer, behind those that were expected before. */
+/* Appends an answer behind those that are expected already. */
 static int grant_add(struct grant_sock *gs, u64 due_ns, u32 bytes)
 {
 	struct sock *sk = gs->sk;
@@ -416,9 +420,9 @@ static int grant_add(struct grant_sock *gs, u64 due_ns, u32 bytes)
 	u32 first = data ? tcp_sk(sk)->rcv_nxt : 0, end;
 
 	grant_forget_old(gs, data);
-	/* those of an answer that was let go still come first */
+	/* the rest of a released answer still arrives first */
 	end = gs->started || (gs->ended && data) ? gs->end : first + gs->end;
-	/* more may have come than was expected */
+	/* more bytes may have arrived than were expected */
 	if (before(end, first))
 		end = first;
 	if (bytes > S32_MAX - (end - first))
@@ -429,7 +433,7 @@ static int grant_add(struct grant_sock *gs, u64 due_ns, u32 bytes)
 		grant_end_open(gs, ktime_get_ns());
 		link_unlock(gs->link);
 	}
-	/* nobody knows where the one ends and the other starts */
+	/* no byte of it has arrived: the boundary is unknown, so merge both */
 	if (open_of(gs)) {
 		gs->answer[gs->answers - 1].due_ns =
 			min(due_ns, open_of(gs)->due_ns);
@@ -446,7 +450,7 @@ static int grant_add(struct grant_sock *gs, u64 due_ns, u32 bytes)
 
 /* --- standing expectations -------------------------------------------------------- */
 
-/* After so many ns an answer to a request is due; false: none is expected. */
+/* Sets *ns to the standing expectation in force; false if there is none. */
 static bool standing_of(const struct grant_sock *gs, u64 *ns)
 {
 	const struct grant_net *gn = grant_net_of(sock_net(gs->sk));
@@ -456,8 +460,9 @@ static bool standing_of(const struct grant_sock *gs, u64 *ns)
 	return gs->standing && (*ns || !gs->by_default);
 }
 
-/* Does data leave that has not left before? What left before a program set the
- * expectation is before snd_nxt; before that is known, this is the first packet.
+/* Does the packet carry data that was never sent before? Data sent before the
+ * expectation was set lies before gs->asked; if that is unknown, this is the first
+ * packet.
  */
 static bool is_new_data(struct grant_sock *gs, u32 seq, int data)
 {
@@ -470,12 +475,12 @@ static bool is_new_data(struct grant_sock *gs, u32 seq, int data)
 	return true;
 }
 
-/* New data leaves while a standing expectation is in force. It is a request if no
- * answer is outstanding, or if one of unknown length has begun: it has ended then.
- * Before the answer begins, it is the rest of the request. Amid an answer of known
- * length it is a request that does not wait for its turn, and nobody knows how many
- * bytes are to come: the socket is let go. Not so if the program says itself what
- * it expects.
+/* New data leaves while a standing expectation is in force. It is a new request if no
+ * answer is outstanding, or if an answer of unknown length has begun, which it ends.
+ * Before the answer has begun, it is the rest of the last request. During an answer of
+ * known length it is a pipelined request, and the number of bytes still to arrive is
+ * unknown: release the socket, unless the program declared the outstanding answer
+ * itself.
  */
 static void grant_request(struct grant_sock *gs, u64 ns)
 {
@@ -496,8 +501,8 @@ static void grant_request(struct grant_sock *gs, u64 ns)
 		d2tcp_count(gs->sk, D2TCP_STAT_EXPECTED, 1);
 }
 
-/* With @ns of 0 and @standing false: none any more. Children of a listener inherit
- * it, so a listener is on a list, as is a socket that may become one.
+/* Sets or (@standing false) ends the standing expectation. Children inherit it from
+ * their listener, so listeners, and sockets that may still listen, are on a list.
  */
 static void set_standing(struct grant_sock *gs, bool standing, u64 ns, u32 bytes)
 {
@@ -516,7 +521,7 @@ static void set_standing(struct grant_sock *gs, bool standing, u64 ns, u32 bytes
 	spin_unlock_bh(&gn->lock);
 }
 
-/* It connects, so it has no children. */
+/* A socket that connects has no children. */
 static void disinherit(struct grant_sock *gs)
 {
 	struct grant_net *gn = grant_net_of(sock_net(gs->sk));
@@ -547,8 +552,8 @@ static bool is_child(const struct sock *sk, const struct sock *listener)
 	       listener->sk_rcv_saddr == sk->sk_rcv_saddr;
 }
 
-/* Takes over what the listener of an accepted socket has. Nothing leads from the
- * socket to its listener, so one that listens on the same port and address is.
+/* Copies the standing expectation of an accepted socket's listener. The kernel keeps
+ * no reference to it, so take a listener on the same port and address.
  */
 static bool inherit(struct grant_sock *gs, struct grant_net *gn)
 {
@@ -576,7 +581,7 @@ static bool inherit(struct grant_sock *gs, struct grant_net *gn)
 
 /* --- the table ------------------------------------------------------------------------ */
 
-/* State of a socket, which is not in the table yet and counts as expecting. */
+/* Allocates the state of a socket and counts it towards expect_max. */
 static struct grant_sock *grant_alloc(struct sock *sk, gfp_t gfp)
 {
 	struct grant_net *gn = grant_net_of(sock_net(sk));
@@ -597,8 +602,8 @@ static struct grant_sock *grant_alloc(struct sock *sk, gfp_t gfp)
 	return gs;
 }
 
-/* Puts new state into the table. Another thread may have been first; nothing comes
- * in when the module is about to be unloaded.
+/* Adds new state to the table. If another thread was first, its state is used; while
+ * the module is being unloaded none is added.
  */
 static struct grant_sock *grant_insert(struct grant_sock *new)
 {
@@ -622,7 +627,7 @@ static struct grant_sock *grant_insert(struct grant_sock *new)
 
 /* --- packets ------------------------------------------------------------------------ */
 
-/* Is it a TCP packet of this connection, and not one that carries it? */
+/* Is it a TCP segment of this connection, and not the outer packet of a tunnel? */
 static bool is_own(const struct sock *sk, const struct sk_buff *skb, u8 pf)
 {
 	unsigned int at = 0;
@@ -656,8 +661,8 @@ static bool is_signed(const struct tcphdr *th)
 	return false;
 }
 
-/* The window of a packet that leaves, rounded up to the window scale. The rounding
- * is not remembered: it would add up.
+/* Sets the window of a packet that leaves, rounded up to the window scale. The edge
+ * does not include the rounding, which would add up.
  */
 static void grant_window(struct grant_sock *gs, struct sk_buff *skb)
 {
@@ -668,8 +673,8 @@ static void grant_window(struct grant_sock *gs, struct sk_buff *skb)
 
 	if (before(want, gs->edge))
 		want = gs->edge;
-	/* A FIN behind the last byte counts one: also afterwards, since an edge
-	 * does not move back.
+	/* Leave room for a FIN, which counts one; that room stays, since the edge
+	 * must not move back.
 	 */
 	if (gs->answers && !open_of(gs) &&
 	    gs->ls.entry.where == SCHEDULE_OUT && want == gs->end)
@@ -688,16 +693,16 @@ static void grant_window(struct grant_sock *gs, struct sk_buff *skb)
 		gs->edge = want;
 }
 
-/* Whole segments, and at least what the window scale can tell apart. */
+/* The unit of a grant: whole segments, and at least one step of the window scale. */
 static u32 unit_of(const struct tcp_sock *tp)
 {
-	/* without the bytes of timestamps already */
+	/* advmss already excludes the timestamp option */
 	const u32 seg = max_t(u32, tp->advmss, 64);
 
 	return DIV_ROUND_UP(1u << tp->rx_opt.rcv_wscale, seg) * seg;
 }
 
-/* Accounts for what arrived, grants, and sets the window of the packet. */
+/* Accounts for data that arrived, grants, and sets the window of the packet. */
 static void grant_packet(struct grant_sock *gs, struct sk_buff *skb)
 {
 	const struct tcp_sock *tp = tcp_sk(gs->sk);
@@ -712,7 +717,7 @@ static void grant_packet(struct grant_sock *gs, struct sk_buff *skb)
 	grant_adopt(gs, now_ns);
 	grant_ask(gs, now_ns);
 	link_grant(link, &gs->ls, now_ns);
-	/* an answer that this grant completes makes place for the next */
+	/* an answer that this grant completes makes room for the next */
 	grant_ask(gs, now_ns);
 	grant_held(gs, now_ns);
 	grant_window(gs, skb);
@@ -724,8 +729,8 @@ static int data_of(const struct sk_buff *skb)
 	return skb->len - skb_transport_offset(skb) - tcp_hdrlen(skb);
 }
 
-/* A packet leaves that may be a request. Returns whether a standing expectation is
- * in force.
+/* Handles a packet that may carry a request. Returns whether a standing expectation
+ * is in force.
  */
 static bool grant_sent(struct grant_sock *gs, u32 seq, int data)
 {
@@ -734,13 +739,13 @@ static bool grant_sent(struct grant_sock *gs, u32 seq, int data)
 
 	if (is_new_data(gs, seq, data) && standing)
 		grant_request(gs, ns);
-	/* the administrator has ended it */
+	/* the administrator has set default_expect_us to 0 */
 	if (gs->by_default && !standing && !gs->released)
 		grant_release(gs, true);
 	return standing;
 }
 
-/* Positions are not known yet, or not any more. */
+/* The socket has no sequence numbers yet, or lost them by a disconnect. */
 static void grant_unconnected(struct grant_sock *gs)
 {
 	if (gs->started)
@@ -749,8 +754,8 @@ static void grant_unconnected(struct grant_sock *gs)
 	disinherit(gs);
 }
 
-/* The amount is that of the shortest path of the device. A connection with a much
- * longer one would have it for its whole window.
+/* The limit follows the shortest round trip of the device. It would be the whole
+ * window of a connection with a much longer one, so such a connection is not held.
  */
 static bool is_far(const struct grant_sock *gs)
 {
@@ -764,7 +769,7 @@ static bool is_far(const struct grant_sock *gs)
 	       own_us / 8 > link_us;
 }
 
-/* A packet of a socket that expects, with its state locked. */
+/* Handles a packet of an expecting socket, whose state is locked. */
 static void grant_handle(struct grant_sock *gs, struct sk_buff *skb,
 			 const struct nf_hook_state *state)
 {
@@ -786,8 +791,8 @@ static void grant_handle(struct grant_sock *gs, struct sk_buff *skb,
 		return;
 	if (!gs->link)
 		gs->link = d2tcp_link_of(state->net, skb_dst(skb)->dev->ifindex);
-	/* nothing more comes; a request without an expectation; or a packet
-	 * whose window cannot be changed
+	/* no memory for the link, a signed window, a much longer path, or a request
+	 * without an expectation
 	 */
 	if (!gs->link || is_signed(th) || is_far(gs) ||
 	    (!gs->answers && data > 0 && !standing)) {
@@ -801,10 +806,10 @@ static void grant_handle(struct grant_sock *gs, struct sk_buff *skb,
 		grant_release(gs, true);
 }
 
-/* Might a socket without state get one with this packet? With its SYN it takes the
- * namespace's default. With its first data it may inherit, if any socket of the
- * namespace has children that do. Not a kernel socket, which does not keep its
- * namespace, and no subflow of MPTCP, where the window is that of all subflows.
+/* May this packet give a socket its state? A SYN applies the namespace's default. The
+ * first data may inherit from a listener, if the namespace has one with a standing
+ * expectation. Excluded are kernel sockets, which hold no reference to their
+ * namespace, and MPTCP subflows, whose window is shared.
  */
 static bool is_newcomer(const struct sock *sk, const struct sk_buff *skb)
 {
@@ -842,20 +847,20 @@ static struct grant_sock *grant_newcomer(struct sock *sk,
 	return NULL;
 }
 
-/* Nothing to do for its packets? */
+/* Do its packets leave unchanged? */
 static bool is_at_rest(const struct grant_sock *gs)
 {
 	return READ_ONCE(gs->released) && !READ_ONCE(gs->standing);
 }
 
-/* For every packet that leaves a namespace where a socket has expected. */
+/* The hook: sees every packet that leaves a namespace where sockets may expect. */
 static unsigned int grant_out(void *priv, struct sk_buff *skb,
 			      const struct nf_hook_state *state)
 {
 	struct sock *sk = state->sk;
 	struct grant_sock *gs;
 
-	/* not raw sockets of protocol TCP: the kernel sends RST with one */
+	/* no raw sockets of protocol TCP: the kernel sends RSTs through one */
 	if (!sk || !sk_fullsock(sk) || !sk_is_tcp(sk))
 		return NF_ACCEPT;
 	gs = grant_find(sk);
@@ -895,7 +900,7 @@ static const struct nf_hook_ops grant_hooks[] = {
 };
 
 /**
- * d2tcp_grant_is_on() - was the module loaded with it?
+ * d2tcp_grant_is_on() - was the module loaded with expect=1?
  *
  * Return: whether its options exist.
  */
@@ -949,8 +954,8 @@ static struct grant_sock *grant_of(const struct sock *sk)
  * @due_ns: when it is due
  * @bytes: its length; 0: unknown
  *
- * Return: 0; -EINVAL on a listener; -ERANGE if all that is expected would end
- * 2^31 bytes or more beyond what has come.
+ * Return: 0; -EINVAL on a listener; -ERANGE if the expected answers would end 2^31
+ * bytes or more beyond the received data.
  */
 int d2tcp_grant_expect(struct sock *sk, u64 due_ns, u32 bytes)
 {
@@ -961,7 +966,7 @@ int d2tcp_grant_expect(struct sock *sk, u64 due_ns, u32 bytes)
 		return -EINVAL;
 	spin_lock_bh(&gs->lock);
 	err = grant_add(gs, due_ns, bytes);
-	/* a program that says what it expects needs no default */
+	/* a program that declares its answers needs no default */
 	if (!err && gs->by_default)
 		set_standing(gs, false, 0, 0);
 	if (!err)
@@ -973,9 +978,9 @@ int d2tcp_grant_expect(struct sock *sk, u64 due_ns, u32 bytes)
 }
 
 /**
- * d2tcp_grant_stand() - expect an answer to each request from now on
+ * d2tcp_grant_stand() - expect an answer to every further request
  * @sk: the socket, locked, after d2tcp_grant_prepare()
- * @ns: when it is due, after its request
+ * @ns: its deadline, counted from when its request leaves
  * @bytes: its length; 0: unknown
  *
  * Return: 0; -EINVAL if the socket was closed.
@@ -987,7 +992,7 @@ int d2tcp_grant_stand(struct sock *sk, u64 ns, u32 bytes)
 	if (!gs)
 		return -EINVAL;
 	spin_lock_bh(&gs->lock);
-	/* what left before is no request; what was only written is */
+	/* data sent before this call is no request; data only queued is */
 	gs->asked_known = !((1 << sk->sk_state) &
 			    (TCPF_SYN_SENT | TCPF_CLOSE | TCPF_LISTEN));
 	gs->asked = tcp_sk(sk)->snd_nxt;
@@ -997,7 +1002,7 @@ int d2tcp_grant_stand(struct sock *sk, u64 ns, u32 bytes)
 }
 
 /**
- * d2tcp_grant_stop() - expect nothing any more
+ * d2tcp_grant_stop() - end all expectations of a socket
  * @sk: the socket, locked
  */
 void d2tcp_grant_stop(struct sock *sk)
@@ -1017,7 +1022,7 @@ void d2tcp_grant_stop(struct sock *sk)
 		link_send_ack(sk);
 }
 
-/* The answer that comes next, of a socket whose link is locked. */
+/* Describes the next answer of a socket whose link is locked. */
 static void look_at_next(struct grant_sock *gs, struct d2tcp_expect_info *info,
 			 u64 now_ns)
 {
@@ -1076,7 +1081,7 @@ static void look(struct grant_sock *gs, struct d2tcp_expect_info *info)
 }
 
 /**
- * d2tcp_grant_look() - what a socket expects
+ * d2tcp_grant_look() - describe the answers that a socket expects
  * @sk: the socket, locked
  * @info: all zero
  */
@@ -1099,8 +1104,8 @@ static bool is_idle(const struct grant_sock *gs)
 	       time_after(jiffies, READ_ONCE(gs->active) + GRANT_IDLE);
 }
 
-/* The next socket of a bucket that is closed or has waited too long, with a
- * reference.
+/* Finds the next socket of a bucket that is closed or has been without expected data
+ * for GRANT_IDLE, and takes a reference to it.
  */
 static struct grant_sock *next_to_sweep(int bucket, bool all, bool *dead)
 {
@@ -1120,7 +1125,7 @@ static struct grant_sock *next_to_sweep(int bucket, bool all, bool *dead)
 	return gs;
 }
 
-/* Out of the table already, and released: no packet finds it any more. */
+/* Frees the state of a released socket, which no packet finds in the table any more. */
 static void grant_free(struct grant_sock *gs)
 {
 	struct sock *sk = gs->sk;
@@ -1143,7 +1148,7 @@ static void sweep_one(struct grant_sock *gs, bool dead)
 	if (dead || is_idle(gs)) {
 		held = !gs->released && gs->started;
 		open = open_of(gs);
-		/* one of unknown length that has begun has ended */
+		/* silence ends an answer of unknown length that has begun */
 		if (gs->answers && !dead && !(open && has_begun(gs, open))) {
 			gs->waited++;
 			d2tcp_count(sk, D2TCP_STAT_RELEASED, 1);
@@ -1154,7 +1159,7 @@ static void sweep_one(struct grant_sock *gs, bool dead)
 		set_standing(gs, false, 0, 0);
 	spin_unlock_bh(&gs->lock);
 	if (dead) {
-		/* its list goes with it; a process may have the socket locked */
+		/* no list can request this ACK later; a process may own the socket */
 		for (tries = 0; held && tries < 20 && !link_try_ack(sk); tries++)
 			usleep_range(1000, 2000);
 		grant_free(gs);
@@ -1162,8 +1167,8 @@ static void sweep_one(struct grant_sock *gs, bool dead)
 	sock_put(sk);
 }
 
-/* Lets go sockets that wait too long and forgets those that are closed. With
- * @all, forgets every socket. Returns whether any is left.
+/* Releases sockets without expected data for GRANT_IDLE and frees the state of closed
+ * ones; with @all, of all sockets. Returns whether any is left.
  */
 static bool sweep(bool all)
 {
@@ -1187,7 +1192,7 @@ static void grant_sweep(struct work_struct *work)
 }
 
 /**
- * d2tcp_grant_register() - when the module is loaded, before the options open
+ * d2tcp_grant_register() - set up the hooks, before the options are registered
  *
  * Return: 0, or an error of the core.
  */
@@ -1198,7 +1203,7 @@ int d2tcp_grant_register(void)
 }
 
 /**
- * d2tcp_grant_unregister() - lets every socket go; the options are closed
+ * d2tcp_grant_unregister() - release every socket, after the options are gone
  */
 void d2tcp_grant_unregister(void)
 {
@@ -1211,6 +1216,6 @@ void d2tcp_grant_unregister(void)
 	cancel_delayed_work_sync(&grant_sweeper);
 	sweep(true);
 	grant_net_unregister();
-	/* packets of other sockets may still be in the hook's table walk */
+	/* the hook may still look up packets of other sockets in the table */
 	synchronize_net();
 }

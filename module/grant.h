@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The receiver's side: expected answers, and how the window lets them in.
+ * The receiver's side: expected answers, and the receive windows that order them.
  */
 #ifndef D2TCP_GRANT_H
 #define D2TCP_GRANT_H

@@ -3,17 +3,16 @@
  * The receiver's side of a network namespace; see grant_net.h. Its settings:
  *
  * net.ipv4.d2tcp.default_expect_us	the standing expectation, of unknown
- *					length, of the connections that sockets
- *					open whose program sets none; 0, off,
- *					by default
+ *					length, of outgoing connections whose
+ *					program sets none; 0 (the default): off
  *
- * net.ipv4.d2tcp.expect_max		how many sockets may expect; 0: none. A new
- *					namespace inherits that of its creator.
+ * net.ipv4.d2tcp.expect_max		max number of expecting sockets; 0: none. A
+ *					new namespace inherits its creator's value.
  *					Writing needs CAP_NET_ADMIN on the host,
  *					because it limits the root of a container
  *					too.
- * net.ipv4.d2tcp.expect_rate_mbps	the rate of each link that answers arrive
- *					over; 0, as measured, by default
+ * net.ipv4.d2tcp.expect_rate_mbps	the rate of each link over which answers
+ *					arrive; 0 (the default): measured
  *
  * docs/receiver.md describes them. They exist while D2TCP_EXPECT does.
  */
@@ -27,10 +26,10 @@
 #include "link.h"
 #include "sysctl.h"
 
-/* Expecting sockets of a namespace at first, and at most. Each takes 512 bytes. */
+/* expect_max of a namespace: initial value and maximum. A socket takes 512 bytes. */
 #define GRANT_MAX	65536
 #define GRANT_MAX_MAX	1048576
-/* The fastest link, 10 Tbit/s: 125 bytes/ms to the Mbit/s, so 2^31 bytes/ms fit. */
+/* The fastest link, 10 Tbit/s: at 125 bytes/ms per Mbit/s it is below 2^31 bytes/ms. */
 #define GRANT_RATE_MAX	10000000
 
 static unsigned int grant_net_id __read_mostly;
@@ -45,11 +44,11 @@ struct grant_net *grant_net_of(const struct net *net)
 }
 
 /**
- * grant_net_hook() - look at the packets that leave a namespace
+ * grant_net_hook() - register the hooks for packets that leave a namespace
  * @net: the namespace
  *
- * The hooks stay: removing hooks drops the packets that wait in queues of
- * netfilter.
+ * The hooks stay registered, because unregistering them drops the packets that wait
+ * in queues of netfilter.
  *
  * Return: 0, or an error of the core.
  */
@@ -67,7 +66,7 @@ int grant_net_hook(struct net *net)
 	return err;
 }
 
-/* One socket more that may expect, if the bound permits. */
+/* Counts one more expecting socket; false at the bound. */
 bool grant_net_enter(struct grant_net *gn)
 {
 	if (atomic_inc_return(&gn->socks) <= READ_ONCE(gn->max))
@@ -81,7 +80,9 @@ void grant_net_leave(struct grant_net *gn)
 	atomic_dec(&gn->socks);
 }
 
-/* Connections are seen as they open, from the first value on that is not 0. */
+/* The first value other than 0 registers the hooks, which then see every connection
+ * open.
+ */
 static int set_default(D2TCP_CTL_TABLE *table, int write, void *buffer,
 		       size_t *lenp, loff_t *ppos)
 {
@@ -135,7 +136,7 @@ static int __net_init grant_net_init(struct net *net)
 	const struct net *creator = current->nsproxy->net_ns;
 
 	gn->net = net;
-	/* While the module loads, existing namespaces get theirs in turn. */
+	/* while the module loads, existing namespaces get the initial value */
 	gn->max = READ_ONCE(grant_everywhere) ?
 		  READ_ONCE(grant_net_of(creator)->max) : GRANT_MAX;
 	spin_lock_init(&gn->lock);
@@ -156,7 +157,7 @@ static int __net_init grant_net_init(struct net *net)
 }
 
 /* The core waits for RCU before grant_net_exit(): packets may be in the hooks. The
- * settings go first, since they could bring the hooks back.
+ * settings are removed first, since writing them could register the hooks again.
  */
 static void __net_exit grant_net_pre_exit(struct net *net)
 {
@@ -167,7 +168,7 @@ static void __net_exit grant_net_pre_exit(struct net *net)
 		nf_unregister_net_hooks(net, grant_hooks, grant_hook_count);
 }
 
-/* No socket of the namespace is left: each held a reference to it. */
+/* No socket of the namespace is left, since each holds a reference to it. */
 static void __net_exit grant_net_exit(struct net *net)
 {
 	kfree(grant_net_of(net)->table);
@@ -183,9 +184,9 @@ static struct pernet_operations grant_net_ops = {
 };
 
 /**
- * grant_net_register() - when the module is loaded
- * @hooks: of each namespace in which sockets may expect
- * @n: how many
+ * grant_net_register() - set up the receiver's side of all namespaces
+ * @hooks: hooks of each namespace in which sockets expect answers
+ * @n: number of hooks
  *
  * Return: 0, or an error of the core.
  */

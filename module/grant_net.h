@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The receiver's side of a network namespace: its hooks, how many sockets may
- * expect, listeners whose children inherit, and the administrator's settings.
+ * The receiver's side of a network namespace: its hooks, the number of expecting
+ * sockets, listeners whose children inherit, and the administrator's settings.
  */
 #ifndef D2TCP_GRANT_NET_H
 #define D2TCP_GRANT_NET_H
@@ -10,14 +10,14 @@
 #include <net/net_namespace.h>
 
 struct grant_net {
-	atomic_t socks;			/* that may expect */
+	atomic_t socks;			/* with state, counted towards max */
 	bool hooked;
-	spinlock_t lock;		/* of the list, and of what it hands down */
-	struct list_head listeners;	/* or sockets that may become one */
+	spinlock_t lock;		/* of the list and of the values inherited */
+	struct list_head listeners;	/* and sockets that may become one */
 	/* settings: written at any time, read with READ_ONCE() */
 	unsigned int default_us;	/* standing expectation; 0: none */
-	unsigned int max;		/* sockets that may expect */
-	unsigned int rate_mbps;		/* of each link; 0: as measured */
+	unsigned int max;		/* of socks: expect_max */
+	unsigned int rate_mbps;		/* of each link; 0: measured */
 
 	struct net *net;
 	struct ctl_table_header *header;
