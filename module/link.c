@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The link that answers arrive over; see link.h. docs/receiver.md describes the
+ * The link over which answers arrive; see link.h. docs/receiver.md describes the
  * rules and has a reason for each constant.
  *
- * Locks: what the sockets of a link share has the lock of the link, inside the
- * lock of a socket's state (grant.c). An ACK needs the socket lock, outside of
- * both: sockets that need one are put on a list.
+ * Locks: the lock of the link protects the state that its sockets share. It is taken
+ * inside the lock of a socket's state (grant.c). An ACK needs the socket lock, which
+ * is outside of both, so sockets that need an ACK are put on a list.
  */
 #include <linux/hrtimer.h>
 #include <linux/interrupt.h>
@@ -19,57 +19,57 @@
 #include "stats.h"
 #include "trace.h"
 
-#define LINK_TICK_NS	(100 * NSEC_PER_USEC)	/* or as long as */
-#define LINK_TICK_SEGS	8		/* segments take */
+#define LINK_TICK_NS	(100 * NSEC_PER_USEC)	/* a tick is at least this long */
+#define LINK_TICK_SEGS	8		/* and long enough for as many segments */
 #define LINK_TICK_MOST_NS (10 * NSEC_PER_MSEC)
-#define LINK_RATE_NS	(2 * NSEC_PER_MSEC)	/* the rate is taken over */
-#define LINK_PERIOD	(5 * HZ)	/* and kept for one to two of these */
+#define LINK_RATE_NS	(2 * NSEC_PER_MSEC)	/* the rate is measured over this */
+#define LINK_PERIOD	(5 * HZ)	/* its max is kept for one to two of these */
 #define LINK_UNLIMITED	U64_MAX
 #define LINK_BATCH	64		/* ACKs at once */
 
-/* The constants of the amount; docs/receiver.md has what each was chosen by. */
-#define LINK_BASE_SEGS	12	/* beside 5/4 of what the path holds */
-#define LINK_MOST	4	/* times the amount, granted while not full */
-#define LINK_FULL	90	/* % of the rate that counts as full */
-#define LINK_LOW	80	/* % below which a link that waits has more */
-#define LINK_LOW_TICKS	5	/* after so many ticks */
+/* Constants of the limit on bytes in flight; docs/receiver.md has the reasons. */
+#define LINK_BASE_SEGS	12	/* on top of 5/4 of the bandwidth-delay product */
+#define LINK_MOST	4	/* max granted, in multiples of the limit */
+#define LINK_FULL	90	/* % of the rate from which the link is full */
+#define LINK_LOW	80	/* % of the rate below which the limit may rise */
+#define LINK_LOW_TICKS	5	/* after this many ticks below LINK_LOW */
 #define LINK_UP		12	/* % of the base, in each tick */
-#define LINK_DOWN	25	/* % of what is above the base, in each tick */
-#define LINK_SHARED_UP	20	/* % of the amount, in each tick */
-#define LINK_SHARED	15	/* % of what the device received, of others */
-#define LINK_SHARED_NS	(5 * NSEC_PER_MSEC)	/* remembered for */
-#define LINK_SAMPLE_NS	NSEC_PER_MSEC	/* between two looks at the device */
-#define LINK_PROBE	2	/* segments for a sender that thinks */
+#define LINK_DOWN	25	/* % of the excess over the base, in each tick */
+#define LINK_SHARED_UP	20	/* % of the limit, in each tick */
+#define LINK_SHARED	15	/* unexpected % of received bytes: link is shared */
+#define LINK_SHARED_NS	(5 * NSEC_PER_MSEC)	/* it counts as shared for this long */
+#define LINK_SAMPLE_NS	NSEC_PER_MSEC	/* between two reads of the device's counters */
+#define LINK_PROBE	2	/* segments for a sender that starts late */
 #define LINK_INITIAL	10	/* segments of a first window, RFC 6928 */
 
-/* A device that answers come in through. */
+/* A device on which answers arrive. */
 struct d2tcp_link {
 	struct list_head list;
 	struct net *net;
 	int ifindex;
 
-	spinlock_t lock;		/* of all that follows */
+	spinlock_t lock;		/* of all fields below */
 	struct schedule schedule;
 	struct list_head acks;		/* sockets that need an ACK */
 	struct list_head late_acks;	/* of sockets that a process owned */
 	struct list_head recent;	/* counted sockets, oldest news first */
-	u64 arrived;			/* bytes, since ever */
-	u64 flying;			/* bytes of the counted sockets */
-	u64 amount;			/* how many may be */
+	u64 arrived;			/* bytes, since the link was created */
+	u64 flying;			/* bytes in flight of the counted sockets */
+	u64 amount;			/* limit on the bytes in flight */
 	u32 seg;			/* bytes of a segment */
 	u32 rtt_us;			/* shortest seen; 0: none */
 	u32 rate;			/* bytes per ms, 0: not measured */
-	u32 fixed;			/* in place of what is measured; 0: none */
+	u32 fixed;			/* replaces the measured rate; 0: none */
 	u32 rates[2];			/* of this period and of the last */
 	unsigned long period;		/* end of this period, jiffies */
-	u64 tick_ns, tick_arrived;	/* when and what at the last tick */
-	u64 rate_ns, rate_arrived;	/* and where the rate is taken from */
-	u64 part;			/* bytes that senders can have sent */
-	u64 had, could;			/* arrived and rate per tick, smoothed */
-	u64 low_ns;			/* since when less than LINK_LOW comes */
+	u64 tick_ns, tick_arrived;	/* time and arrived at the last tick */
+	u64 rate_ns, rate_arrived;	/* and at the start of the rate measurement */
+	u64 part;			/* flying, limited to the guessed windows */
+	u64 had, could;			/* per tick: arrived, permitted; smoothed */
+	u64 low_ns;			/* since when less than LINK_LOW arrives */
 	u64 sample_ns, sample_rx, sample_arrived;	/* at the last sample */
 	u64 rx, ours;			/* bytes per sample, smoothed */
-	u64 shared_ns;			/* when others last had a part */
+	u64 shared_ns;			/* when other traffic was last seen */
 	bool full;
 	bool ticking;
 	struct hrtimer timer;
@@ -93,11 +93,11 @@ void link_unlock(struct d2tcp_link *link)
 	spin_unlock_bh(&link->lock);
 }
 
-/* --- how much ------------------------------------------------------------------- */
+/* --- the limit ------------------------------------------------------------------- */
 
-/* Bytes that fill the path, and a queue that is not long enough for a mark, as far
- * as the receiver can know. The rate is below 2^32 bytes per ms, the round trip
- * below 2^32 us: no more than 2^62 after the division by 800.
+/* The base: bytes in flight that fill the path and a queue short enough not to be
+ * marked, as far as the receiver can tell. The rate is below 2^32 bytes per ms and the
+ * round trip below 2^32 us, so the quotient by 800 is below 2^62.
  */
 static u64 base_of(const struct d2tcp_link *link)
 {
@@ -115,20 +115,24 @@ u32 link_base(const struct d2tcp_link *link)
 	return base == LINK_UNLIMITED ? 0 : min_t(u64, base, S32_MAX / 4);
 }
 
-/* Below 2^32 * 2^32: more than 4 GB on its way are as good as that. */
+/* Time that bytes take on the link. Above 4 GB the result stays the same, so that the
+ * product fits 64 bits.
+ */
 static u64 time_of(const struct d2tcp_link *link, u64 bytes)
 {
 	return min_t(u64, bytes, U32_MAX) * link->schedule.pace >> 16;
 }
 
-/* In less time than some segments take, nothing can be said of a link. */
+/* The length of a tick. Over less time than a few segments take, the rate of a slow
+ * link cannot be measured.
+ */
 static u64 tick_of(const struct d2tcp_link *link)
 {
 	return clamp_t(u64, time_of(link, LINK_TICK_SEGS * link->seg),
 		       LINK_TICK_NS, LINK_TICK_MOST_NS);
 }
 
-/* Bytes on their way. */
+/* Bytes in flight. */
 u64 link_flying(const struct d2tcp_link *link)
 {
 	return link->flying;
@@ -141,8 +145,9 @@ void link_path(const struct d2tcp_link *link, u32 *rate, u32 *rtt_us)
 	*rtt_us = link->rtt_us;
 }
 
-/* Can the next answer of a socket be in time at the measured rate? If it is granted,
- * it comes with all that is on its way; else as the schedule has it.
+/* Can the next answer of a socket be in time at the measured rate? A granted answer
+ * arrives with all bytes in flight; a waiting one is in time if the schedule has not
+ * given it up.
  */
 bool link_look(const struct d2tcp_link *link, const struct link_sock *ls, bool granted,
 	       u64 due_ns, u64 now_ns)
@@ -153,7 +158,7 @@ bool link_look(const struct d2tcp_link *link, const struct link_sock *ls, bool g
 		return false;
 	if (granted || ls->entry.where == SCHEDULE_OUT)
 		return then_ns <= due_ns;
-	/* as of the last tick: others would wait while it is brought up to date */
+	/* as of the last tick, because an update here would delay other sockets */
 	return ls->entry.where == SCHEDULE_HOPEFUL && then_ns <= due_ns;
 }
 
@@ -162,7 +167,7 @@ static bool is_empty(const struct d2tcp_link *link)
 	return !link->schedule.hopeful && !link->schedule.hopeless;
 }
 
-/* Is there an answer that could be granted something? */
+/* Is there an answer that can be granted bytes? */
 static bool is_waiting(const struct d2tcp_link *link)
 {
 	const struct schedule *s = &link->schedule;
@@ -183,7 +188,7 @@ static void use_rate(struct d2tcp_link *link, u32 rate)
 	 */
 	pace = rate ? div64_u64((u64)NSEC_PER_MSEC << 16, rate) : 0;
 	pace = min_t(u64, pace, U32_MAX);
-	/* each pace costs a pass over all entries: not for noise of 3 % */
+	/* a new pace costs a pass over all entries, so ignore noise of 3 % */
 	if (!pace || !link->schedule.pace ||
 	    abs((s64)pace - link->schedule.pace) > link->schedule.pace / 32)
 		schedule_set_pace(&link->schedule, pace);
@@ -210,7 +215,7 @@ static void measure(struct d2tcp_link *link, u64 now_ns)
 	use_rate(link, link->fixed ?: max(link->rates[0], link->rates[1]));
 }
 
-/* The administrator knows the rate of the link, or (0) does not any more. */
+/* Uses the configured rate instead of the measured one; 0: measure again. */
 void link_set_rate(struct d2tcp_link *link, u32 rate)
 {
 	if (rate == link->fixed)
@@ -222,15 +227,15 @@ void link_set_rate(struct d2tcp_link *link, u32 rate)
 
 static void raise(struct d2tcp_link *link, u64 bytes)
 {
-	/* nobody has more on the way than this */
+	/* beyond 2^32 bytes in flight a higher limit has no effect */
 	if (link->amount < U32_MAX)
 		link->amount += bytes;
 }
 
-/* How much may be on its way. When others share the link, more and more: the share
- * of a link goes by the number of flows. When sockets could have more and the link
- * was not full for a while, more: the senders that have grants cannot use them.
- * Else less, down to the base.
+/* Adapts the limit on bytes in flight. While other traffic shares the link it rises,
+ * because the share of a receiver grows with the number of its active flows. It also
+ * rises when answers wait and the link has not been full for a while, because the
+ * senders that have grants cannot use them. Otherwise it falls to the base.
  */
 static void adapt(struct d2tcp_link *link, u64 now_ns)
 {
@@ -262,8 +267,8 @@ static void adapt(struct d2tcp_link *link, u64 now_ns)
 		link->low_ns = now_ns;
 }
 
-/* What the device received, of which others may have had a part. Drivers count in
- * process context. Headers make our bytes 6 % more on the wire.
+/* Compares the bytes that the device received with those of expecting sockets, which
+ * headers make 6 % more on the wire. Some drivers can be read in process context only.
  */
 static void sample(struct work_struct *work)
 {
@@ -286,7 +291,7 @@ static void sample(struct work_struct *work)
 	}
 	rx = stats.rx_bytes - link->sample_rx;
 	ours = link->arrived - link->sample_arrived;
-	/* some drivers begin anew after a reset */
+	/* some drivers count from 0 again after a reset */
 	if (now_ns - link->sample_ns < 4 * LINK_SAMPLE_NS &&
 	    stats.rx_bytes >= link->sample_rx) {
 		link->rx = (3 * link->rx + rx) / 4;
@@ -295,7 +300,7 @@ static void sample(struct work_struct *work)
 		    link->rx * (100 - LINK_SHARED) > link->ours * 106)
 			link->shared_ns = now_ns;
 	} else {
-		/* there was a pause, in which nothing was looked at */
+		/* the last sample is too old */
 		link->rx = 0;
 		link->ours = 0;
 	}
@@ -305,9 +310,9 @@ static void sample(struct work_struct *work)
 	link_unlock(link);
 }
 
-/* --- which sockets ---------------------------------------------------------------- */
+/* --- sockets ---------------------------------------------------------------- */
 
-/* Keeps the sums of the link, after flying, window or counted has changed. */
+/* Updates the sums of the link, after flying, window or counted has changed. */
 static void recount(struct d2tcp_link *link, struct link_sock *ls)
 {
 	const u32 flying = ls->counted ? ls->flying : 0;
@@ -319,9 +324,10 @@ static void recount(struct d2tcp_link *link, struct link_sock *ls)
 	ls->sum_part = part;
 }
 
-/* While the link is full all that was granted is on its way. While it is not, only
- * what the windows of the senders let out is, and others may fill the gap; not
- * without bound, since the windows grow.
+/* Bytes that may still be granted. While the link is full every granted byte counts as
+ * in flight. While it is not, only bytes within the senders' guessed windows count, so
+ * that others fill the gap. Since the windows grow, no more than LINK_MOST times the
+ * limit is granted.
  */
 static u64 room_of(const struct d2tcp_link *link)
 {
@@ -334,8 +340,8 @@ static u64 room_of(const struct d2tcp_link *link)
 	return min(link->amount - out, most - link->flying);
 }
 
-/* A sender that was passed over gets no more before something comes, and one that
- * thinks as much as shows that it has begun.
+/* A sender that was passed over gets no further grant until data arrives; one whose
+ * last answer started late gets LINK_PROBE segments until then.
  */
 static bool is_ready(const struct link_sock *ls)
 {
@@ -355,8 +361,8 @@ static void count(struct d2tcp_link *link, struct link_sock *ls)
 	recount(link, ls);
 }
 
-/* Something came, or the sender has something to send for the first time: a second
- * grant is no news.
+/* Restarts the silence timer: data arrived, or the sender got its first grant. Further
+ * grants do not restart it.
  */
 static void note(struct d2tcp_link *link, struct link_sock *ls, u64 now_ns)
 {
@@ -377,12 +383,11 @@ static void set_flying(struct d2tcp_link *link, struct link_sock *ls, u32 bytes)
 	recount(link, ls);
 }
 
-/* Guesses how much the sender can have on its way: its congestion window, as far as
- * it shows. What comes in a round trip is the window of the last one; it grows as
- * it did before, by no more than a factor of two (slow start). While the link is
- * full a round trip takes longer than the path, and the guess is only raised. An
- * answer begins with what was guessed at the beginning of the last one, since the
- * window shrinks while the connection is idle (RFC 2861).
+/* Estimates the sender's congestion window from arrivals: the bytes of a round trip are
+ * the window of the round trip before. It is assumed to grow as it did last, by a
+ * factor of two at most (slow start). While the link is full a round trip takes longer
+ * than rtt_us, so the estimate is only raised. An answer begins with the first estimate
+ * of the last one, since the window shrinks while the connection is idle (RFC 2861).
  */
 static void guess_window(struct d2tcp_link *link, struct link_sock *ls,
 			 u32 bytes, u64 now_ns)
@@ -394,7 +399,7 @@ static void guess_window(struct d2tcp_link *link, struct link_sock *ls,
 		ls->round_bytes = 0;
 		ls->last = 0;
 	}
-	/* 2^27: its double and its growth in sixteenths fit into 32 bits */
+	/* its double, and its growth in sixteenths, fit into 32 bits */
 	ls->round_bytes = min_t(u64, (u64)ls->round_bytes + bytes, 1u << 26);
 	if (now_ns - ls->round_ns < link->rtt_us * (u64)NSEC_PER_USEC)
 		return;
@@ -413,10 +418,10 @@ static void guess_window(struct d2tcp_link *link, struct link_sock *ls,
 	ls->round_bytes = 0;
 }
 
-/* A sender that had a grant and was silent for longer than the path and twice the
- * queue take does not send now: it thinks, or has ended, or the grant was lost.
- * Its bytes do not count, and it gets no more until something comes. A grant that
- * went out in an ACK of its own is repeated once.
+/* Passes over senders that have a grant and were silent for longer than a round trip
+ * plus twice the time of the base: the worker has not answered yet, the answer has
+ * ended, or the grant was lost. Their bytes no longer count, and they get no further
+ * grant until data arrives. A grant sent in an ACK of its own is sent once more.
  */
 static void pass_over(struct d2tcp_link *link, u64 now_ns)
 {
@@ -428,7 +433,7 @@ static void pass_over(struct d2tcp_link *link, u64 now_ns)
 
 	if (!link->rate || !link->rtt_us)
 		return;
-	/* the rest with the next tick */
+	/* the next tick handles the rest */
 	while (n--) {
 		ls = list_first_entry_or_null(&link->recent, struct link_sock,
 					      recent);
@@ -436,7 +441,7 @@ static void pass_over(struct d2tcp_link *link, u64 now_ns)
 			break;
 		if (now_ns - ls->news_ns <= silence_ns)
 			break;
-		/* an odd segment has come, and its ACK is delayed */
+		/* an odd segment has arrived, and its ACK is delayed */
 		next = READ_ONCE(tcp_sk(ls->sk)->rcv_nxt);
 		if (after(next, ls->seen) && next != ls->odd) {
 			ls->odd = next;
@@ -445,7 +450,7 @@ static void pass_over(struct d2tcp_link *link, u64 now_ns)
 			continue;
 		}
 		uncount(link, ls);
-		/* with less the sender may wait for more */
+		/* with less than a segment the sender may wait for more */
 		if (ls->flying < ls->seg)
 			continue;
 		if (!ls->heard)
@@ -479,7 +484,7 @@ static void start_ticking(struct d2tcp_link *link, u64 now_ns)
 /**
  * link_grant() - grant answers in their order while there is room
  * @link: the link, locked
- * @here: the socket whose packet leaves now, or NULL: others get an ACK
+ * @here: the socket whose packet leaves now, or NULL; any other sends an ACK
  * @now_ns: now
  */
 void link_grant(struct d2tcp_link *link, struct link_sock *here, u64 now_ns)
@@ -489,7 +494,7 @@ void link_grant(struct d2tcp_link *link, struct link_sock *here, u64 now_ns)
 	int n = LINK_BATCH;
 	u32 bytes;
 
-	/* the others with the next tick */
+	/* the next tick grants to the others */
 	while (n--) {
 		e = schedule_first(&link->schedule,
 				   now_ns + time_of(link, link->flying));
@@ -530,7 +535,7 @@ static enum hrtimer_restart tick(struct hrtimer *timer)
 	bool again;
 
 	link_lock(link);
-	/* not before: the news of others would be in the future */
+	/* read under the lock, so that no news_ns is later than this */
 	now_ns = ktime_get_ns();
 	measure(link, now_ns);
 	pass_over(link, now_ns);
@@ -556,7 +561,7 @@ void link_init_sock(struct link_sock *ls, struct sock *sk)
 	INIT_LIST_HEAD(&ls->recent);
 }
 
-/* What a packet of the socket tells of its path. */
+/* Takes segment size and round trip from a socket whose packet leaves. */
 void link_learn(struct d2tcp_link *link, struct link_sock *ls, u32 seg,
 		u32 rtt_us)
 {
@@ -571,10 +576,10 @@ void link_learn(struct d2tcp_link *link, struct link_sock *ls, u32 seg,
 }
 
 /**
- * link_arrived() - bytes of an expecting socket have come
+ * link_arrived() - account for bytes that arrived on an expecting socket
  * @link: the link, locked
  * @ls: the socket
- * @bytes: how many, above 0
+ * @bytes: number of bytes, above 0
  * @now_ns: now
  */
 void link_arrived(struct d2tcp_link *link, struct link_sock *ls, u32 bytes,
@@ -588,7 +593,7 @@ void link_arrived(struct d2tcp_link *link, struct link_sock *ls, u32 bytes,
 		ls->thinks = !ls->counted && ls->flying;
 	ls->heard = true;
 	set_flying(link, ls, ls->flying - granted);
-	/* more than granted: the window before the first hold was open */
+	/* beyond the grants: an earlier window permitted them */
 	if (early && ls->entry.where != SCHEDULE_OUT)
 		schedule_granted(&link->schedule, &ls->entry,
 				 min(early, ls->entry.need));
@@ -601,7 +606,9 @@ void link_arrived(struct d2tcp_link *link, struct link_sock *ls, u32 bytes,
 	set_ready(link, ls);
 }
 
-/* What was advertised before and not used is as good as granted. */
+/* Counts bytes that an earlier window permits, and that have not arrived, as
+ * granted.
+ */
 void link_adopt(struct d2tcp_link *link, struct link_sock *ls, u32 open,
 		u64 now_ns)
 {
@@ -621,7 +628,7 @@ void link_adopt(struct d2tcp_link *link, struct link_sock *ls, u32 open,
  * link_settled() - an answer is complete
  * @link: the link, locked
  * @ls: the socket
- * @last: no other is expected: what is open beyond the end is no grant
+ * @last: no further answer is expected, so a window open beyond the end is no grant
  */
 void link_settled(struct d2tcp_link *link, struct link_sock *ls, bool last)
 {
@@ -639,11 +646,11 @@ void link_settled(struct d2tcp_link *link, struct link_sock *ls, bool last)
 }
 
 /**
- * link_ask() - ask for bytes of an answer
+ * link_ask() - schedule bytes of an answer
  * @link: the link, locked
  * @ls: the socket, not in the schedule
  * @due_ns: when the answer is due
- * @need: bytes beyond those that were granted, above 0
+ * @need: bytes that are not granted yet, above 0
  * @now_ns: now
  */
 void link_ask(struct d2tcp_link *link, struct link_sock *ls, u64 due_ns,
@@ -656,7 +663,7 @@ void link_ask(struct d2tcp_link *link, struct link_sock *ls, u64 due_ns,
 		     now_ns + time_of(link, link->flying));
 }
 
-/* The socket expects nothing any more. */
+/* Removes a socket that expects no answer any more. */
 void link_leave(struct d2tcp_link *link, struct link_sock *ls)
 {
 	schedule_remove(&link->schedule, &ls->entry);
@@ -668,16 +675,16 @@ void link_leave(struct d2tcp_link *link, struct link_sock *ls)
 
 /* --- ACKs -------------------------------------------------------------------------- */
 
-/* With the socket locked. */
+/* Sends an ACK of a locked socket. */
 void link_send_ack(struct sock *sk)
 {
-	/* in CLOSE_WAIT the packet lets the socket go */
+	/* in CLOSE_WAIT the hook releases the socket with this packet */
 	if ((1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_FIN_WAIT1 |
 				   TCPF_FIN_WAIT2 | TCPF_CLOSE_WAIT))
 		d2tcp_send_ack(sk, tcp_sk(sk)->rcv_nxt);
 }
 
-/* Sends an ACK unless a process has the socket locked: that may take for ever. */
+/* Sends an ACK unless a process owns the socket, which may take arbitrarily long. */
 bool link_try_ack(struct sock *sk)
 {
 	bool mine;
@@ -692,7 +699,7 @@ bool link_try_ack(struct sock *sk)
 	return mine;
 }
 
-/* With the link locked: the socket is to send an ACK soon. */
+/* Requests an ACK of a socket, whose link is locked. */
 void link_want_ack(struct d2tcp_link *link, struct link_sock *ls)
 {
 	if (ls->gone || !list_empty(&ls->ack))
@@ -702,8 +709,8 @@ void link_want_ack(struct d2tcp_link *link, struct link_sock *ls)
 	tasklet_schedule(&link->acker);
 }
 
-/* Takes the first off a list, with the reference that the list had. The state
- * stays as long as RCU lets it; the socket by the reference.
+/* Takes the first socket off a list and passes on the list's reference to it. RCU
+ * keeps its state.
  */
 static struct sock *next_ack(struct d2tcp_link *link, struct list_head *from,
 			     struct link_sock **ls)
@@ -720,7 +727,7 @@ static struct sock *next_ack(struct d2tcp_link *link, struct list_head *from,
 	return sk;
 }
 
-/* A socket that a process has locked is tried again after a jiffy. */
+/* Sends the ACKs of a list. A socket that a process owns is retried after a jiffy. */
 static void send_acks(struct d2tcp_link *link, struct list_head *from)
 {
 	struct link_sock *ls;
@@ -764,7 +771,7 @@ static void late_acks(struct work_struct *work)
 	tasklet_schedule(&link->acker);
 }
 
-/* The socket is about to be freed: it must not be on any list. */
+/* Takes a socket off the lists, because its state is about to be freed. */
 void link_forget(struct d2tcp_link *link, struct link_sock *ls)
 {
 	link_lock(link);
@@ -802,11 +809,11 @@ static struct d2tcp_link *new_link(struct net *net, int ifindex)
 }
 
 /**
- * d2tcp_link_of() - the link of a device, made when it is not known yet
+ * d2tcp_link_of() - find the link of a device, or create it
  * @net: its namespace
  * @ifindex: the device
  *
- * Return: the link, which stays as long as the namespace; NULL without memory.
+ * Return: the link, which lives as long as the namespace; NULL without memory.
  */
 struct d2tcp_link *d2tcp_link_of(struct net *net, int ifindex)
 {
@@ -841,7 +848,7 @@ static struct d2tcp_link *take_link(const struct net *net)
 }
 
 /**
- * d2tcp_link_exit() - free the links of a namespace, where no socket expects
+ * d2tcp_link_exit() - free the links of a namespace without expecting sockets
  * @net: the namespace
  */
 void d2tcp_link_exit(const struct net *net)
@@ -849,7 +856,7 @@ void d2tcp_link_exit(const struct net *net)
 	struct d2tcp_link *link;
 
 	while ((link = take_link(net))) {
-		/* no socket is left that could start them again */
+		/* no socket is left that could start these again */
 		hrtimer_cancel(&link->timer);
 		cancel_work_sync(&link->sampler);
 		tasklet_kill(&link->acker);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The link that answers arrive over: how many bytes may be on their way, which
- * sockets get them, and the clock. grant.c knows what the sockets expect.
+ * The link over which answers arrive: the limit on the bytes in flight, the sockets
+ * that are granted them, and the timer. grant.c knows what the sockets expect.
  */
 #ifndef D2TCP_LINK_H
 #define D2TCP_LINK_H
@@ -16,22 +16,22 @@ struct d2tcp_link;
 struct link_sock {
 	struct sock *sk;
 	struct schedule_entry entry;
-	struct list_head ack;		/* on a list of those that need an ACK */
-	struct list_head recent;	/* while its bytes count as on their way */
+	struct list_head ack;		/* on a list of sockets that need an ACK */
+	struct list_head recent;	/* while its bytes count as in flight */
 	u64 news_ns;			/* of the last grant or arrival */
 	u32 seen;			/* rcv_nxt, as last accounted for */
-	u32 odd;			/* rcv_nxt that an ACK was asked for */
+	u32 odd;			/* rcv_nxt for which an ACK was requested */
 	u32 flying;			/* bytes granted and not arrived */
-	u32 start;			/* where the answer starts, for traces */
-	u32 seg;			/* bytes granted at least */
-	u32 window;			/* bytes that its sender may have out */
+	u32 start;			/* start of the scheduled answer, for traces */
+	u32 seg;			/* unit of a grant, in bytes */
+	u32 window;			/* guessed congestion window of its sender */
 	u32 first, last;		/* of the guess: see guess_window() */
-	u32 round_bytes;		/* came since round_ns */
+	u32 round_bytes;		/* arrived since round_ns */
 	u64 round_ns;
-	u32 sum_flying, sum_part;	/* what the sums of the link have of it */
+	u32 sum_flying, sum_part;	/* its share of the link's flying and part */
 	bool counted;			/* flying is part of the link's */
-	bool heard;			/* bytes of this answer have come */
-	bool thinks;			/* its last answer took long to start */
+	bool heard;			/* bytes of this answer have arrived */
+	bool thinks;			/* its last answer began after pass_over() */
 	bool renew;			/* its last grant went out in an ACK */
 	bool gone;			/* about to be freed */
 };
