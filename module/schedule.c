@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The order in which a receiver lets expected answers in; see schedule.h.
+ * The order in which a receiver grants expected answers; see schedule.h.
  */
 #include "schedule.h"
 
-/* A longer time on the link, of more than two hours, counts as this one, so that
- * sums of 2^16 entries stay below 2^59 ns.
+/* Max time of an entry on the link, more than two hours. A longer one counts as this,
+ * so that sums of 2^16 entries stay below 2^59 ns.
  */
 #define LENGTH_MOST_NS	BIT_ULL(43)
 
@@ -49,10 +49,10 @@ static struct schedule_entry *longer(struct schedule_entry *a,
 	return b && b->need > a->need ? b : a;
 }
 
-/* What a subtree knows of itself, from its two parts. It may start at start_ns
- * at the latest, if each of its entries is to be in time: an entry that begins
- * after t ns of others must be due t ns and its own length after the start.
- * Sums and deadlines stay below 2^60, so the differences fit.
+/* Recomputes the fields of a subtree from its two parts. start_ns is the latest start
+ * with which every entry is in time: an entry behind t ns of others must be due no
+ * earlier than the start plus t ns plus its own length. Sums and deadlines stay below
+ * 2^60, so the differences fit.
  */
 static void update(const struct schedule *s, struct schedule_entry *e)
 {
@@ -68,7 +68,7 @@ static void update(const struct schedule *s, struct schedule_entry *e)
 		e->start_ns = after_ns;
 	if (start_of(e->before) < e->start_ns)
 		e->start_ns = start_of(e->before);
-	/* among equals the earliest: one that is due later leaves more room */
+	/* of equals the earliest, because all later entries gain its time */
 	e->longest = e->before ? longer(e->before->longest, e) : e;
 	e->longest = longer(e->longest, e->after ? e->after->longest : NULL);
 	e->count = count_of(e->before) + 1 + count_of(e->after);
@@ -110,7 +110,7 @@ static void split(const struct schedule *s, struct schedule_entry *tree,
 	update(s, tree);
 }
 
-/* Joins two trees, of which all of @a precedes all of @b. */
+/* Joins two trees; all of @a precedes all of @b. */
 static struct schedule_entry *merge(const struct schedule *s,
 				    struct schedule_entry *a,
 				    struct schedule_entry *b)
@@ -151,7 +151,7 @@ static void delete(const struct schedule *s, struct schedule_entry **tree,
 	update(s, *tree);
 }
 
-/* Updates the subtrees that an entry is in, after it has changed in place. */
+/* Updates the subtrees that contain an entry, after it has changed in place. */
 static void update_above(const struct schedule *s, struct schedule_entry *tree,
 			 const struct schedule_entry *e)
 {
@@ -207,13 +207,13 @@ static struct schedule_entry *first_ready(struct schedule_entry *tree)
 	return tree;
 }
 
-/* Whether some lengths of a subtree are those of the former pace. */
+/* Does any entry of a subtree have its length by the former pace? */
 static bool is_old(const struct schedule *s, const struct schedule_entry *e)
 {
 	return turns_of(e) & 1 << !s->turn;
 }
 
-/* Gives the next entries, *steps at most, their lengths by the present pace. */
+/* Gives the next entries, *steps at most, their lengths by the current pace. */
 static void renew(const struct schedule *s, struct schedule_entry *tree,
 		  u32 *steps)
 {
@@ -228,8 +228,8 @@ static void renew(const struct schedule *s, struct schedule_entry *tree,
 	update(s, tree);
 }
 
-/* Lengths matter among the hopeful entries only. A new pace waits until all of
- * these have the one before it, so that there are two paces at most.
+/* Lengths matter among the hopeful entries only. A new pace is used once all of these
+ * have the one before it, so that there are two paces at most.
  */
 static void follow_pace(struct schedule *s)
 {
@@ -244,9 +244,9 @@ static void follow_pace(struct schedule *s)
 	renew(s, s->hopeful, &steps);
 }
 
-/* Gives entries up until all others are in time if they start at now_ns, or
- * enough for now. One that was given up may fit again after another was:
- * choose() sees to it.
+/* Gives entries up until the others are in time when started at now_ns,
+ * SCHEDULE_AT_ONCE at most. Giving one up can make room for one that was given up
+ * earlier, which choose() takes back.
  */
 static void give_up(struct schedule *s, s64 now_ns)
 {
@@ -263,8 +263,8 @@ static void give_up(struct schedule *s, s64 now_ns)
 	}
 }
 
-/* Moore and Hodgson's choice among all entries, in n log n time: in order of the
- * deadlines, whenever the last one added is late the longest is given up.
+/* Moore and Hodgson's choice among all entries, in n log n time: entries are added in
+ * order of their deadlines, and whenever the last one is late the longest is given up.
  */
 static void choose(struct schedule *s, s64 now_ns)
 {
@@ -293,9 +293,10 @@ static void choose(struct schedule *s, s64 now_ns)
 	s->changes = 0;
 }
 
-/* Entries, time or pace have changed. While some are given up, the choice is made
- * anew whenever one in eight entries has changed: per change that is logarithmic
- * time too. Among more than SCHEDULE_AT_ONCE it would take too long at once.
+/* Updates the choice after a change of entries, time or pace. While some entries are
+ * given up, all are chosen from again whenever one in eight has changed, which is
+ * logarithmic time per change. With more than SCHEDULE_AT_ONCE entries it would take
+ * too long in one operation.
  */
 static void refresh(struct schedule *s, s64 now_ns)
 {
@@ -311,9 +312,9 @@ static void refresh(struct schedule *s, s64 now_ns)
 }
 
 /**
- * schedule_init() - an empty schedule for a link of unknown pace
+ * schedule_init() - initialise an empty schedule for a link of unknown pace
  * @s: the schedule
- * @seed: of the priorities that balance it; any number
+ * @seed: seed of the priorities that balance it; any number
  */
 void schedule_init(struct schedule *s, u32 seed)
 {
@@ -327,12 +328,12 @@ void schedule_init(struct schedule *s, u32 seed)
 }
 
 /**
- * schedule_set_pace() - the link was measured anew
+ * schedule_set_pace() - set the pace of the link
  * @s: the schedule
  * @pace: 2^-16 ns per byte; 0: unknown, no entry is given up
  *
- * The entries take it up in the operations that follow. Each call costs a look at
- * all entries then: call it when the pace has changed by more than noise.
+ * Later operations apply it to the entries, each of which they visit once per call; so
+ * call it only when the pace changes by more than noise.
  */
 void schedule_set_pace(struct schedule *s, u32 pace)
 {
@@ -342,7 +343,7 @@ void schedule_set_pace(struct schedule *s, u32 pace)
 }
 
 /**
- * schedule_add() - expect an answer
+ * schedule_add() - add an answer
  * @s: the schedule
  * @e: due_ns, need and ready are set; not in the schedule
  * @now_ns: when the link can begin with it
@@ -360,7 +361,7 @@ void schedule_add(struct schedule *s, struct schedule_entry *e, u64 now_ns)
 }
 
 /**
- * schedule_remove() - expect it no more
+ * schedule_remove() - remove an answer
  * @s: the schedule
  * @e: an entry, which need not be in the schedule
  */
@@ -374,7 +375,7 @@ void schedule_remove(struct schedule *s, struct schedule_entry *e)
 }
 
 /**
- * schedule_granted() - part of an answer was granted
+ * schedule_granted() - reduce an answer by bytes that were granted
  * @s: the schedule
  * @e: an entry in the schedule
  * @bytes: at most e->need. With the last one the entry leaves the schedule.
@@ -393,7 +394,7 @@ void schedule_granted(struct schedule *s, struct schedule_entry *e, u32 bytes)
 }
 
 /**
- * schedule_set_ready() - whether an answer can be granted anything
+ * schedule_set_ready() - set whether an answer can be granted bytes now
  * @s: the schedule
  * @e: an entry, which need not be in the schedule
  * @ready: whether schedule_first() may return it
@@ -409,7 +410,7 @@ void schedule_set_ready(struct schedule *s, struct schedule_entry *e,
 }
 
 /**
- * schedule_first() - the answer to grant next
+ * schedule_first() - find the answer to grant next
  * @s: the schedule
  * @now_ns: when the link can begin with it
  *

@@ -1,35 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The order in which a receiver lets expected answers in over one link.
+ * The order in which a receiver grants expected answers over one link.
  *
- * Earliest deadline first, among equal deadlines the shortest first. Answers
- * that cannot all be in time are chosen as Moore and Hodgson do: walking in the
- * order of the deadlines, when one would be late, the longest so far is given
- * up, so that as many as possible are in time (J. M. Moore, "An n job, one
- * machine sequencing algorithm for minimizing the number of late jobs",
- * Management Science 15, 1968). Those that were given up come last.
+ * Earliest deadline first, among equal deadlines the shortest first. When not all
+ * answers can be in time, they are chosen as by Moore and Hodgson: in the order of
+ * the deadlines, whenever one would be late, the longest so far is given up, so that
+ * as many as possible are in time (J. M. Moore, "An n job, one machine sequencing
+ * algorithm for minimizing the number of late jobs", Management Science 15, 1968).
+ * Answers that were given up come last.
  *
- * An answer that cannot be granted anything now is not ready: it keeps its place
- * and its time on the link, and others go first meanwhile.
+ * An answer that cannot be granted any byte now is not ready. It keeps its place and
+ * its time on the link, and later answers are granted meanwhile.
  *
  * The answers are in a treap, a search tree balanced by random priorities, in
- * which each subtree knows its length, its longest answer and its latest start.
+ * which each subtree has its total length, its longest answer and its latest start.
  * An operation takes logarithmic time, on average over the changes between two
- * choices among all entries. What can concern all entries, a new pace, answers
- * that cannot be in time any more and the choice, is bounded per operation by
- * SCHEDULE_AT_ONCE: the caller holds a spinlock.
+ * choices among all entries. Because the caller holds a spinlock, work that can
+ * concern all entries (a new pace, giving up answers, the choice) is bounded by
+ * SCHEDULE_AT_ONCE entries per operation.
  *
- * No lock, no kernel: the caller serialises; the tests compile it on the host.
+ * The code takes no lock and uses nothing of the kernel: the caller serialises, and
+ * tests compile it on the host.
  */
 #ifndef D2TCP_SCHEDULE_H
 #define D2TCP_SCHEDULE_H
 
 #include "pure.h"
 
-/* Entries that one operation moves at most; 256 take some 0.1 ms. Up to so many
- * entries the order is exact after each operation. Of more, a new pace and time
- * that passed reach so many per operation, in the order of service, and those
- * given up are not looked at again until they are served. Tests lower it.
+/* Max number of entries that one operation moves; 256 take about 0.1 ms. With no more
+ * entries than this the order is exact after each operation. With more, an operation
+ * applies a new pace, or the passing of time, to this many entries, in the order of
+ * service, and entries that were given up are not reconsidered. Tests lower it.
  */
 #ifndef SCHEDULE_AT_ONCE
 #define SCHEDULE_AT_ONCE	256
@@ -38,17 +39,17 @@
 struct schedule_entry {
 	u64 due_ns;		/* below 2^60; set before schedule_add() */
 	u32 need;		/* bytes that are not granted yet, above 0 */
-	bool ready;		/* may be first; schedule_set_ready() changes it */
+	bool ready;		/* may be first; changed by schedule_set_ready() */
 	/* the rest is private */
-	bool turn;		/* which of the paces its length has */
+	bool turn;		/* index of the pace of its length */
 	bool some_ready;	/* in this subtree */
 	u8 turns;		/* in this subtree: 1 << turn of each */
-	u32 priority;		/* above those of both subtrees */
+	u32 priority;		/* above the priorities of both subtrees */
 	u32 count;		/* entries of this subtree */
 	struct schedule_entry *before, *after;
 	struct schedule_entry *longest;	/* in this subtree */
-	u64 sum_ns;		/* time that it needs on the link */
-	s64 start_ns;		/* its latest start, see update() */
+	u64 sum_ns;		/* time that the subtree needs on the link */
+	s64 start_ns;		/* latest start of the subtree, see update() */
 	enum { SCHEDULE_OUT, SCHEDULE_HOPEFUL, SCHEDULE_HOPELESS } where;
 };
 
@@ -56,10 +57,10 @@ struct schedule {
 	struct schedule_entry *hopeful;	/* all are in time if served in order */
 	struct schedule_entry *hopeless;
 	u32 pace;		/* 2^-16 ns per byte: of the link */
-	u32 paces[2];		/* that the entries still have, by turn */
-	bool turn;		/* of the newer one */
+	u32 paces[2];		/* of the entries, by turn */
+	bool turn;		/* index of the newer one */
 	u32 random;		/* state of the priorities, not 0 */
-	u32 changes;		/* since all entries were chosen from */
+	u32 changes;		/* since the last choice among all entries */
 };
 
 void schedule_init(struct schedule *s, u32 seed);
