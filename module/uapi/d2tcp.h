@@ -14,17 +14,19 @@
  *                 Sockets accepted from a listener inherit it.
  * D2TCP_INFO      get: struct d2tcp_info, or as much of it as fits (8 bytes at
  *                 least).
- * D2TCP_EXPECT    set: struct d2tcp_deadline. The answer that comes next, of
- *                 .bytes (0: all that comes until the next D2TCP_EXPECT), is
- *                 expected by then; set before its request is written, on a
- *                 socket of any congestion control. With D2TCP_F_STANDING an
- *                 answer is expected so long after each request; sockets that
- *                 are accepted from a listener inherit it. All zero: no answer
- *                 is expected any more. Experimental: only when the module was
- *                 loaded with expect=1.
+ * D2TCP_EXPECT    set: struct d2tcp_deadline. Declares the deadline and the
+ *                 length (.bytes; 0: unknown, up to the next D2TCP_EXPECT) of
+ *                 the answer to the next request. Set it before the request is
+ *                 written, on a socket of any congestion control. With
+ *                 D2TCP_F_STANDING it applies to the answer to every request,
+ *                 counted from when the request leaves; accepted sockets
+ *                 inherit it from their listener. All zero: no answer is
+ *                 expected any more. Experimental: exists only when the module
+ *                 was loaded with expect=1.
  * D2TCP_EXPECT_INFO get: struct d2tcp_expect_info, or as much of it as fits (8
- *                 bytes at least): what is expected, and how much of it has
- *                 come and is granted. Exists where D2TCP_EXPECT does.
+ *                 bytes at least): the next expected answer, and how many bytes
+ *                 of it have arrived or are granted. Exists where D2TCP_EXPECT
+ *                 does.
  *
  * Errors; nothing is changed when one is returned:
  * EINVAL      negative int; for set, a length of 0 to 3 or 5 to 23; a flag that
@@ -33,13 +35,14 @@
  *             on a listener
  * E2BIG       longer than the struct known here, and the rest is not zero, or
  *             longer than a page
- * ERANGE      the message would end 2^31 bytes or more beyond what is
- *             acknowledged, or all expected answers beyond what has come
+ * ERANGE      the message would end 2^31 bytes or more beyond the acknowledged
+ *             data, or the expected answers beyond the received data
  * EOPNOTSUPP  the socket's congestion control is not d2tcp (not D2TCP_EXPECT
  *             and D2TCP_EXPECT_INFO)
  * ENOPROTOOPT module not loaded; not a TCP socket; set of D2TCP_INFO and
  *             D2TCP_EXPECT_INFO; get of D2TCP_EXPECT
  * ENOMEM      D2TCP_EXPECT: no memory, or net.ipv4.d2tcp.expect_max sockets expect
+ *             answers
  * EFAULT      memory that cannot be read or written
  */
 #ifndef _UAPI_D2TCP_H
@@ -63,8 +66,8 @@
 
 /* struct d2tcp_deadline.flags */
 #define D2TCP_F_RELATIVE	1u	/* deadline_ns counts from now */
-#define D2TCP_F_STANDING	2u	/* D2TCP_EXPECT only, with RELATIVE: so long
-					 * for the answer to each request
+#define D2TCP_F_STANDING	2u	/* D2TCP_EXPECT only, with RELATIVE: applies
+					 * to the answer to every request
 					 */
 
 /* A deadline farther away counts as this far away: 2^40 ns, 18 minutes. */
@@ -115,20 +118,20 @@ struct d2tcp_info {		/* grows at its tail only */
 
 /* struct d2tcp_expect_info.flags */
 #define D2TCP_EXPECTING		1u	/* at least one answer is outstanding */
-#define D2TCP_EXPECT_HELD	2u	/* bytes of the next answer wait for a
-					 * grant
+#define D2TCP_EXPECT_HELD	2u	/* some bytes of the next answer are not
+					 * granted yet
 					 */
 #define D2TCP_EXPECT_GRANTED	4u	/* all of the next answer may be sent; not
 					 * set where its length is unknown
 					 */
-#define D2TCP_EXPECT_RELEASED	8u	/* nothing limits the window but TCP:
-					 * nothing was expected yet, or the
-					 * socket was let go
+#define D2TCP_EXPECT_RELEASED	8u	/* the window is TCP's own: no answer was
+					 * expected yet, or the socket was
+					 * released
 					 */
 #define D2TCP_EXPECT_STANDING	16u	/* a standing expectation is in force */
 #define D2TCP_EXPECT_FEASIBLE	32u	/* the next answer can be in time at the
-					 * measured rate, if those that come
-					 * before it take no longer than stated
+					 * measured rate, if the answers before
+					 * it are no longer than declared
 					 */
 
 struct d2tcp_expect_info {	/* grows at its tail only */
@@ -137,15 +140,15 @@ struct d2tcp_expect_info {	/* grows at its tail only */
 	__u32 flags;
 	__u32 outstanding;	/* answers expected and not complete; 8 at most */
 	__u64 bytes;		/* of the next answer; 0: unknown */
-	__u64 arrived;		/* of these */
-	__u64 granted;		/* of these: arrived, or may be sent */
+	__u64 arrived;		/* bytes of it that have arrived */
+	__u64 granted;		/* bytes of it that have arrived or may be sent */
 	__s64 time_left_ns;	/* negative: late by */
 	__u64 standing_ns;	/* of the standing expectation in force: its own,
 				 * or the namespace's
 				 */
 	__u64 met;		/* answers complete in time */
 	__u64 missed;		/* answers complete later */
-	__u64 released;		/* times that it waited too long, and was let go */
+	__u64 released;		/* releases after 200 ms without expected data */
 	__u32 rate;		/* of the link, bytes per ms; 0: not measured */
 	__u32 rtt_us;		/* shortest of the link; 0: not measured */
 };
