@@ -4,9 +4,9 @@
  *
  * Each CPU has a row of counters (CPUs beyond 32 share rows), so that CPUs do
  * not contend for cache lines. The rows are part of the namespace's net_generic
- * memory rather than a per-CPU allocation: that would have to be freed in
- * .exit, which runs before the .exit of built-in users of kernel sockets, and
- * such a socket may still count.
+ * memory rather than a per-CPU allocation, because that must be freed in .exit,
+ * which runs before the .exit of built-in users of kernel sockets, and such a
+ * socket may still count.
  */
 #include <linux/cache.h>
 #include <linux/proc_fs.h>

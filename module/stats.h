@@ -10,7 +10,7 @@
 /* The names that /proc/net/d2tcp shows are in stats.c, in this order. */
 enum d2tcp_counter {
 	D2TCP_STAT_ARMED,	/* messages given a deadline */
-	D2TCP_STAT_MET,		/* acknowledged by then */
+	D2TCP_STAT_MET,		/* acknowledged by their deadline */
 	D2TCP_STAT_MISSED,	/* acknowledged later */
 	D2TCP_STAT_CLEARED,	/* cleared or replaced by the program */
 	D2TCP_STAT_MERGED,	/* merged with another: the ring was full */
@@ -20,12 +20,12 @@ enum d2tcp_counter {
 	D2TCP_STAT_ECN,		/* d2tcp started on a connection with ECN */
 	D2TCP_STAT_NO_ECN,	/* or without: in the Reno fallback */
 	D2TCP_STAT_EXPECTED,	/* answers that were expected */
-	D2TCP_STAT_EXPECT_MET,	/* complete by then */
+	D2TCP_STAT_EXPECT_MET,	/* complete by their deadline */
 	D2TCP_STAT_EXPECT_MISSED,	/* complete later */
 	D2TCP_STAT_GRANTS,	/* grants given */
-	D2TCP_STAT_RELEASED,	/* sockets let go after a while */
+	D2TCP_STAT_RELEASED,	/* sockets released without expected data */
 	D2TCP_STAT_RENEWALS,	/* grants sent again */
-	D2TCP_STAT_BYTES_HELD,	/* not granted when their request left */
+	D2TCP_STAT_BYTES_HELD,	/* bytes not granted when their request left */
 	D2TCP_STATS
 };
 

@@ -14,8 +14,8 @@
 #include <net/inet_sock.h>
 #include <net/ipv6.h>
 
-/* What every event records about its flow: both ends, IPv4 as ::ffff:a.b.c.d so
- * that a reader has one form, and the socket's address to tell flows apart by.
+/* Fields of every event: both ends of the flow, IPv4 as ::ffff:a.b.c.d so that readers
+ * need one form only, and the address of the socket to distinguish flows.
  */
 #define D2TCP_TRACE_FLOW						\
 	__field(const void *, skaddr)					\
@@ -112,12 +112,12 @@ TRACE_EVENT(d2tcp_cut,
 
 /* d2tcp_arm: a message was given a deadline.
  *
- * left		ns until the deadline; negative: already late by
+ * left		ns until the deadline; negative: late by
  * bytes	its length; 0: unknown
  * seq		its first byte, a sequence number (before the handshake: from 0)
- * outstanding	messages that are armed, with this one
- * how		0: a place of its own, 1: in place of the one before, of which
- *		nothing was written, 2: merged with the one before
+ * outstanding	messages that are armed, including this one
+ * how		0: in a slot of its own, 1: replaced the message before it, of which
+ *		nothing was written, 2: merged with the message before it
  * budget	1: armed by a standing budget, 0: by D2TCP_DEADLINE
  */
 TRACE_EVENT(d2tcp_arm,
@@ -155,7 +155,7 @@ TRACE_EVENT(d2tcp_arm,
 
 /* d2tcp_settle: a message was acknowledged to its end.
  *
- * late		ns after the deadline; 0 or negative: met, with so much to spare
+ * late		ns after the deadline; 0 or negative: met, with this much to spare
  * end		sequence number after its last byte
  * outstanding	messages that are still armed
  */
@@ -184,13 +184,13 @@ TRACE_EVENT(d2tcp_settle,
 		  __entry->outstanding)
 );
 
-/* d2tcp_hold: a packet leaves, a request mostly, and bytes of the answer that comes
- * next are not granted yet. Once per answer.
+/* d2tcp_hold: a packet, usually a request, leaves while bytes of the next answer are
+ * not granted. Once per answer.
  *
  * left		ns until the answer is due; negative: late by
  * bytes	its length; 0: unknown
- * granted	up to which byte of it may come
- * flying	bytes on their way to all expecting sockets of the link
+ * granted	granted up to this byte of the answer
+ * flying	bytes in flight to all expecting sockets of the link
  */
 TRACE_EVENT(d2tcp_hold,
 
@@ -222,9 +222,9 @@ TRACE_EVENT(d2tcp_hold,
 
 /* d2tcp_grant: bytes of an answer were granted.
  *
- * granted	how many
- * edge		up to which byte of the answer may come now
- * flying	bytes on their way to all expecting sockets of the link, with these
+ * granted	number of bytes
+ * edge		the answer is now granted up to this byte
+ * flying	bytes in flight to all expecting sockets of the link, these included
  */
 TRACE_EVENT(d2tcp_grant,
 
@@ -251,9 +251,9 @@ TRACE_EVENT(d2tcp_grant,
 		  __entry->flying)
 );
 
-/* d2tcp_expected: an answer is complete; one of unknown length: it has ended.
+/* d2tcp_expected: an answer is complete or, if its length was unknown, has ended.
  *
- * late		ns after the deadline; 0 or negative: met, with so much to spare
+ * late		ns after the deadline; 0 or negative: met, with this much to spare
  * bytes	its length
  * outstanding	answers that are still expected on the socket
  */
