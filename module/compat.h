@@ -55,8 +55,7 @@ d2tcp_register_sysctl(struct net *net, const char *path,
  *
  * With AccECN (net.ipv4.tcp_ecn of 3 and more; the default is below) the core
  * counts the peer's marks into delivered_ce before .in_ack_event, and echoes CE
- * by a counter of its own, regardless of TCP_ECN_DEMAND_CWR: the law needs
- * nothing else.
+ * by a counter of its own, regardless of TCP_ECN_DEMAND_CWR. The law needs no more.
  */
 static inline bool d2tcp_ecn(const struct tcp_sock *tp)
 {
@@ -67,8 +66,8 @@ static inline bool d2tcp_ecn(const struct tcp_sock *tp)
 #endif
 }
 
-/* hrtimer_init() and the function were two steps until upstream commit "hrtimers:
- * Introduce hrtimer_setup() to replace hrtimer_init()" (6.13).
+/* hrtimer_init() and setting the function were two steps until upstream commit
+ * "hrtimers: Introduce hrtimer_setup() to replace hrtimer_init()" (6.13).
  */
 static inline void
 d2tcp_hrtimer_setup(struct hrtimer *timer,

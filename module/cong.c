@@ -6,12 +6,12 @@
  * 2012, over DCTCP: Alizadeh et al., SIGCOMM 2010, and RFC 8257.
  *
  * A window with ECN marks is cut by p/2, p = alpha^d: alpha says how congested
- * the path is, d how urgent the flow. Near its deadline (d > 1) a flow yields
- * less than DCTCP would, with time to spare (d < 1) more. Without a deadline
+ * the path is, d how urgent the flow is. Near its deadline (d > 1) a flow
+ * yields less than DCTCP would, with time to spare (d < 1) more. Without a deadline
  * d = 1, and the flow is DCTCP.
  *
- * This file holds the callbacks. flow.c keeps the messages and says how urgent
- * they are, law.c has the arithmetic.
+ * This file holds the callbacks. flow.c keeps the messages and computes their
+ * urgency, law.c has the arithmetic.
  *
  * Notable differences from the paper:
  *  - several messages may be outstanding; the most urgent prefix decides
@@ -64,8 +64,8 @@ static void d2tcp_init(struct sock *sk)
 	ca->loss_cwnd = 0;
 	d2tcp_next_window(tp, ca);
 
-	/* In SYN_SENT the flag says only what was offered, and .init will not
-	 * be called again when the answer is known.
+	/* In SYN_SENT the flag means that ECN was offered, and .init will not be
+	 * called again when the peer has answered.
 	 */
 	if (d2tcp_ecn(tp) && sk->sk_state != TCP_SYN_SENT) {
 		d2tcp_count(sk, D2TCP_STAT_ECN, 1);
@@ -110,7 +110,7 @@ static noinline void d2tcp_rare_ack(struct sock *sk)
 	alpha = law_alpha(ca->alpha, tp->delivered - ca->old_delivered,
 			  tp->delivered_ce - ca->old_delivered_ce,
 			  READ_ONCE(d2tcp_shift_g));
-	/* get_info reads it without the lock */
+	/* get_info reads alpha without the lock */
 	WRITE_ONCE(ca->alpha, alpha);
 	d2tcp_next_window(tp, ca);
 }
@@ -192,7 +192,7 @@ static u32 d2tcp_ssthresh(struct sock *sk)
 
 static void d2tcp_set_state(struct sock *sk, u8 new_state)
 {
-	/* A timeout comes as CA_EVENT_LOSS: once per window, unlike this. */
+	/* A timeout is reported as CA_EVENT_LOSS: once per window, unlike this. */
 	if (new_state == TCP_CA_Recovery &&
 	    new_state != inet_csk(sk)->icsk_ca_state)
 		d2tcp_react_to_loss(sk);
@@ -231,8 +231,8 @@ static void d2tcp_reno_cwnd_event(struct sock *sk, enum tcp_ca_event ev)
 }
 #endif
 
-/* Reno, with the fraction that the last cut left over: the window opens by a
- * packet as soon as fraction and gain together make one.
+/* Reno, with the fraction that the last cut left over: the window opens by a packet as
+ * soon as fraction and gain together make up one.
  */
 static noinline void d2tcp_avoid_with_frac(struct sock *sk, u32 ack, u32 acked)
 {
@@ -269,8 +269,8 @@ static u32 d2tcp_undo_cwnd(struct sock *sk)
 	return max(tcp_snd_cwnd(tcp_sk(sk)), ca->loss_cwnd);
 }
 
-/* Answers as dctcp does, so that ss -ti shows it. Runs without the socket lock
- * in any state: what it reads may be a moment old, or not yet ours.
+/* Fills the info struct of dctcp, which ss -ti can show. Runs without the socket lock
+ * in any state, so fields may be stale, or another algorithm's.
  */
 static size_t d2tcp_get_info(struct sock *sk, u32 ext, int *attr,
 			     union tcp_cc_info *info)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The congestion control d2tcp, and which sockets have it.
+ * The congestion control d2tcp, and the test whether a socket has it.
  */
 #ifndef D2TCP_CONG_H
 #define D2TCP_CONG_H

@@ -24,7 +24,7 @@ static void count_up(u16 *counter)
 }
 
 /**
- * deadline_count() - how many messages are outstanding
+ * deadline_count() - count the outstanding messages
  * @ring: the messages
  *
  * Return: 0 to DEADLINE_SLOTS.
@@ -60,7 +60,7 @@ static unsigned int end_newest(struct deadline_ring *ring, unsigned int n,
 }
 
 /**
- * deadline_arm() - a message starts at the next byte written
+ * deadline_arm() - arm a message that starts at the next byte written
  * @ring: the messages
  * @due_ns: its deadline; 0 is taken as 1
  * @bytes: its length; 0 when unknown: it grows until the next one is armed
@@ -133,7 +133,7 @@ void deadline_rebase(struct deadline_ring *ring, u32 wseq)
  * deadline_clear() - forget every message, and count them as cleared
  * @ring: the messages
  *
- * Return: how many there were.
+ * Return: the number of messages.
  */
 unsigned int deadline_clear(struct deadline_ring *ring)
 {
@@ -147,7 +147,7 @@ unsigned int deadline_clear(struct deadline_ring *ring)
 }
 
 /**
- * deadline_begun() - see whether the newest message has begun
+ * deadline_begun() - note whether the newest message has begun
  * @ring: the messages, at least one
  * @wseq: one after the last byte written
  *

@@ -11,7 +11,8 @@
  * Before a connection has sequence numbers it counts from una = wseq = 0, and
  * deadline_rebase() moves the ring to where the stream really starts.
  *
- * No lock, no kernel: the caller serialises; the tests compile it on the host.
+ * The code takes no lock and uses nothing of the kernel: the caller serialises, and
+ * tests compile it on the host.
  */
 #ifndef D2TCP_DEADLINE_H
 #define D2TCP_DEADLINE_H
@@ -28,7 +29,7 @@ struct deadline_ring {
 	u16 cleared;
 };
 
-/* A prefix of the stream: all up to the end of one message. */
+/* A prefix of the stream: all bytes up to the end of one message. */
 struct deadline_prefix {
 	u64 due_ns;
 	s64 left_ns;			/* negative: late by */

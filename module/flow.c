@@ -29,8 +29,8 @@ static u32 d2tcp_write_end(const struct sock *sk)
 	       !!((1 << READ_ONCE(sk->sk_state)) & fin_sent);
 }
 
-/* First byte not acknowledged, and never past the last byte written: once the
- * FIN is acknowledged snd_una is.
+/* First byte not acknowledged, at most the end of the written data: an acknowledged
+ * FIN moves snd_una beyond it.
  */
 static u32 d2tcp_una(const struct sock *sk, u32 wseq)
 {
@@ -59,7 +59,7 @@ struct d2tcp *d2tcp_open(struct sock *sk)
 	return ca;
 }
 
-/* --- how urgent ---------------------------------------------------------- */
+/* --- urgency ------------------------------------------------------------- */
 
 /* W in 2^-8 packets; snd_cwnd is below 2^31, so W is below 2^40. */
 static u64 d2tcp_window(const struct sock *sk, u32 cwnd_cnt)
@@ -134,7 +134,7 @@ static void d2tcp_bounded(const struct sock *sk, u32 una, u32 wseq, u64 now_ns,
 
 	d_written = d2tcp_urgency(sk, una, wseq, now_ns, wseq - una, least_ns,
 				  &written);
-	/* options and tracepoints show the message as it was claimed */
+	/* options and tracepoints show the message as it was declared */
 	view->d = d2tcp_urgency(sk, una, wseq, now_ns, U32_MAX, least_ns, view);
 	view->d = min(view->d, max(d_written, LAW_D_ONE));
 	view->late = view->prefix.left_ns <= 0;
@@ -236,7 +236,7 @@ static int d2tcp_arm_at(struct sock *sk, struct d2tcp *ca, u64 due_ns,
 	} else if (due_ns - now_ns < least_ns) {
 		d2tcp_count(sk, D2TCP_STAT_TIGHT, 1);
 	}
-	/* bytes is below 2^31, or deadline_arm() had refused it */
+	/* bytes is below 2^31, or deadline_arm() would have refused it */
 	if (trace_d2tcp_arm_enabled())
 		trace_d2tcp_arm(sk, (s64)(due_ns - now_ns), bytes, wseq,
 				deadline_count(&ca->ring), how, budget);
@@ -318,7 +318,7 @@ static void d2tcp_arm_burst(struct sock *sk, struct d2tcp *ca, u32 first,
 }
 
 /**
- * d2tcp_tx_start() - a data packet leaves while none is in flight
+ * d2tcp_tx_start() - handle a data packet that leaves while none is in flight
  * @sk: a socket under its lock
  *
  * It starts a burst only if everything written before is acknowledged; the core
@@ -387,7 +387,7 @@ static void d2tcp_forget(struct d2tcp *ca)
 }
 
 /**
- * d2tcp_flow_start() - the connection has sequence numbers now
+ * d2tcp_flow_start() - start a flow whose connection has sequence numbers
  * @sk: a socket in .init
  * @ca: its state from d2tcp_open()
  */
@@ -410,13 +410,13 @@ void d2tcp_flow_start(struct sock *sk, struct d2tcp *ca)
 	ca->idle = tp->write_seq == tp->snd_una;
 	if (tp->bytes_acked)
 		d2tcp_syn_burst(sk, ca, first, now_ns);
-	/* and the ACK of that data came before .init */
+	/* and the ACK of that data arrived before .init */
 	if (!deadline_none(&ca->ring))
 		d2tcp_settle(sk, ca, now_ns);
 }
 
 /**
- * d2tcp_flow_end() - the connection ends, or continues under another algorithm
+ * d2tcp_flow_end() - end a flow: its connection ends or changes its algorithm
  * @sk: a socket in .release
  */
 void d2tcp_flow_end(struct sock *sk)

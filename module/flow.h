@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The state of one d2tcp socket: its messages, and what the callbacks keep.
+ * The state of one d2tcp socket: its messages, and the state of the callbacks.
  */
 #ifndef D2TCP_FLOW_H
 #define D2TCP_FLOW_H
@@ -10,7 +10,7 @@
 #include "law.h"
 
 /* icsk_ca_priv may hold another algorithm's state: a congestion control chosen
- * by a route takes over without clearing it. So ours carries a mark.
+ * by a route takes over without clearing it. So the state carries a mark.
  */
 #define D2TCP_EARLY	0xd27c0e41u	/* options were set before .init */
 #define D2TCP_LIVE	0xd27c11feu	/* .init has run */
@@ -20,12 +20,12 @@
  * there and would free whatever it finds if a route gave it an early socket.
  */
 struct d2tcp {
-	u32 mark;		/* D2TCP_EARLY, D2TCP_LIVE, or not ours */
+	u32 mark;		/* D2TCP_EARLY, D2TCP_LIVE, or another's state */
 	u32 budget_us;		/* standing budget, 0: off */
 	u32 alpha;		/* 2^-20 */
 	u8 frac;		/* 2^-8 packets of window beyond snd_cwnd */
 	u8 ce_state:1,		/* the last packet received carried CE */
-	   idle:1,		/* all was acknowledged, no burst since */
+	   idle:1,		/* all data acknowledged, no burst since */
 	   tlp_loss:1,		/* a tail probe repaired a loss */
 	   budget_told:1,	/* budget_us was set: no default applies */
 	   unused:4;

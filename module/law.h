@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The arithmetic of D2TCP: how much of its window a flow gives up.
+ * The arithmetic of D2TCP: the part of its window that a flow gives up.
  *
  * Vamanan, Hasan, Vijaykumar, "Deadline-Aware Datacenter TCP (D2TCP)", SIGCOMM
  * 2012, section 3; alpha as in RFC 8257, section 3.3.
  *
  *	alpha = (1 - g) * alpha + g * F		once per window
- *	d = Tc / D,  Tc = B / (3/4 * W) * srtt	held within [d_min, d_max]
+ *	d = Tc / D,  Tc = B / (3/4 * W) * srtt	clamped to [d_min, d_max]
  *	p = alpha^d
  *	W = W * (1 - p / 2)			once per marked window
  *
- * Integers only, no state, no kernel: the tests compile it on the host. Units:
- * alpha and p in 2^-20, d in 2^-8, windows in 2^-8 packets, srtt in 1/8 us as
- * in struct tcp_sock. docs/law.md states every rounding.
+ * The functions use integers only, keep no state and use nothing of the kernel, so
+ * tests compile them on the host. Units: alpha and p in 2^-20, d in 2^-8, windows in
+ * 2^-8 packets, srtt in 1/8 us as in struct tcp_sock. docs/law.md states every
+ * rounding.
  */
 #ifndef D2TCP_LAW_H
 #define D2TCP_LAW_H
@@ -24,7 +25,7 @@
 
 #define LAW_D_SHIFT	8
 #define LAW_D_ONE	((u32)BIT_ULL(LAW_D_SHIFT))	/* d = 1: DCTCP */
-#define LAW_D_LEAST	(LAW_D_ONE / 4)		/* what law_pow() is good for */
+#define LAW_D_LEAST	(LAW_D_ONE / 4)		/* range of law_pow() */
 #define LAW_D_MOST	(LAW_D_ONE * 4)
 
 #define LAW_W_SHIFT	8

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the pure files use of their surroundings: integer types and a
- * 64-bit division, from the kernel or, for the tests, from the host.
+ * Integer types and a 64-bit division for the pure files, from the kernel or, in
+ * tests, from the host.
  */
 #ifndef D2TCP_PURE_H
 #define D2TCP_PURE_H

@@ -6,7 +6,7 @@
  * The core calls in without the socket lock, for any protocol, holding a
  * reference to this module. Arguments are checked and copied first, so that
  * nothing can fault under the lock; only then is the socket locked and its
- * congestion control looked at.
+ * congestion control checked.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -51,8 +51,8 @@ static int check_tail(sockptr_t arg, unsigned int known, unsigned int len)
 	return zero ? 0 : -E2BIG;
 }
 
-/* The value that set takes from user memory. Apart from d2tcp_value, so that
- * kernels that zero the stack do not clear a struct d2tcp_info at each call.
+/* The value that set takes from user memory. A union of its own, because kernels that
+ * zero the stack would otherwise clear a struct d2tcp_info at each call.
  */
 union d2tcp_arg {
 	struct d2tcp_deadline deadline;
@@ -67,8 +67,8 @@ union d2tcp_value {
 	int budget_us;
 };
 
-/* Converts both forms, the int and the struct, to the struct, whose flags may be
- * those of @known. Inline: a call would show in the cost of setting a deadline.
+/* Converts both forms, the int and the struct, to the struct, which may have the flags
+ * @known. Inline, because the cost of setting a deadline is bounded by tests/cost.
  */
 static __always_inline int copy_struct(union d2tcp_arg *val, sockptr_t arg,
 				       unsigned int len, u32 known)
@@ -110,13 +110,13 @@ static int copy_expect(union d2tcp_arg *val, sockptr_t arg, unsigned int len)
 	int err = copy_struct(val, arg, len,
 			      D2TCP_F_RELATIVE | D2TCP_F_STANDING);
 
-	/* each request has a time of its own from which the deadline counts */
+	/* a standing deadline counts from each request, so it must be relative */
 	if (!err && val->deadline.flags == D2TCP_F_STANDING)
 		err = -EINVAL;
 	return err;
 }
 
-/* By how much the caller's CLOCK_MONOTONIC is ahead of the kernel's: the offset
+/* The time by which the caller's CLOCK_MONOTONIC is ahead of the kernel's: the offset
  * of its time namespace. The core keeps it within KTIME_MAX / 2, about 2^62 ns.
  */
 static s64 caller_offset_ns(void)
@@ -366,8 +366,8 @@ static const struct d2tcp_option d2tcp_options[] = {
 /* Is the module loaded completely, and is this a TCP socket? */
 static bool for_us(const struct sock *sk)
 {
-	/* pairs with d2tcp_sockopt_open(): a caller that finds the options open
-	 * finds all that they use
+	/* pairs with d2tcp_sockopt_open(): a caller that sees the options open also
+	 * sees everything that they use
 	 */
 	return smp_load_acquire(&d2tcp_sockopt_is_open) && sk_is_tcp(sk);
 }
@@ -479,8 +479,8 @@ void d2tcp_sockopt_open(void)
  * d2tcp_sockopt_abandon() - give the numbers back, the load having failed
  *
  * The core frees the text of a module whose load failed without looking at its
- * references. A caller that was refused may still be on its way out of here, so
- * wait until only the reference of the loader is left. Callers are out at once:
+ * references. A caller that was refused may still be returning from here, so wait
+ * until only the reference of the loader is left. Callers return at once, because
  * none of them touches user memory or a lock. A tracepoint to which root
  * attaches in these moments keeps it waiting, which is better than freeing the
  * tracepoint.

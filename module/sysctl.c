@@ -3,14 +3,14 @@
  * The administrator's settings per network namespace:
  *
  * net.ipv4.d2tcp.default_budget_us	the budget of every d2tcp socket on which
- *					none was set; 0, off, by default
+ *					none was set; 0 (the default): off
  * net.ipv4.d2tcp.min_budget_us		floor of the time left when urgency is
  *					computed; 0: none. The value of the
  *					initial namespace is a floor for all,
- *					and a new namespace inherits that of its
- *					creator. Writing needs CAP_NET_ADMIN on
- *					the host, because it limits the root of
- *					a container too.
+ *					and a new namespace inherits its
+ *					creator's value. Writing needs
+ *					CAP_NET_ADMIN on the host, because it
+ *					limits the root of a container too.
  *
  * docs/abi.md describes both.
  */
