@@ -5,8 +5,9 @@
 # module; make install and make uninstall call it.
 #
 # WAY is copy (the module built for the kernel of KDIR), dkms (the source, which
-# DKMS builds for each kernel) or no. check refuses what install could not do,
-# before anything is installed. With DESTDIR set, files are only put below it.
+# DKMS builds for each kernel) or no. check refuses an installation that install
+# could not do, before anything is installed. With DESTDIR set, files are only put
+# below it.
 set -eu
 # depmod and dkms are in a directory that a user's PATH may lack
 PATH=$PATH:/usr/sbin:/sbin
@@ -24,8 +25,8 @@ die() {
 	exit 1
 }
 
-# The kernel that the module is for: that of KDIR's headers. Without headers for
-# the running kernel, that one all the same.
+# The kernel that the module is for: that of KDIR's headers or, without headers for
+# the running kernel, the running one.
 find_release() {
 	header=$kdir/include/generated/utsrelease.h
 	release=$(uname -r)
@@ -44,7 +45,7 @@ need_root() {
 		    "library and command"
 }
 
-# The versions that DKMS has, also of older sources: "d2tcp/0.1.0" per line.
+# The versions that DKMS has registered, older ones too: "d2tcp/0.1.0" per line.
 registered() {
 	[ -z "$dest" ] && command -v dkms >/dev/null || return 0
 	dkms status d2tcp | sed -n 's|^\(d2tcp/[^,:]*\)[,:].*|\1|p' | sort -u
@@ -86,7 +87,7 @@ remove_dkms() {
 	rm -rf "$dest"/usr/src/d2tcp-*
 }
 
-# For the kernels that had an earlier version too.
+# Installs for this kernel, and for those that had an earlier version.
 install_dkms() {
 	kernels=
 	for one in $(registered); do

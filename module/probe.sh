@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# probe.sh NAME COMPILER... - which of two forms does this kernel have?
+# probe.sh NAME COMPILER... - find which of two forms of an interface a kernel has
 #
 # Compiles both forms of probe NAME with the kernel's own compiler and flags
 # and prints -DD2TCP_HAVE_<NAME>=1 for the new form, =0 for the old one. When
 # neither compiles, the kernel has a third form, or the tree is not ready: prints
-# nothing, and says on stderr what the compiler said, so that the build stops
+# nothing on stdout and the compiler's messages on stderr, so that the build stops
 # instead of guessing.
 #
 # NEEDED lists interfaces without shims. If they do not compile, a kernel that
@@ -70,8 +70,8 @@ TX_START)
 	new='void f(struct tcp_congestion_ops *o, void (*h)(struct sock *));
 	     void f(struct tcp_congestion_ops *o, void (*h)(struct sock *))
 	     { o->cwnd_event_tx_start = h; }'
-	# The event is declared everywhere. Where nothing stands between these two
-	# callbacks the core still sends it.
+	# The event is declared everywhere. Where no callback is between these two,
+	# the core still sends it.
 	old='void f(struct tcp_congestion_ops *o, struct sock *sk);
 	     void f(struct tcp_congestion_ops *o, struct sock *sk)
 	     { _Static_assert(offsetof(struct tcp_congestion_ops, in_ack_event)

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# upgrade.sh KO HOLDERS - put another build of tcp_d2tcp in place of the one that
-# is loaded. Refused, with nothing changed, while a socket or a namespace uses it;
-# HOLDERS is a command that says which. Keeps the module's parameters, and the
+# upgrade.sh KO HOLDERS - replace the loaded tcp_d2tcp by another build of it.
+# Refused, with nothing changed, while a socket or a namespace uses it; HOLDERS is
+# the command d2tcp, which lists the users. Keeps the module's parameters and the
 # initial namespace's settings. Needs root.
 set -eu
 ko=$1
