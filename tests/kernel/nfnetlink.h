@@ -207,7 +207,9 @@ static inline void nft_output(uint32_t address)
 
 #define NFQ(type)	(NFNL_SUBSYS_QUEUE << 8 | (type))
 
-/* Binds to the queue 0. The kernel completes checksums for who reads packets. */
+/* Binds to queue 0. The kernel completes the checksums of packets that it copies to
+ * userspace.
+ */
 static inline int nfqueue_open(void)
 {
 	const struct nfqnl_msg_config_cmd bind = {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Several scripted TCP senders on one TUN device, to look at a receiver from
- * the other end of the wire: the test decides which bytes a peer sends and what
- * it loses, and sees the windows that the receiver advertises.
+ * Several scripted TCP senders on one TUN device, to check a receiver from the
+ * other end of the wire: the test decides which bytes a peer sends and which
+ * packets it loses, and sees the windows that the receiver advertises.
  *
  *	socket under test i --- 10.1.0.1 --- tun0 --- peer i, 10.1.0.2:(100 + i)
  *
@@ -38,29 +38,29 @@ struct peer_flow {
 	bool timestamps;
 	uint32_t ts_recent;
 	uint32_t iss;		/* the peer's data starts here */
-	uint32_t nxt;		/* what the peer sends next */
-	uint32_t end;		/* one after what it has to send */
+	uint32_t nxt;		/* next byte that the peer sends */
+	uint32_t end;		/* one after the last byte queued by the peer */
 	uint32_t una;		/* acknowledged by the socket */
 	uint32_t edge;		/* the right edge as the peer knows it */
 	uint32_t window;	/* of the last packet */
-	uint32_t rcv;		/* what the peer expects next */
-	uint32_t base;		/* if whole: where the edge was, see check_whole() */
+	uint32_t rcv;		/* next byte that the peer expects */
+	uint32_t base;		/* if whole: start of the edge, see check_whole() */
 	bool whole;
 	bool silent;		/* it sends nothing for now */
 	bool unread;		/* its program does not read, or is stuck */
 	bool reset;		/* it sent or got a RST */
 	bool fin;		/* it sent a FIN */
 	bool closed;		/* it got a FIN */
-	unsigned int packets;	/* it got */
-	unsigned int pure;	/* of which without data, SYN, FIN or RST */
+	unsigned int packets;	/* that it received */
+	unsigned int pure;	/* those without data, SYN, FIN or RST */
 	unsigned int pure_before;	/* the last one with data */
 	uint32_t data_room;	/* usable behind the last one with data */
-	unsigned int lose;	/* so many of them are lost from now on */
+	unsigned int lose;	/* how many of the next pure ones to lose */
 	unsigned int lost;
-	uint64_t news_ns;	/* when it last could send or was acknowledged */
+	uint64_t news_ns;	/* when it could last send or was acknowledged */
 };
 
-/* What the sockets and peers of a test are like. Zero is the usual value. */
+/* Properties of a test's sockets and peers; 0 is the default. */
 struct peers_shape {
 	unsigned int mss;	/* of sockets and peers (1460) */
 	unsigned int peer_mss;	/* of the peers, if less */
@@ -81,8 +81,8 @@ static struct {
 	struct peers_shape shape;
 	struct peer_flow flow[PEERS];
 	uint32_t iss;		/* of the next connection */
-	unsigned int history;	/* of random ones: which */
-	/* called on each look for packets, if set: the queue of netfilter */
+	unsigned int history;	/* number of the random history, for messages */
+	/* called by look(), if set: the queue of netfilter */
 	bool (*pump)(void);
 } net = { .tun = -1, .flow = { [0 ... PEERS - 1] = { .sock = -1 } } };
 
@@ -97,7 +97,7 @@ static inline uint32_t usable(const struct peer_flow *f)
 	return seq_after(f->edge, f->nxt) ? f->edge - f->nxt : 0;
 }
 
-/* Bytes that it has to send. */
+/* Bytes that the peer has not sent yet. */
 static inline uint32_t left(const struct peer_flow *f)
 {
 	return f->end - f->nxt;
@@ -165,8 +165,8 @@ static inline uint32_t pseudo_sum(uint32_t from, uint32_t to, size_t len)
 #define PEERS_IP	0x0a010002u
 #define SOCKS_IP	0x0a010001u
 
-/* Sends any segment. One of more than a segment's length is given to the stack
- * merged, as GRO gives it.
+/* Sends any segment. One that is longer than the MSS is given to the stack as a merged
+ * one, as GRO does.
  */
 static inline void put(struct peer_flow *f, uint16_t flags, uint32_t seq,
 		       uint32_t len)
@@ -213,7 +213,7 @@ static inline void put(struct peer_flow *f, uint16_t flags, uint32_t seq,
 	CHECK_EQ(write(net.tun, buf, 30 + tcp_len), (ssize_t)(30 + tcp_len));
 }
 
-/* Data and a flag, from where the peer is. */
+/* Sends data and a flag from the peer's next byte on. */
 static inline void put_next(struct peer_flow *f, uint16_t flags, uint32_t len)
 {
 	put(f, TH_ACK | flags, f->nxt, len);
@@ -223,9 +223,9 @@ static inline void put_next(struct peer_flow *f, uint16_t flags, uint32_t len)
 
 /* --- packets from the sockets ---------------------------------------------- */
 
-/* The edge moves by whole segments, or to the end of what the peer has to send, but
- * for the rounding to the window scale and the byte of a FIN. Segments may be
- * smaller than what the window scale can tell apart.
+/* The edge must move by whole segments or to the end of the peer's data, apart from
+ * the rounding to the window scale and the byte of a FIN. A segment may be smaller
+ * than a step of the window scale.
  */
 static inline void check_whole(const struct peer_flow *f)
 {
@@ -322,7 +322,7 @@ static inline void see_packet(const uint8_t *ip, size_t n)
 	}
 }
 
-/* Reads all packets that the sockets have sent so far. */
+/* Reads and checks all packets that the sockets have sent so far. */
 static inline void look(void)
 {
 	static uint8_t buf[10 + 65536];
@@ -391,7 +391,7 @@ static inline void close_peers(void)
 	net.pump = NULL;
 }
 
-/* A new namespace with the TUN device. Closes what a failed test left. */
+/* Opens a new namespace with the TUN device. Closes the flows of a failed test. */
 static inline void open_net(const struct peers_shape *shape)
 {
 	struct ifreq ifr = { .ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR };
@@ -420,7 +420,7 @@ static inline void open_net(const struct peers_shape *shape)
 	sysctl_net("tcp_rmem", net.shape.scale == 14 ?
 		   "4096 1048576 1073741824" : "4096 1048576 16777216");
 	sysctl_net("tcp_timestamps", net.shape.timestamps ? "1" : "0");
-	/* a probe is answered at once, however many there are */
+	/* every probe is answered at once */
 	sysctl_net("tcp_invalid_ratelimit", "0");
 	net.pump = NULL;
 }
@@ -513,7 +513,7 @@ static inline void request(struct peer_flow *f)
 	look();
 }
 
-/* The program expects an answer, and the peer has it to send. */
+/* The program expects an answer and requests it, and the peer queues it. */
 static inline void ask(struct peer_flow *f, uint64_t due_ns, uint32_t bytes)
 {
 	CHECK_OK(expect(f->sock, due_ns, bytes));
@@ -522,7 +522,7 @@ static inline void ask(struct peer_flow *f, uint64_t due_ns, uint32_t bytes)
 	f->news_ns = clock_ns();
 }
 
-/* The program reads all there is; returns how much. */
+/* The program reads all data; returns the number of bytes. */
 static inline size_t take(struct peer_flow *f)
 {
 	size_t got = 0;
@@ -543,8 +543,8 @@ static inline void take_all(void)
 			take(&net.flow[i]);
 }
 
-/* As a sender does: whole segments within its window, or the end. Returns how many
- * bytes it sent, at most about @budget.
+/* Sends whole segments within the window, or the end of the data. Returns the number
+ * of bytes sent, at most about @budget.
  */
 static inline uint32_t send_some(struct peer_flow *f, uint32_t budget)
 {

@@ -63,7 +63,7 @@ static uint32_t urgency(const struct model *m, void *arg)
 }
 
 /* Waits until the peer has read every segment that the socket has sent: on
- * several CPUs the last ones may still be on their way, and the model needs the
+ * several CPUs the last ones may still be in flight, and the model needs the
  * end of the flight.
  */
 static void read_flight(void)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tests of the receiver's side (D2TCP_EXPECT), inside a booted kernel: what the
- * option accepts, in which order answers come in, and that nobody stays held.
+ * Tests of the receiver's side (D2TCP_EXPECT), inside a booted kernel: the
+ * arguments that the option accepts, the order in which answers arrive, and that
+ * no sender stays held.
  *
  * Aggregator and workers are sockets on lo, which is shaped to 100 Mbit/s. The
- * edge that a receiver advertises is seen at the sender, in tcpi_snd_wnd.
+ * window that a receiver advertises is read at the sender, from tcpi_snd_wnd.
  */
 #include "kernel.h"
 #include "trace.h"
@@ -14,7 +15,7 @@
 #define MS		1000000ull
 #define LOAD		"modprobe tcp_d2tcp expect=1"
 #define ANSWER		500000
-#define OPEN		60000	/* a window that nobody holds is larger */
+#define OPEN		60000	/* the window of a socket that is not held is larger */
 
 static int expect_len(int fd, const void *value, socklen_t len)
 {
@@ -132,7 +133,7 @@ static void move(struct transfer *t, int n)
 		pthread_join(thread[i], NULL);
 }
 
-/* Two connections whose link was measured. The client expects. */
+/* Opens two connections over a measured link; the clients expect answers. */
 static void two_of(struct pair *p, int family)
 {
 	struct transfer t;
@@ -159,7 +160,7 @@ static void close_two(const struct pair *p)
 	close_pair(&p[1]);
 }
 
-TEST(EXPECT takes what DEADLINE takes under any algorithm and refuses the rest)
+TEST(EXPECT takes the arguments of DEADLINE under any algorithm and refuses others)
 {
 	struct d2tcp_deadline dl = { .deadline_ns = 5 * MS, .bytes = 1000,
 				     .flags = D2TCP_F_RELATIVE };
@@ -195,7 +196,7 @@ TEST(EXPECT takes what DEADLINE takes under any algorithm and refuses the rest)
 	close_pair(&p);
 }
 
-TEST(answers come in by their deadlines and not in the order of requests)
+TEST(answers arrive by their deadlines and not in the order of requests)
 {
 	struct transfer t[2];
 	struct pair p[2];
@@ -212,7 +213,7 @@ TEST(answers come in by their deadlines and not in the order of requests)
 	t[1] = (struct transfer){ p[1].server, p[1].client, ANSWER, 0 };
 	move(t, 2);
 	CHECK(t[1].end_ns + 30 * MS < t[0].end_ns,
-	      "the urgent one came %lld us before the other",
+	      "the urgent one arrived %lld us before the other",
 	      (long long)(t[0].end_ns - t[1].end_ns) / 1000);
 	/* the settling of the last bytes may wait for a delayed ACK */
 	sleep_us(100000);
@@ -230,7 +231,7 @@ static void request_carries_the_hold(int family)
 	request(p[0].client);
 	CHECK_OK(expect(p[1].client, 500 * MS, ANSWER));
 	request(p[1].client);
-	/* before the idle link lets more in */
+	/* before the limit rises on the idle link */
 	sleep_us(300);
 	first = window_of(p[0].server);
 	second = window_of(p[1].server);
@@ -245,10 +246,10 @@ TEST(the request carries the hold)
 	request_carries_the_hold(AF_INET6);
 }
 
-/* The FIN counts one behind the last byte; without room for it a sender keeps the
+/* The FIN counts one behind the last byte; without room for it a sender holds the
  * last segment back.
  */
-TEST(an answer and the end of its connection come together)
+TEST(an answer and the FIN behind it arrive together)
 {
 	char *buf = calloc(1, 65536);
 	uint64_t start_ns;
@@ -273,8 +274,8 @@ TEST(an answer and the end of its connection come together)
 
 #define NOTHING	UINT64_MAX
 
-/* Expects an answer of each worker, of the lengths that the program states (or
- * NOTHING), and returns by how many ms the answer of p[urgent] comes before the
+/* Expects an answer from each worker, of the declared length (NOTHING: no
+ * expectation). Returns by how many ms the answer of p[urgent] arrives before the
  * other.
  */
 static int ahead(struct pair *p, int urgent, uint64_t stated)
@@ -294,7 +295,7 @@ static int ahead(struct pair *p, int urgent, uint64_t stated)
 	       (int64_t)MS;
 }
 
-TEST(answers of unknown length come in by their deadlines)
+TEST(answers of unknown length arrive by their deadlines)
 {
 	struct pair p[2];
 	int i, ms;
@@ -307,8 +308,8 @@ TEST(answers of unknown length come in by their deadlines)
 	close_two(p);
 }
 
-/* One may come before the other, but the same each time. */
-TEST(without expectations no answer comes before the other)
+/* One answer may always be first; it must not be the urgent one in both runs. */
+TEST(without expectations neither answer is preferred)
 {
 	struct pair p[2];
 	int ms[2], i;
@@ -320,7 +321,7 @@ TEST(without expectations no answer comes before the other)
 	close_two(p);
 }
 
-TEST(an answer of unknown length alone comes as fast as one that expects nothing)
+TEST(a lone answer of unknown length arrives as fast as without an expectation)
 {
 	uint64_t took[2];
 	struct transfer t;
@@ -359,13 +360,13 @@ TEST(an answer of unknown length ends with the next and is judged by its last by
 		request(p[0].client);
 		t = (struct transfer){ p[0].server, p[0].client, ANSWER, 0 };
 		move(&t, 1);
-		/* beyond the deadline, and not so long that it is let go */
+		/* past the deadline, but too short for the socket to be released */
 		sleep_us(100000);
 		CHECK_EQ(counter("D2tcpExpectedMet"), met + i);
 	}
 	CHECK_OK(expect(p[0].client, 100 * MS, 1000));
 	CHECK_EQ(counter("D2tcpExpectedMissed"), missed + 1);
-	/* the known one starts behind what came */
+	/* the one of known length starts behind the bytes that arrived */
 	request(p[0].client);
 	t = (struct transfer){ p[0].server, p[0].client, 1000, 0 };
 	move(&t, 1);
@@ -375,7 +376,7 @@ TEST(an answer of unknown length ends with the next and is judged by its last by
 	close_two(p);
 }
 
-TEST(of two answers of unknown length on one connection the second hides nothing)
+TEST(a second expectation does not hide an outstanding answer of unknown length)
 {
 	struct transfer t;
 	struct pair p[2];
@@ -414,7 +415,7 @@ TEST(clearing ends an answer of unknown length)
 	close_two(p);
 }
 
-TEST(an answer of unknown length that does not come is let go)
+TEST(a socket is released when its answer of unknown length does not arrive)
 {
 	struct pair p[2];
 	long released;
@@ -482,7 +483,7 @@ TEST(a standing expectation orders the answers to all requests)
 	}
 }
 
-TEST(each request under a standing expectation is one and releases nothing)
+TEST(under a standing expectation each request counts as one and releases no window)
 {
 	const struct d2tcp_deadline none = { 0 };
 	long expected, met;
@@ -514,7 +515,7 @@ TEST(each request under a standing expectation is one and releases nothing)
 	close_two(p);
 }
 
-TEST(a request amid the answer to another under a standing expectation waits for nobody)
+TEST(a request during an answer under a standing expectation is not held)
 {
 	struct transfer t;
 	struct pair p[2];
@@ -538,7 +539,7 @@ TEST(a request amid the answer to another under a standing expectation waits for
 	}
 }
 
-TEST(the own expectation of an answer comes before the standing one)
+TEST(an expectation for a single answer takes precedence over the standing one)
 {
 	struct transfer t;
 	struct pair p[2];
@@ -580,7 +581,7 @@ static void inherited(int family, bool before_listen)
 	old = child;
 	expected = counter("D2tcpExpected");
 	if (!before_listen) {
-		/* what has sent before does not inherit */
+		/* a socket that sent data before does not inherit */
 		request(old);
 		CHECK_OK(expect_standing(listener, 100 * MS, 0));
 		client = tcp_socket(family, "cubic");
@@ -614,7 +615,7 @@ TEST(accepted sockets inherit a standing expectation)
 		inherited(i / 2 ? AF_INET6 : AF_INET, i % 2);
 }
 
-TEST(a standing expectation set before connect holds for all answers)
+TEST(a standing expectation set before connect applies to all answers)
 {
 	struct transfer t;
 	struct pair p[2];
@@ -625,7 +626,7 @@ TEST(a standing expectation set before connect holds for all answers)
 	expected = counter("D2tcpExpected");
 	fd = tcp_socket(AF_INET, "cubic");
 	CHECK_OK(expect_standing(fd, 400 * MS, ANSWER));
-	/* nobody listens there; a standing expectation stays */
+	/* no socket listens there; the standing expectation survives */
 	CHECK_ERRNO(connect_to(fd, AF_INET, 4990), ECONNREFUSED);
 	disconnect(fd);
 	CHECK_OK(listen_on(from = tcp_socket(AF_INET, "cubic"), AF_INET, 4999));
@@ -644,8 +645,8 @@ TEST(a standing expectation set before connect holds for all answers)
 	close_two(p);
 }
 
-/* The kernel sends the RST with a raw socket, which is shorter than those of TCP:
- * KASAN reports a look beyond its end.
+/* The kernel sends the RST through a raw socket, which is shorter than a TCP socket:
+ * KASAN reports an access beyond its end.
  */
 TEST(a refused connection beside a listener with a standing expectation)
 {
@@ -668,7 +669,7 @@ TEST(a refused connection beside a listener with a standing expectation)
 	close(listener);
 }
 
-TEST(without a default nothing of it runs and values are bounded)
+TEST(default_expect_us is 0 at first and refuses values out of range)
 {
 	const char *name = "/proc/sys/net/ipv4/d2tcp/default_expect_us";
 
@@ -684,8 +685,8 @@ TEST(without a default nothing of it runs and values are bounded)
 		      "0\n"), "inherited");
 }
 
-/* The programs set no option, but for a deadline of their own. */
-TEST(the default of a namespace orders the answers to what programs request)
+/* The programs set no option before they set an expectation of their own. */
+TEST(the default of a namespace orders the answers of unmodified programs)
 {
 	const struct d2tcp_deadline none = { 0 };
 	struct pair p[2];
@@ -701,7 +702,7 @@ TEST(the default of a namespace orders the answers to what programs request)
 	expected = counter("D2tcpExpected");
 	ms = ahead(p, 0, NOTHING);
 	CHECK_EQ(counter("D2tcpExpected"), expected + 2);
-	/* what is set by a program takes precedence, each way */
+	/* the expectation of a program takes precedence, each way */
 	CHECK_OK(expect_standing(p[1].client, 70 * MS, 0));
 	ms = ahead(p, 1, NOTHING);
 	CHECK(ms > 25, "%d ms ahead", ms);
@@ -712,7 +713,7 @@ TEST(the default of a namespace orders the answers to what programs request)
 	CHECK_OK(expect_len(p[0].client, &none, sizeof(none)));
 	request(p[0].client);
 	CHECK_EQ(counter("D2tcpExpected"), expected);
-	/* an answer is no request */
+	/* the data of an accepted socket is no request */
 	request(p[0].server);
 	CHECK_EQ(counter("D2tcpExpected"), expected);
 	close_two(p);
@@ -758,7 +759,7 @@ static void hold(struct pair *p)
 	      window_of(p[1].server));
 }
 
-TEST(EXPECT_INFO has a prefix for shorter buffers and nothing for the unknown)
+TEST(EXPECT_INFO fills shorter buffers with a prefix and is empty without expectations)
 {
 	const struct d2tcp_expect_info none = {
 		.size = sizeof(none), .abi_version = 1 << 16 | 2,
@@ -817,7 +818,7 @@ TEST(EXPECT_INFO follows an answer from the request to its end)
 	info = expect_info(p[1].client);
 	CHECK_EQ(info.flags, D2TCP_EXPECTING | D2TCP_EXPECT_HELD);
 	CHECK_EQ(info.bytes, 100 * ANSWER);
-	/* half of it comes */
+	/* half of it arrives */
 	t = (struct transfer){ p[0].server, p[0].client, ANSWER / 2, 0 };
 	move(&t, 1);
 	info = expect_info(p[0].client);
@@ -833,7 +834,7 @@ TEST(EXPECT_INFO follows an answer from the request to its end)
 	CHECK_EQ(info.met, 2);
 	CHECK_EQ(info.missed, 0);
 	CHECK_EQ(info.released, 0);
-	/* the other waits too long */
+	/* the other socket is released */
 	sleep_us(400000);
 	info = expect_info(p[1].client);
 	CHECK_EQ(info.flags, D2TCP_EXPECT_RELEASED);
@@ -841,7 +842,7 @@ TEST(EXPECT_INFO follows an answer from the request to its end)
 	close_two(p);
 }
 
-TEST(EXPECT_INFO tells what is granted of short and unknown answers)
+TEST(EXPECT_INFO reports the granted bytes of short answers and of unknown length)
 {
 	struct d2tcp_expect_info info;
 	struct transfer t;
@@ -881,7 +882,7 @@ TEST(EXPECT_INFO tells what is granted of short and unknown answers)
 	close_two(p);
 }
 
-TEST(expect_max bounds the sockets of a namespace that may expect)
+TEST(expect_max bounds the expecting sockets of a namespace)
 {
 	const char *name = "/proc/sys/net/ipv4/d2tcp/expect_max";
 	const struct d2tcp_deadline none = { 0 };
@@ -900,7 +901,7 @@ TEST(expect_max bounds the sockets of a namespace that may expect)
 	CHECK_OK(expect(p[0].client, MS, 1000));
 	CHECK_ERRNO(expect(p[1].client, MS, 1000), ENOMEM);
 	CHECK_ERRNO(expect_len(p[1].client, &none, sizeof(none)), ENOMEM);
-	/* one that has state keeps it */
+	/* a socket that has state keeps it */
 	CHECK_EQ(write_file(name, "0"), 0);
 	CHECK_OK(expect(p[0].client, MS, 1000));
 	CHECK_EQ(write_file(name, "1"), 0);
@@ -909,7 +910,7 @@ TEST(expect_max bounds the sockets of a namespace that may expect)
 	CHECK_OK(expect(p[1].client, MS, 1000));
 	close_pair(&p[1]);
 	sleep_us(200000);
-	/* nor does a default pass over it */
+	/* the bound applies to a default too */
 	sysctl_net("d2tcp/default_expect_us", "1000");
 	CHECK_EQ(write_file(name, "0"), 0);
 	p[0] = connected(AF_INET, "cubic", "cubic");
@@ -952,7 +953,7 @@ TEST(a configured rate holds answers before the link is measured)
 			      "0\n"), "not measured at first");
 		CHECK_EQ(write_file(name, "10000001"), EINVAL);
 		CHECK_EQ(write_file(name, "10000000"), 0);
-		/* half of what can be measured */
+		/* half of the rate that can be measured */
 		sysctl_net("d2tcp/expect_rate_mbps", i ? "50" : "0");
 		p = connected(AF_INET, "cubic", "cubic");
 		CHECK_OK(expect(p.client, 400 * MS, ANSWER));
@@ -964,7 +965,7 @@ TEST(a configured rate holds answers before the link is measured)
 			 D2TCP_EXPECTING | D2TCP_EXPECT_GRANTED);
 		t = (struct transfer){ p.server, p.client, ANSWER, 0 };
 		move(&t, 1);
-		/* back to what was measured */
+		/* back to the measured rate */
 		sysctl_net("d2tcp/expect_rate_mbps", "0");
 		CHECK_OK(expect(p.client, 400 * MS, ANSWER));
 		request(p.client);
@@ -1043,7 +1044,7 @@ TEST(the tracepoints report holds and grants and the end of answers)
 	close_two(p);
 }
 
-TEST(a grant that nothing follows is sent again and counted)
+TEST(a grant that no data follows is sent again and counted)
 {
 	struct pair p[2];
 
@@ -1054,7 +1055,7 @@ TEST(a grant that nothing follows is sent again and counted)
 	close_two(p);
 }
 
-TEST(a socket that waits too long is let go)
+TEST(a socket without expected data is released)
 {
 	struct pair p[2];
 	long released;
@@ -1093,7 +1094,7 @@ TEST(clearing and a request without an expectation open the window)
 	close_two(p);
 }
 
-TEST(an answer that is longer than expected comes in too)
+TEST(an answer that is longer than declared arrives too)
 {
 	struct transfer t;
 	struct pair p[2];
@@ -1103,11 +1104,11 @@ TEST(an answer that is longer than expected comes in too)
 	request(p[0].client);
 	t = (struct transfer){ p[0].server, p[0].client, ANSWER, 0 };
 	move(&t, 1);
-	CHECK(t.end_ns, "did not come");
+	CHECK(t.end_ns, "did not arrive");
 	close_two(p);
 }
 
-TEST(several answers on one connection come in whole and are counted)
+TEST(several answers on one connection arrive whole and are counted)
 {
 	struct transfer t;
 	struct pair p[2];
@@ -1116,7 +1117,7 @@ TEST(several answers on one connection come in whole and are counted)
 
 	two(p);
 	met = counter("D2tcpExpectedMet");
-	/* more than a socket can tell apart: the last ones are merged */
+	/* more than GRANT_ANSWERS: the last ones are merged */
 	for (i = 0; i < 12; i++) {
 		CHECK_OK(expect(p[0].client, 900 * MS, 20000));
 		request(p[0].client);
@@ -1128,7 +1129,7 @@ TEST(several answers on one connection come in whole and are counted)
 	close_two(p);
 }
 
-TEST(an expectation set before connect holds for the first answer)
+TEST(an expectation set before connect applies to the first answer)
 {
 	struct transfer t;
 	struct pair p[2];
@@ -1139,7 +1140,7 @@ TEST(an expectation set before connect holds for the first answer)
 	met = counter("D2tcpExpectedMet");
 	fd = tcp_socket(AF_INET, "cubic");
 	for (again = 0; again < 2; again++) {
-		/* nobody listens there; what was set is forgotten */
+		/* no socket listens there; the expectation is dropped */
 		CHECK_OK(expect(fd, 400 * MS, ANSWER));
 		CHECK_ERRNO(connect_to(fd, AF_INET, 4990), ECONNREFUSED);
 		disconnect(fd);
@@ -1161,7 +1162,7 @@ TEST(an expectation set before connect holds for the first answer)
 }
 
 /* The rate is that of the last ten seconds; after silence it is unknown again. */
-TEST(a link that was silent for long has no rate and holds nobody)
+TEST(a link that was silent for long has no rate and holds no answer)
 {
 	struct transfer t;
 	struct pair p[2];
@@ -1178,7 +1179,7 @@ TEST(a link that was silent for long has no rate and holds nobody)
 	request(p[1].client);
 	t = (struct transfer){ p[1].server, p[1].client, ANSWER, 0 };
 	move(&t, 1);
-	CHECK(t.end_ns, "did not come");
+	CHECK(t.end_ns, "did not arrive");
 	close_two(p);
 }
 
@@ -1206,7 +1207,7 @@ TEST(without expect=1 the option does not exist)
 	sh("rmmod tcp_d2tcp && " LOAD);
 }
 
-TEST(a killed program leaves nothing behind that keeps the module)
+TEST(a killed program leaves no reference to the module behind)
 {
 	pid_t pid = fork();
 	struct pair p[2];
@@ -1221,7 +1222,7 @@ TEST(a killed program leaves nothing behind that keeps the module)
 	CHECK(module_loaded(), "not loaded");
 }
 
-TEST(a forked socket and one passed on are let go as well)
+TEST(a socket that a child shares and one closed while held are released)
 {
 	struct pair p[2];
 	pid_t pid;

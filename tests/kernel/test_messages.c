@@ -307,7 +307,7 @@ TEST(with kernel TLS the length includes the overhead of the records)
 	while (get_info(p.client).bytes_left > 1)
 		sleep_us(1000);
 	CHECK_EQ(get_info(p.client).outstanding, 1);
-	/* with an unknown length no overhead has to be added */
+	/* with an unknown length the program adds no overhead */
 	CHECK_OK(set_deadline_int(p.client, 60000000));
 	CHECK_EQ(send(p.client, buf, size, 0), (ssize_t)size);
 	CHECK_EQ(recv(p.server, buf, wire, MSG_WAITALL), (ssize_t)wire);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The receiver's side as a sender sees it: scripted peers (peers.h) look at every
- * window that an expecting socket advertises. Whatever a peer does, loses or
- * leaves out, the edge does not move back, whole segments are let in, and no
- * peer is stopped for longer than LET_GO_MS.
+ * The receiver's side as a sender sees it: scripted peers (peers.h) check every
+ * window that an expecting socket advertises. Whatever the peers send or lose,
+ * the edge must not move back, grants must be whole segments, and no peer may be
+ * stopped for longer than LET_GO_MS.
  *
- * How much may be on its way is not tested here.
+ * The limit on bytes in flight is not tested here.
  */
 #include "kernel.h"
 #include "nfnetlink.h"
@@ -19,9 +19,9 @@
 #define STATE_CLOSE	7	/* TCP_CLOSE of the kernel, for tcpi_state */
 #define MS		NS_PER_MS
 #define LOAD		"modprobe tcp_d2tcp expect=1"
-/* A socket is let go when nothing has arrived for 200 ms, which is looked at
- * every 50 ms (docs/receiver.md). Up to three jiffies, of 10 ms in the lab, are
- * lost to rounding.
+/* A socket is released when no expected data has arrived for 200 ms, which is
+ * checked every 50 ms (docs/receiver.md). Rounding adds up to three jiffies, of
+ * 10 ms in the lab.
  */
 #define LET_GO_MS	280
 
@@ -35,9 +35,9 @@ static uint64_t bound_ms(void)
 	       strstr(name.release, "-d2tcp-debug") ? LET_GO_MS : 20 * LET_GO_MS;
 }
 #define TRAIN		131072u
-#define ALL		0x800000u	/* more than any rule lets in at once */
+#define ALL		0x800000u	/* more than the limit permits at once */
 
-/* A test that failed may have left it unloaded. */
+/* A test that failed may have left the module unloaded. */
 static void load(void)
 {
 	if (!module_loaded())
@@ -64,7 +64,7 @@ static void check_progress(struct peer_flow *f, uint64_t now_ns)
 	      left(f), f->nxt - f->una, usable(f));
 }
 
-/* The link: how many bytes it could have carried by now and has not. */
+/* The emulated link: the bytes that it could have carried by now and has not. */
 static struct {
 	uint64_t ns;
 	int64_t credit;
@@ -76,8 +76,8 @@ static void start_line(void)
 	line.credit = 0;
 }
 
-/* A stretch of time in which peers send, over a link that they share, and
- * programs read. Returns whether a peer has still something to send.
+/* Runs the shared link for a moment: peers send, programs read. Returns whether a
+ * peer still has data to send.
  */
 static bool serve_some(void)
 {
@@ -111,7 +111,7 @@ static bool serve_some(void)
 	return busy;
 }
 
-/* Until everything has come. Returns how long it took. */
+/* Runs the link until all data has arrived. Returns the time that it took. */
 static uint64_t serve(void)
 {
 	const uint64_t start_ns = clock_ns();
@@ -122,7 +122,7 @@ static uint64_t serve(void)
 	return clock_ns() - start_ns;
 }
 
-/* Until f has sent all; the others may have something left. */
+/* Runs the link until f has sent all its data; the others may have data left. */
 static uint64_t serve_first(const struct peer_flow *f)
 {
 	const uint64_t start_ns = clock_ns();
@@ -133,7 +133,7 @@ static uint64_t serve_first(const struct peer_flow *f)
 	return clock_ns() - start_ns;
 }
 
-/* Peers send nothing. */
+/* Waits while the peers send nothing. */
 static void wait_ms(unsigned int ms)
 {
 	const uint64_t end_ns = clock_ns() + ms * MS;
@@ -146,8 +146,8 @@ static void wait_ms(unsigned int ms)
 	look();
 }
 
-/* From here on the rate is known, and the window ends where the answer ended. The
- * segments come merged, for speed.
+/* Receives answers until the rate is known and the window ends at the end of the
+ * last answer. Segments are merged, for speed.
  */
 static void train(struct peer_flow *f)
 {
@@ -163,7 +163,7 @@ static void train(struct peer_flow *f)
 	CHECK(usable(f) <= unit(f), "still %u open", usable(f));
 }
 
-/* Opens flows 0 to n - 1. */
+/* Opens flows 0 to n - 1 over a measured link. */
 static void trained(const struct peers_shape *shape, int n)
 {
 	int i;
@@ -180,7 +180,7 @@ static bool held(const struct peer_flow *f)
 }
 
 /* Leaves b held behind a, whose peer does not answer. The other flows are idle, and
- * their windows end where they are.
+ * their windows are closed.
  */
 static void hold_behind(struct peer_flow *a, struct peer_flow *b)
 {
@@ -193,11 +193,11 @@ static void hold_behind(struct peer_flow *a, struct peer_flow *b)
 	look();
 	a->news_ns = clock_ns();
 	b->news_ns = clock_ns();
-	/* a little time has passed, in which an idle link lets more in */
+	/* a little time has passed, in which the limit rises on an idle link */
 	CHECK(usable(b) < 32 * b->mss, "not held: %u", usable(b));
 }
 
-/* Flows 0 and 1 like that. */
+/* Opens flows 0 and 1, and leaves flow 1 held behind flow 0. */
 static void hold(const struct peers_shape *shape, struct peer_flow **a,
 		 struct peer_flow **b)
 {
@@ -225,9 +225,9 @@ static uint32_t probed_window(struct peer_flow *f)
 	return f->window;
 }
 
-/* At the end of every test: after a time of silence each window is TCP's own. What
- * TCP's own is, is seen without the module. Without a probe a receiver need not
- * tell that its window has grown, until it has doubled.
+/* Called at the end of every test: after LET_GO_MS of silence each window must be
+ * TCP's own. Unloading the module shows TCP's own window. Without a probe a
+ * receiver need not advertise a larger window before it has doubled.
  */
 static void none_held(void)
 {
@@ -250,7 +250,7 @@ static void none_held(void)
 		      "flow %td is held at %u, TCP's own is %u", f - net.flow,
 		      probed[f - net.flow], own);
 		CHECK(2 * last[f - net.flow] + unit(f) > own,
-		      "flow %td was not told: %u, TCP's own is %u",
+		      "flow %td got no ACK with its larger window: %u, TCP's own is %u",
 		      f - net.flow, last[f - net.flow], own);
 	}
 	load();
@@ -260,7 +260,7 @@ static void none_held(void)
 /* --- segments and windows of every size --------------------------------------- */
 
 /* Answers of many lengths on three connections, their windows checked at every
- * step. None may be so late that it had to be let go.
+ * step. No socket may be silent so long that it is released.
  */
 static void answers_come_in(void)
 {
@@ -286,7 +286,7 @@ static void comes_in(const struct peers_shape *shape)
 	none_held();
 }
 
-/* As comes_in(), and grants end with a segment or with the answer. */
+/* Like comes_in(), and grants must end with a segment or with the answer. */
 static void whole_segments(const struct peers_shape *shape)
 {
 	unsigned int i, j, partial = 0;
@@ -314,7 +314,9 @@ TEST(grants are whole segments unless they end the answer)
 	whole_segments(&(struct peers_shape){ .mss = 1000, .scale = NO_SCALE });
 }
 
-/* No packet tells a peer about a window that the request takes back. */
+/* No packet before the request may advertise a window that the request would have to
+ * shrink.
+ */
 TEST(the request itself carries the hold)
 {
 	struct peer_flow *f;
@@ -337,8 +339,8 @@ TEST(the request itself carries the hold)
 	none_held();
 }
 
-/* Its own packets cannot carry the grant: it has used its window, and nothing of it
- * is on its way.
+/* No packet of the socket itself can carry the grant, because its peer has used its
+ * window and has no data in flight.
  */
 TEST(a held peer is granted by an ACK of its own)
 {
@@ -368,31 +370,31 @@ TEST(a held peer is granted by an ACK of its own)
 	none_held();
 }
 
-TEST(windows without a scale let answers in)
+TEST(answers arrive without window scaling)
 {
 	comes_in(&(struct peers_shape){ .scale = NO_SCALE });
 	CHECK_EQ(net.flow[0].scale, 0);
 }
 
-TEST(a window scale of 0 lets answers in)
+TEST(answers arrive with a window scale of 0)
 {
 	comes_in(&(struct peers_shape){ .rcvbuf = 40000 });
 	CHECK_EQ(net.flow[0].scale, 0);
 }
 
-TEST(a window scale of 14 lets answers in)
+TEST(answers arrive with a window scale of 14)
 {
 	comes_in(&(struct peers_shape){ .scale = 14 });
 	CHECK_EQ(net.flow[0].scale, 14);
 }
 
-TEST(a window scale of 14 and small segments let answers in)
+TEST(answers arrive with a window scale of 14 and small segments)
 {
 	comes_in(&(struct peers_shape){ .scale = 14, .mss = 536 });
 	CHECK_EQ(net.flow[0].scale, 14);
 }
 
-TEST(segments of 88 bytes come in)
+TEST(answers arrive in segments of 88 bytes)
 {
 	comes_in(&(struct peers_shape){ .mss = 88 });
 	CHECK_EQ(net.flow[0].seg, 88);
@@ -400,25 +402,25 @@ TEST(segments of 88 bytes come in)
 	CHECK_EQ(net.flow[0].seg, 76);
 }
 
-TEST(segments of 536 bytes come in)
+TEST(answers arrive in segments of 536 bytes)
 {
 	comes_in(&(struct peers_shape){ .mss = 536 });
 	CHECK_EQ(net.flow[0].seg, 536);
 }
 
-TEST(jumbo frames come in)
+TEST(answers arrive in jumbo frames)
 {
 	comes_in(&(struct peers_shape){ .mss = 9000 });
 	CHECK_EQ(net.flow[0].seg, 9000);
 }
 
-TEST(segments that are smaller than the MSS of the receiver come in)
+TEST(answers arrive in segments smaller than the MSS of the receiver)
 {
 	comes_in(&(struct peers_shape){ .peer_mss = 1300 });
 	comes_in(&(struct peers_shape){ .mss = 9000, .peer_mss = 1460 });
 }
 
-TEST(segments that arrive merged by GRO come in)
+TEST(answers arrive in segments merged by GRO)
 {
 	comes_in(&(struct peers_shape){ .gro = true });
 	comes_in(&(struct peers_shape){ .gro = true, .mss = 9000 });
@@ -438,13 +440,15 @@ static uint32_t any(uint32_t n)
 	return (uint32_t)((random_state * 2685821657736338717ull) >> 32) % n;
 }
 
-/* Of any order of magnitude. */
+/* A random length, of any order of magnitude. */
 static uint32_t any_length(void)
 {
 	return 1 + any(2u << any(17));
 }
 
-/* A program asks, and the peer answers more or less than it was asked for. */
+/* A program sends a request, and the peer answers with more or fewer bytes than the
+ * program expects.
+ */
 static void any_request(struct peer_flow *f)
 {
 	uint32_t bytes = any_length(), what = any(10);
@@ -460,7 +464,7 @@ static void any_request(struct peer_flow *f)
 	request(f);
 }
 
-/* Segments of the window in any order; now and then one is lost. */
+/* Sends the segments of the window in any order; now and then one is lost. */
 static void any_order(struct peer_flow *f)
 {
 	uint32_t seq[8], n = 0, i, j, t;
@@ -479,7 +483,7 @@ static void any_order(struct peer_flow *f)
 		put(f, TH_ACK, seq[i], f->mss);
 }
 
-/* A piece of what was sent before, acknowledged or not. */
+/* Sends part of the earlier data again, acknowledged or not. */
 static void any_duplicate(struct peer_flow *f)
 {
 	uint32_t sent = f->nxt - f->iss, back, len;
@@ -491,7 +495,7 @@ static void any_duplicate(struct peer_flow *f)
 	put(f, TH_ACK, f->nxt - back, len);
 }
 
-/* A piece of a segment; or one that the window does not allow. */
+/* Sends part of a segment, within the window or (@beyond) not. */
 static void any_piece(struct peer_flow *f, bool beyond)
 {
 	uint32_t most = left(f) < f->mss ? left(f) : f->mss, len;
@@ -543,7 +547,7 @@ static void any_step(struct peer_flow *f)
 		any_piece(f, true);
 		break;
 	case 11:
-		/* a timeout: all that is not acknowledged again */
+		/* a timeout: all unacknowledged data again */
 		f->nxt = f->una;
 		break;
 	case 12:
@@ -608,7 +612,7 @@ static unsigned int any_history(unsigned int seed)
 
 #define HISTORIES	60
 
-TEST(over any history the edge never moves back and everything comes in)
+TEST(over any history the edge never moves back and all data arrives)
 {
 	unsigned int seed, times = 0;
 
@@ -620,7 +624,7 @@ TEST(over any history the edge never moves back and everything comes in)
 
 /* --- ends ----------------------------------------------------------------------- */
 
-/* All that is left of f with a FIN in the last segment, or behind it. */
+/* Sends the rest of f, with the FIN in the last segment or (@apart) after it. */
 static void send_rest(struct peer_flow *f, bool apart)
 {
 	start_line();
@@ -665,7 +669,7 @@ TEST(a FIN has room behind the last byte of a held answer)
 }
 
 /* The peer of the first answer stops in the middle. */
-TEST(a FIN in the middle of an answer makes place for the next)
+TEST(a FIN in the middle of an answer makes room for the next)
 {
 	struct peer_flow *a, *b;
 
@@ -673,7 +677,7 @@ TEST(a FIN in the middle of an answer makes place for the next)
 	send_some(a, 10000);
 	put_next(a, TH_FIN, 0);
 	a->end = a->nxt;
-	/* the FIN may be acknowledged late, but before anything is let go */
+	/* the FIN may be acknowledged late, but before a socket is released */
 	wait_ms(100);
 	CHECK(may_send(b), "held at %u", usable(b));
 	b->end = b->nxt + 300000;
@@ -682,7 +686,7 @@ TEST(a FIN in the middle of an answer makes place for the next)
 	none_held();
 }
 
-TEST(a reset makes place for the next)
+TEST(a reset makes room for the next answer)
 {
 	struct peer_flow *a, *b;
 
@@ -712,9 +716,9 @@ TEST(a reset of a held connection does not disturb the others)
 
 /* --- losses and silence ----------------------------------------------------------- */
 
-#define RTO_MS	200	/* the shortest of Linux, in which peers notice a loss */
+#define RTO_MS	200	/* min RTO of Linux, after which peers notice a loss */
 
-/* As a peer that waits for its timer: it sends again all from the first loss. */
+/* A retransmission timeout: the peer sends everything from the first loss again. */
 static void repeat(struct peer_flow *f)
 {
 	f->nxt = f->una;
@@ -734,7 +738,7 @@ static void tail_lost(uint32_t bytes)
 	a->nxt += a->mss;
 	a->end = lost + bytes;
 	b->end = b->nxt + 300000;
-	/* it is silent meanwhile */
+	/* its peer is silent meanwhile */
 	a->silent = true;
 	serve_first(b);
 	a->silent = false;
@@ -752,16 +756,16 @@ TEST(a tail that is lost inside a grant stops neither its answer nor the others)
 	tail_lost(1460);
 }
 
-/* The peer of b loses the ACK with its grant. It has nothing on its way, so it asks
- * for its window after its timer.
+/* The ACK with the grant of b is lost. The peer of b has no data in flight, so only
+ * its persist timer makes it probe the window.
  */
-TEST(a grant that is lost is found again)
+TEST(a lost grant is recovered by a window probe)
 {
 	struct peer_flow *a, *b;
 	uint64_t start_ns;
 
 	hold(NULL, &a, &b);
-	/* it uses what it has */
+	/* it uses its window */
 	while (usable(b) >= b->mss)
 		put_next(b, 0, b->mss);
 	look();
@@ -785,7 +789,7 @@ TEST(a grant that is lost is found again)
 	none_held();
 }
 
-TEST(a held peer that probes its window learns nothing wrong)
+TEST(window probes of a held peer do not open its window)
 {
 	struct peer_flow *a, *b;
 	uint32_t edge;
@@ -804,7 +808,7 @@ TEST(a held peer that probes its window learns nothing wrong)
 	none_held();
 }
 
-TEST(a sender that pauses in the middle of its answer goes on)
+TEST(a sender that pauses in the middle of its answer can continue)
 {
 	struct peer_flow *a, *b;
 	unsigned int pause;
@@ -826,7 +830,7 @@ TEST(a sender that pauses in the middle of its answer goes on)
 	none_held();
 }
 
-TEST(an answer that is shorter than expected does not stop the next one)
+TEST(an answer that is shorter than declared does not stop the next one)
 {
 	struct peer_flow *a, *b;
 
@@ -837,14 +841,14 @@ TEST(an answer that is shorter than expected does not stop the next one)
 	a->end -= 150000;
 	ask(b, 150 * MS, 200000);
 	serve();
-	/* its program is content with what has come and asks again */
+	/* the program stops waiting for the rest and sends its next request */
 	ask(a, 100 * MS, 50000);
 	ask(b, 150 * MS, 50000);
 	serve();
 	none_held();
 }
 
-TEST(an answer that is longer than expected comes in)
+TEST(an answer that is longer than declared arrives)
 {
 	struct peer_flow *a, *b;
 
@@ -859,13 +863,13 @@ TEST(an answer that is longer than expected comes in)
 	none_held();
 }
 
-TEST(a peer that sends beyond its window loses nothing and takes nothing)
+TEST(a peer that sends beyond its window neither loses data nor delays others)
 {
 	struct peer_flow *a, *b;
 	int i;
 
 	hold(NULL, &a, &b);
-	/* what the receiver's own window takes, with nothing granted */
+	/* data within TCP's own window but beyond the grants */
 	for (i = 0; i < 20; i++)
 		put_next(b, 0, b->mss);
 	look();
@@ -873,7 +877,7 @@ TEST(a peer that sends beyond its window loses nothing and takes nothing)
 	b->end = b->nxt + 200000;
 	b->news_ns = clock_ns();
 	serve();
-	/* and all of an answer that was expected, at once */
+	/* and a whole expected answer at once */
 	ask(a, 100 * MS, 29200);
 	ask(b, 150 * MS, 29200);
 	for (i = 0; i < 20; i++) {
@@ -885,7 +889,7 @@ TEST(a peer that sends beyond its window loses nothing and takes nothing)
 	none_held();
 }
 
-/* The last segment is acknowledged late: the receiver waits for a second one. */
+/* The ACK of the last segment is delayed: the receiver waits for a second one. */
 TEST(an odd tail that is acknowledged late does not stop the others)
 {
 	struct peer_flow *a, *b;
@@ -910,7 +914,7 @@ TEST(an odd tail that is acknowledged late does not stop the others)
 	none_held();
 }
 
-/* A program that reads nothing: TCP itself closes the window. */
+/* The program of a reads nothing, so TCP itself closes its window. */
 TEST(a program that does not read holds up only its own answer)
 {
 	struct peer_flow *a, *b;
@@ -947,7 +951,7 @@ TEST(a disconnected socket can be used again and is not held)
 	CHECK_OK(disconnect(b->sock));
 	look();
 	CHECK(b->reset, "no RST");
-	/* beyond all that was open before */
+	/* beyond every window that was open before */
 	net.iss += 1u << 28;
 	start_flow(b);
 	answer_flow(b);
@@ -1015,7 +1019,7 @@ static int receive_fd(int from)
 	return fd;
 }
 
-/* Reads what was expected before, expects one answer more, and ends. */
+/* Reads the expected answer, expects one more, and exits. */
 static void other_process(int from, int to, size_t bytes)
 {
 	const size_t more = 300000;
@@ -1038,7 +1042,7 @@ static void other_process(int from, int to, size_t bytes)
 		if (n <= 0)
 			_exit(3);
 	}
-	/* until the test has looked at the window */
+	/* until the test has checked the window */
 	_exit(read(to, buf, 1) ? 4 : 0);
 }
 
@@ -1081,8 +1085,8 @@ TEST(a held socket that is passed to another process works there)
 }
 
 /* Kills a process that is in a namespace of its own with two connections. Returns
- * how long the namespace stays: it is gone when the end of a veth pair that is in
- * it is.
+ * how long the namespace stays, which is until the end of a veth pair in it
+ * disappears.
  */
 static uint64_t namespace_stays(bool expecting)
 {
@@ -1115,7 +1119,7 @@ static uint64_t namespace_stays(bool expecting)
 	close(ready[0]);
 	sh("ip link add out type veth peer name in netns %d", pid);
 	CHECK(if_nametoindex("out"), "no veth");
-	/* without an expectation the module has forgotten the sockets by then */
+	/* without an expectation the module has freed their state by then */
 	if (!expecting) {
 		sleep_us(LET_GO_MS * 1000);
 		unload();
@@ -1130,8 +1134,8 @@ static uint64_t namespace_stays(bool expecting)
 	return start_ns;
 }
 
-/* Each socket of which the module keeps the state keeps the namespace, too. */
-TEST(a namespace whose expecting sockets are closed goes away)
+/* Each socket whose state the module keeps holds a reference to the namespace. */
+TEST(a namespace whose expecting sockets are closed is freed)
 {
 	uint64_t with, without;
 
@@ -1173,7 +1177,7 @@ static bool stuck_touched(const struct stuck *s)
 	return poll(&pfd, 1, 0) > 0 && read(s->uffd, &msg, sizeof(msg)) > 0;
 }
 
-/* A thread gets stuck in recv() or send() of f. For recv() there is a byte. */
+/* Makes a thread get stuck in recv() or send() of f. For recv() there is a byte. */
 static void get_stuck(struct stuck *s, struct peer_flow *f, bool receives)
 {
 	struct uffdio_api api = { .api = UFFD_API };
@@ -1234,7 +1238,7 @@ static void others_go_on(int which, bool receives)
 		if (i != which)
 			serve_first(&net.flow[i]);
 	get_unstuck(&s);
-	/* its ACK waits for a jiffy */
+	/* its ACK is retried after a jiffy */
 	wait_ms(50);
 	CHECK(may_send(f), "held at %u", usable(f));
 	f->silent = false;
@@ -1291,7 +1295,7 @@ TEST(unloading opens every window at once)
 }
 
 /* The ACK that opens the window of the locked socket cannot be sent. The next packet
- * does it, or the answer to a probe of the peer.
+ * opens it, or the ACK that answers a probe of the peer.
  */
 TEST(a process that is stuck with its socket locked does not stop unloading)
 {
@@ -1304,7 +1308,7 @@ TEST(a process that is stuck with its socket locked does not stop unloading)
 	unload();
 	CHECK(usable(a) > 200 * a->mss, "held at %u", usable(a));
 	get_unstuck(&s);
-	/* an acknowledgment of the first request lets the second one go */
+	/* an acknowledgment of the first request releases the second one */
 	put(b, TH_ACK, b->nxt, 0);
 	look();
 	CHECK(usable(b) > 200 * b->mss, "still held at %u after the request",
@@ -1333,7 +1337,7 @@ TEST(a process that is stuck with its socket locked does not stop unloading)
 static int queue_fd = -1;
 static unsigned int queue_delay, queue_turn, queue_passed;
 
-/* A program that lets packets go on in its own context, each after some looks. */
+/* A program that reinjects packets from its own context, each after some polls. */
 static bool pump_queue(void)
 {
 	uint32_t id;
@@ -1348,7 +1352,7 @@ static bool pump_queue(void)
 	return true;
 }
 
-/* From here on all packets of sockets pass a queue. */
+/* Makes all packets of sockets pass a queue from now on. */
 static void queue_packets(void)
 {
 	if (system("modprobe -q nfnetlink_queue && modprobe -q nft_queue"))
@@ -1415,8 +1419,8 @@ TEST(packets that wait in a queue when their socket is closed do no harm)
 	stop_queue();
 }
 
-/* The kernel drops the packets that wait in queues when hooks are removed: also the
- * ACKs that open windows. Peers ask for them.
+/* When hooks are removed, the kernel drops the packets that wait in queues, and so the
+ * ACKs that open windows. Probes of the peers make up for them.
  */
 TEST(unloading while packets wait in a queue strands no peer)
 {
@@ -1466,7 +1470,7 @@ static void vrf(const char *device)
 	none_held();
 }
 
-TEST(answers come in over a VRF device)
+TEST(answers arrive over a VRF device)
 {
 	vrf("vrf0");
 	vrf("tun0");
@@ -1474,7 +1478,7 @@ TEST(answers come in over a VRF device)
 
 #define ELSEWHERE	0x0a010009u
 
-TEST(answers come in where NAT changes the destination)
+TEST(answers arrive where NAT changes the destination)
 {
 	const struct peers_shape shape = { .address = ELSEWHERE };
 	int i;
@@ -1492,7 +1496,7 @@ TEST(answers come in where NAT changes the destination)
 
 /* --- signed connections --------------------------------------------------------- */
 
-/* Both ends are sockets of this kernel, on lo: a window below this is held. */
+/* Both ends are sockets of this kernel, on lo; a held window is smaller than this. */
 #define OPEN	60000
 
 /* As in <linux/tcp.h> since 6.7 */
@@ -1544,7 +1548,7 @@ static struct pair signed_pair(bool ao)
 	return p;
 }
 
-/* Moves bytes from the server to the client, without waiting for either. */
+/* Moves bytes from the server to the client, without blocking on either. */
 static void move(const struct pair *p, size_t bytes)
 {
 	static char buf[65536];
