@@ -21,7 +21,7 @@ static u64 model_ns(u32 pace, u32 bytes)
 	return ns < MODEL_LONGEST_NS ? ns : MODEL_LONGEST_NS;
 }
 
-/* Checks what a subtree knows of itself; its entries are list[0] to list[n - 1].
+/* Checks the fields of a subtree, whose entries are list[0] to list[n - 1].
  * @timed: its times are in use, those of the hopeless entries are not
  */
 static void model_subtree(const struct schedule *s,
@@ -87,7 +87,7 @@ static int model_order(const void *a, const void *b)
 	return (x->need > y->need) - (x->need < y->need);
 }
 
-/* The most entries that can all be in time. Reorders the list. */
+/* The max number of entries that can all be in time. Reorders the list. */
 static unsigned int model_most(const struct schedule *s,
 			       struct schedule_entry **list, unsigned int n,
 			       u64 now_ns)
@@ -112,8 +112,8 @@ static unsigned int model_most(const struct schedule *s,
 	return kept;
 }
 
-/* Collects all entries in the order of service, and checks both trees. Returns
- * how many are hopeful; they come first.
+/* Collects all entries in the order of service, and checks both trees. Returns the
+ * number of hopeful entries, which come first.
  */
 static unsigned int check_trees(const struct schedule *s,
 				struct schedule_entry **list,
@@ -136,7 +136,7 @@ static unsigned int check_trees(const struct schedule *s,
 	return hopeful;
 }
 
-/* Whether the hopeful entries all have the present pace and are in time. */
+/* Do the hopeful entries all have the current pace, and are they in time? */
 static bool model_settled(const struct schedule *s,
 			  struct schedule_entry **list, unsigned int hopeful,
 			  u64 now_ns)
@@ -153,7 +153,7 @@ static bool model_settled(const struct schedule *s,
 	return true;
 }
 
-/* Asks for the first entry and checks it and the trees. Of at most
+/* Calls schedule_first(), and checks its result and the trees. Of at most
  * SCHEDULE_AT_ONCE entries the hopeful ones must be in time now. Returns whether
  * they are.
  */
@@ -174,9 +174,9 @@ static bool check_first(struct schedule *s, u64 now_ns, unsigned int entries,
 	return settled;
 }
 
-/* Checks all of a schedule at a moment, once the operations that take place at
- * once have reached all entries. Returns how many entries the schedule keeps in
- * time, and in *most how many it could.
+/* Repeats schedule_first() until its bounded updates have reached every entry, then
+ * checks the schedule. Returns how many entries it keeps in time, and in *most how
+ * many any choice could.
  */
 static unsigned int check_schedule(struct schedule *s, u64 now_ns,
 				   unsigned int entries, unsigned int *most,

@@ -103,7 +103,7 @@ TEST(an answer is given up when time passes without it)
 	CHECK(schedule_first(&s, 1 * MS + 1) == &next, "not given up");
 }
 
-TEST(one that was given up is in time again when a longer one makes room)
+TEST(an answer that was given up is in time again when a longer one makes room)
 {
 	/* the first two exclude each other; the third excludes the first */
 	struct schedule_entry e[3] = {
@@ -158,7 +158,7 @@ TEST(grants shorten an answer and the last one takes it out)
 	CHECK(!schedule_first(&s, 0), "not empty");
 }
 
-TEST(others go before an answer that is not ready and it keeps its place)
+TEST(later answers go before one that is not ready and it keeps its place)
 {
 	struct schedule_entry e[3] = {
 		entry(5 * MS, 1000), entry(7 * MS, 1000), entry(9 * MS, 1000),
@@ -180,7 +180,7 @@ TEST(others go before an answer that is not ready and it keeps its place)
 	CHECK(schedule_first(&s, 0) == &e[1], "not the only one ready");
 	schedule_set_ready(&s, &e[0], true);
 	CHECK(schedule_first(&s, 0) == &e[0], "its place was lost");
-	/* part of it may be granted all the same, and it stays what it is */
+	/* part of an answer may be granted while it is not ready, and it stays so */
 	schedule_granted(&s, &e[2], 500);
 	CHECK_EQ(e[2].need, 500);
 	schedule_remove(&s, &e[0]);
@@ -208,7 +208,7 @@ TEST(an answer that is not ready keeps its time on the link)
 	CHECK(schedule_first(&s, 0) == &e, "its time was lost");
 }
 
-TEST(of those that were given up too the first that is ready comes)
+TEST(among answers that were given up too the first that is ready comes)
 {
 	struct schedule_entry e[2] = { entry(1, 250000), entry(2, 250000) };
 	struct schedule s;
@@ -227,7 +227,7 @@ TEST(of those that were given up too the first that is ready comes)
 #define LARGEST		65536
 static struct schedule_entry largest[LARGEST];
 
-TEST(the times of as many of the longest answers as may be do not overflow)
+TEST(the sum of 65536 answers of the longest time does not overflow)
 {
 	struct schedule s;
 	unsigned int i;
@@ -243,7 +243,7 @@ TEST(the times of as many of the longest answers as may be do not overflow)
 	CHECK_EQ(s.hopeful->count, LARGEST);
 }
 
-TEST(as many of the longest answers as may be are given up at the slowest pace)
+TEST(65536 answers of the longest time are given up at the slowest pace)
 {
 	struct schedule_entry *e = largest;
 	unsigned int i, hopeless = 0, calls = 0;
@@ -258,7 +258,7 @@ TEST(as many of the longest answers as may be are given up at the slowest pace)
 	schedule_set_pace(&s, U32_MAX);
 	while (s.hopeful) {
 		CHECK(schedule_first(&s, 0), "none comes first");
-		/* some in each call after all have the pace, if not before */
+		/* each call gives some up, at the latest once all have the pace */
 		CHECK(++calls <= 2 * LARGEST / SCHEDULE_AT_ONCE, "too many calls");
 	}
 	for (i = 0; i < LARGEST; i++)
@@ -267,7 +267,7 @@ TEST(as many of the longest answers as may be are given up at the slowest pace)
 	CHECK(schedule_first(&s, 0) == &e[0], "not by deadline");
 }
 
-TEST(a pace that changes before all have the last one reaches all)
+TEST(a new pace reaches every entry even if the last one has not yet)
 {
 	static struct schedule_entry e[4 * SCHEDULE_AT_ONCE];
 	const unsigned int n = 4 * SCHEDULE_AT_ONCE;
@@ -279,8 +279,8 @@ TEST(a pace that changes before all have the last one reaches all)
 		e[i] = entry((i + 1) * MS, 125000);
 		schedule_add(&s, &e[i], 0);
 	}
-	/* 2 ms each: every second one is late; then 1 ms: none is, but for
-	 * those that were given up meanwhile
+	/* at 2 ms each every second entry is late; at 1 ms each none is, except
+	 * entries given up in between
 	 */
 	schedule_set_pace(&s, 2 * GBIT);
 	schedule_first(&s, 0);
@@ -291,7 +291,7 @@ TEST(a pace that changes before all have the last one reaches all)
 	CHECK(kept >= n - 2 * SCHEDULE_AT_ONCE, "%u are given up", n - kept);
 }
 
-/* The most of n entries that can be in time, found by trying all sets of them. */
+/* The max number of n entries that can be in time, found by trying every set. */
 static unsigned int most_of_all_sets(struct schedule_entry **list,
 				     unsigned int n, u64 now_ns)
 {
@@ -316,7 +316,7 @@ static unsigned int most_of_all_sets(struct schedule_entry **list,
 	return most;
 }
 
-/* The schedule keeps as many in time as any set has. */
+/* Checks that the schedule keeps as many entries in time as the best set. */
 static void check_all_sets(struct schedule *s, struct schedule_entry *e,
 			   unsigned int n, u64 now_ns)
 {
@@ -365,7 +365,7 @@ TEST(all cases of up to four answers are served as well as possible)
 	unsigned int n, i, number, cases, k;
 
 	for (n = 1, cases = kinds; n <= 4; n++, cases *= kinds)
-		/* of the cases of four some, with all kinds at each place */
+		/* every 17th case of four entries, with every kind at every position */
 		for (number = 0; number < cases;
 		     number += STRIDE * (n < 4 ? 1 : 17)) {
 			for (i = 0, k = number; i < n; i++, k /= kinds) {
@@ -424,7 +424,7 @@ static void any_operation(struct schedule *s, struct schedule_entry *e,
 		break;
 	case 3:
 	case 4:
-		/* bytes may arrive that were not granted to the first one */
+		/* bytes may arrive for an answer other than the first */
 		if (rand() % 8)
 			any = schedule_first(s, *now);
 		if (!any || any->where == SCHEDULE_OUT)
@@ -439,7 +439,7 @@ static void any_operation(struct schedule *s, struct schedule_entry *e,
 }
 
 /* Answers are added, granted in parts, removed, become ready or not, and time
- * passes. Adds up how many are kept in time, and how many could be.
+ * passes. Adds up the numbers of answers that are kept in time and that could be.
  */
 static void history(unsigned int seed, unsigned long *kept, unsigned long *could)
 {
@@ -473,9 +473,9 @@ TEST(random histories agree with the model)
 
 	for (seed = 1; seed <= 3000; seed += STRIDE)
 		history(seed, &kept, &could);
-	/* between two choices among all entries some may be missed */
+	/* between two choices among all entries the result may be worse */
 	CHECK(kept * 100 >= could * 99, "%lu of %lu", kept, could);
-	printf("# %.2f %% of the most that can be in time\n",
+	printf("# %.2f %% of the entries that can be in time are kept in time\n",
 	       100.0 * kept / could);
 }
 
@@ -510,8 +510,8 @@ TEST(random histories of many answers agree with the model)
 	CHECK(unsettled, "all entries are reached at once");
 }
 
-/* The blocks of code that run, counted with -fsanitize-coverage=trace-pc. They
- * depend on the compiler only, so their growth can be checked.
+/* The number of basic blocks that run, counted with -fsanitize-coverage=trace-pc. It
+ * depends on the compiler only, so its growth can be checked.
  */
 static unsigned long blocks;
 
@@ -531,8 +531,8 @@ static void can_count(void)
 		SKIP("compiled without -fsanitize-coverage=trace-pc");
 }
 
-/* n entries, due within so many times the time that all take; of the entries that
- * have just that time a part is given up.
+/* Adds n entries, due within @times times their total length; with @times = 1 some of
+ * them are given up.
  */
 static void fill(struct schedule *s, unsigned int n, unsigned int times)
 {
@@ -584,8 +584,8 @@ static void count_operations(unsigned int n, unsigned int times, double *mean)
 	}
 }
 
-/* The work may grow with the logarithm of the number, 2^from to 2^to, and by half
- * as much again: the depth of the tree has a negative constant beside it.
+/* From 2^from to 2^to entries the work may grow 1.5 times as fast as the logarithm,
+ * because the depth of the tree is a logarithm minus a constant.
  */
 static void check_growth(unsigned int from, unsigned int to, unsigned int times)
 {
@@ -613,12 +613,12 @@ TEST(operations take logarithmic time)
 TEST(operations take logarithmic time also where some are given up)
 {
 	can_count();
-	/* among as many as are chosen from, and among more */
+	/* up to SCHEDULE_AT_ONCE entries, which are chosen from again, and above */
 	check_growth(4, 8, 1);
 	check_growth(9, 16, 1);
 }
 
-/* The most work of one call until the schedule has settled. */
+/* The max work of one call until the schedule has settled. */
 static unsigned long settle(struct schedule *s, u64 now_ns)
 {
 	unsigned long most = 0, before, work;
