@@ -80,7 +80,7 @@ PUBLIC int d2tcp_expect_standing(int fd, d2tcp_nsec timeout, d2tcp_bytes bytes)
 		errno = EINVAL;
 		return -1;
 	}
-	/* a program that sets nothing means none, as with a budget */
+	/* all zero ends the expectation, as a budget of 0 ends the budget */
 	if (!timeout && !bytes)
 		return set_struct(fd, D2TCP_EXPECT, 0, 0, 0);
 	return set_struct(fd, D2TCP_EXPECT, timeout, bytes,

@@ -72,33 +72,35 @@ int d2tcp_clear(int fd);
 int d2tcp_set_budget(int fd, d2tcp_usec budget);
 
 /*
- * Expects the answer to the next request, of so many bytes, within this time:
- * call it before the request is written. The kernel lets the answers that its
- * sockets expect in by their deadlines. The socket may use any congestion
- * control. 0 bytes: the length is unknown, and the answer ends when this is
- * called again. A time of 0 or less is accepted: the answer is late, and comes
- * last. EINVAL: the socket is listening. ERANGE: all expected answers would end
- * 2^31 bytes or more beyond what has come. ENOMEM: no memory, or too many
- * sockets expect. ENOPROTOOPT: the module is not loaded, or has no D2TCP_EXPECT,
- * or this is not a TCP socket.
+ * Declares that the answer to the next request has this length and is due
+ * within this time; call it before the request is written. The kernel grants
+ * expected answers in order of their deadlines. The socket may use any
+ * congestion control. bytes = 0: the length is unknown, and the answer ends at
+ * the next call. A time of 0 or less is accepted: the answer is late, and comes
+ * last. EINVAL: the socket is listening. ERANGE: the expected answers would end
+ * 2^31 bytes or more beyond the received data. ENOMEM: no memory, or
+ * net.ipv4.d2tcp.expect_max sockets expect answers. ENOPROTOOPT: the module is
+ * not loaded, is too old or was loaded without expect=1, or this is not a TCP
+ * socket.
  */
 int d2tcp_expect(int fd, d2tcp_nsec timeout, d2tcp_bytes bytes);
 
 /*
- * Expects an answer to each request from now on, so long after it leaves, without
- * further calls: for programs that set an option once. Sockets that are accepted
- * from a listener inherit it. A request is data that is sent while no answer is
- * outstanding. bytes is the length of each answer; with 0 it ends where the next
- * request leaves. 0 and 0: no answer is expected any more. d2tcp_expect() takes
- * precedence for the answer that it is called for. EINVAL: the timeout is
- * negative. ERANGE: bytes is 2^31 or more. Other errors as for d2tcp_expect().
+ * Expects an answer to every further request, due this long after the request
+ * leaves; one call per socket is enough. Sockets accepted from a listener inherit
+ * it. A request is data that is sent while no answer is outstanding. bytes is the
+ * length of each answer; with 0 it ends where the next request leaves. With
+ * timeout and bytes 0, no answer is expected any more. d2tcp_expect() takes
+ * precedence for the answer that it declares. EINVAL: the timeout is negative.
+ * ERANGE: bytes is 2^31 or more. Other errors as for d2tcp_expect().
  */
 int d2tcp_expect_standing(int fd, d2tcp_nsec timeout, d2tcp_bytes bytes);
 
 /*
- * Reads what is expected on the socket, and how much of it has come and is granted.
- * Fields that the module does not know are 0. ENOPROTOOPT: the module is not
- * loaded, or has no D2TCP_EXPECT, or this is not a TCP socket.
+ * Reads the state of the next expected answer: its length, and the bytes that have
+ * arrived and are granted. Fields that the module does not know are 0.
+ * ENOPROTOOPT: the module is not loaded, is too old or was loaded without
+ * expect=1, or this is not a TCP socket.
  */
 int d2tcp_get_expect_info(int fd, struct d2tcp_expect_info *info);
 
