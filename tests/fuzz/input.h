@@ -9,7 +9,7 @@ struct input {
 	const uint8_t *at, *end;
 };
 
-/* The next number of so many bytes, or of those that are left. */
+/* The next number of this many bytes, or of the bytes that are left. */
 static uint64_t take(struct input *in, unsigned int bytes)
 {
 	uint64_t v = 0;

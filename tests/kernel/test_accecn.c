@@ -5,7 +5,7 @@
  *
  * The negotiation uses three bits of the TCP header, AE, CWR and ECE. On a SYN,
  * 011 offers classic ECN (RFC 3168), and 111 offers AccECN too. The answer 001
- * is classic ECN; an AccECN answer tells how the SYN arrived. From then on
+ * is classic ECN; an AccECN answer reports how the SYN arrived. From then on
  * AccECN counts the packets with CE in the three bits, starting at 5.
  *
  * Linux has AccECN since 7.0. Its default, net.ipv4.tcp_ecn = 2, is to answer
