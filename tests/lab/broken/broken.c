@@ -9,6 +9,7 @@
 #include <linux/mutex.h>
 #include <linux/panic.h>
 #include <linux/slab.h>
+#include <linux/smp.h>
 #include <linux/spinlock.h>
 
 static char *what = "nothing";
@@ -42,6 +43,9 @@ static int __init broken_load(void)
 		msleep(1);
 		spin_unlock(&spin);
 	}
+	/* allowed only where the thread cannot move to another CPU */
+	if (!strcmp(what, "cpu"))
+		pr_info("on CPU %d\n", smp_processor_id());
 	if (!strcmp(what, "locks")) {
 		mutex_lock(&a);
 		mutex_lock(&b);
