@@ -28,6 +28,8 @@ help:
 	@echo '                ONLY=unit|lint|lib|builds|lab|kernel|fuzz|cost|bench  one part'
 	@echo '                ONLY=smp     KASAN, then KCSAN, on two CPUs, CALLS=2000000 on'
 	@echo '                each; takes an hour and is not part of make check'
+	@echo '                ONLY=mutants  edits of the module that tests must notice;'
+	@echo '                takes some minutes and is not part of it either'
 	@echo '  make fuzz     fuzz the socket options from many threads, on three kernels'
 	@echo '                CALLS=2000000 on each; writes build/fuzz/table.md'
 	@echo '  make module   build tcp_d2tcp.ko for the running kernel'

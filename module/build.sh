@@ -38,6 +38,9 @@ case $dir in
 	echo "The kernel's build does not support a path with a space: $dir" >&2
 	exit 1 ;;
 esac
+# two builds for one kernel take turns
+exec 9>"$dir/lock"
+flock 9
 cp -ru "$src/Kbuild" "$src/VERSION" "$src/module" "$dir/"
 if ! make -C "$kdir" $arch M="$dir" "$@" modules 2>"$dir/errors"; then
 	# for a kernel that is too old print only this line, without make's
