@@ -29,8 +29,10 @@ params=
 for p in /sys/module/tcp_d2tcp/parameters/*; do
 	params="$params ${p##*/}=$(cat "$p")"
 done
-default_budget=$(cat $settings/default_budget_us 2>/dev/null || echo 0)
-min_budget=$(cat $settings/min_budget_us 2>/dev/null || echo 0)
+kept=
+for s in "$settings"/*; do
+	[ ! -e "$s" ] || kept="$kept ${s##*/}=$(cat "$s")"
+done
 was_allowed=$(cat $allowed)
 
 if ! said=$(rmmod tcp_d2tcp 2>&1); then
@@ -41,8 +43,9 @@ fi
 # state that unloading discards
 put() { echo "$2" >"$1" || echo "upgrade: could not restore $1 to $2" >&2; }
 restore() {
-	put $settings/default_budget_us "$default_budget"
-	put $settings/min_budget_us "$min_budget"
+	for s in $kept; do
+		put "$settings/${s%%=*}" "${s#*=}"
+	done
 	case " $was_allowed " in
 	*" d2tcp "*) put $allowed "$was_allowed" ;;
 	esac

@@ -138,6 +138,21 @@ kept() {
 }
 t "an upgrade keeps parameters and settings" kept
 
+kept_of_the_receiver() {
+	rmmod tcp_d2tcp
+	insmod "$ko" expect=1
+	echo 40000 >/proc/sys/net/ipv4/d2tcp/default_expect_us
+	echo 77 >/proc/sys/net/ipv4/d2tcp/expect_max
+	echo 940 >/proc/sys/net/ipv4/d2tcp/expect_rate_mbps
+	echo 7 >/sys/module/tcp_d2tcp/parameters/shift_g
+	upgrade >"$tmp/o" 2>"$tmp/e"
+	same Y "$(cat /sys/module/tcp_d2tcp/parameters/expect)"
+	same "40000 77 940" "$(cd /proc/sys/net/ipv4/d2tcp
+		cat default_expect_us expect_max expect_rate_mbps | xargs)"
+	same "" "$(cat "$tmp/e")"
+}
+t "an upgrade keeps the settings of expected answers" kept_of_the_receiver
+
 wrong() {
 	status 1 sh module/upgrade.sh /nowhere/tcp_d2tcp.ko build/d2tcp 2>"$tmp/e"
 	says "cannot read /nowhere/tcp_d2tcp.ko" "$tmp/e"
