@@ -11,7 +11,8 @@ import dataclasses
 class Algorithm:
     """A congestion control, what its workers do besides, and its plot style."""
 
-    name: str  # in scenarios, records, tables
+    name: str  # in scenarios, options, records and tables
+    shown: str  # in pictures and sentences
     cc: str  # TCP_CONGESTION of all hosts
     colour: str
     marker: str  # matplotlib's
@@ -40,18 +41,23 @@ class Algorithm:
 # Any two colours differ by at least 30 in CIELAB, also as readers with deuteranopia
 # or protanopia see them (tests/bench/test_report.py checks 25).
 TABLE = (
-    Algorithm("cubic", "cubic", "#9D7069", "s"),
-    Algorithm("reno", "reno", "#D7B876", "v"),
-    Algorithm("bbr", "bbr", "#71598A", "^"),
-    Algorithm("dctcp", "dctcp", "#E69F00", "o"),
-    Algorithm("dctcp-prio", "dctcp", "#36002F", "P", priorities=True),
-    Algorithm("dctcp-jitter", "dctcp", "#866409", "*", jitter=True),
-    Algorithm("d2tcp-nodeadline", "d2tcp", "#6BB5FF", "x", line="--"),
-    Algorithm("grant-dctcp", "dctcp", "#0A3B12", "<", grants=True),
-    Algorithm("grant-cubic", "cubic", "#5DCCCE", ">", grants=True),
-    Algorithm("grant-d2tcp", "d2tcp", "#2A00F6", "p", deadlines=True,
+    Algorithm("cubic", "CUBIC", "cubic", "#9D7069", "s"),
+    Algorithm("reno", "Reno", "reno", "#D7B876", "v"),
+    Algorithm("bbr", "BBR", "bbr", "#71598A", "^"),
+    Algorithm("dctcp", "DCTCP", "dctcp", "#E69F00", "o"),
+    Algorithm("dctcp-prio", "dctcp-prio", "dctcp", "#36002F", "P",
+              priorities=True),
+    Algorithm("dctcp-jitter", "dctcp-jitter", "dctcp", "#866409", "*",
+              jitter=True),
+    Algorithm("d2tcp-nodeadline", "d2tcp-nodeadline", "d2tcp", "#6BB5FF", "x",
+              line="--"),
+    Algorithm("grant-dctcp", "grant-dctcp", "dctcp", "#0A3B12", "<",
               grants=True),
-    Algorithm("d2tcp", "d2tcp", "#1665D1", "D", deadlines=True),
+    Algorithm("grant-cubic", "grant-cubic", "cubic", "#5DCCCE", ">",
+              grants=True),
+    Algorithm("grant-d2tcp", "grant-d2tcp", "d2tcp", "#2A00F6", "p",
+              deadlines=True, grants=True),
+    Algorithm("d2tcp", "d2tcp", "d2tcp", "#1665D1", "D", deadlines=True),
 )
 MODULES = {"d2tcp": "tcp_d2tcp"}  # built by this project
 
@@ -73,6 +79,11 @@ GRANTED = (GRANTS,) + tuple(a.name for a in TABLE
 def members(name):
     """The algorithms of a mix "A+B", or of a single name."""
     return [BY_NAME[part] for part in name.split("+")]
+
+
+def shown(name):
+    """The name of an algorithm, or of a mix, in pictures and sentences."""
+    return " + ".join(a.shown for a in members(name))
 
 
 def modules(some):

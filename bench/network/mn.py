@@ -77,7 +77,7 @@ def plan_of(options, workers):
              "response_spread": 0.5, "min_gap_ms": 5, "think_ms": "0",
              "background_flows": 0}
     # any congestion control of this kernel, in the bench's table or not
-    member = algorithms.Algorithm(cc, cc, "", "", deadlines=aware)
+    member = algorithms.Algorithm(cc, cc, cc, "", "", deadlines=aware)
     return load.plan(point, [member], 1.0, [
         load.Place(host.name, host.ip) for host in workers])
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The claims of the D2TCP paper beside what was measured."""
 
-from algorithms import BASE, LAW
+from algorithms import BASE, LAW, PLAIN_TCP, shown
 from .queries import (
     acting, against_plain_tcp, background, base_of, beside, better, compared,
     law_errors, smallest_background, loads, quarter_slack, series, slack_at, surely)
@@ -58,17 +58,17 @@ def background_flows(rows):
 
 
 def coexistence(rows):
-    cubic = against_plain_tcp(rows)
-    if len(cubic) == 2:
+    found, plain = against_plain_tcp(rows), shown(PLAIN_TCP)
+    if len(found) == 2:
         yield ("Coexists with TCP without degrading it (sec. 1)", "no harm to TCP",
-               "cubic gets %s %% beside one d2tcp flow; d2tcp gets %s %%"
-               % (share(1 - cubic[LAW]), share(cubic[LAW])),
-               "one queue%s; cubic without ECN" % (
+               "%s gets %s %% beside one d2tcp flow; d2tcp gets %s %%"
+               % (plain, share(1 - found[LAW]), share(found[LAW])),
+               "one queue%s; %s without ECN" % (
                    "" if any(r["fidelity"]["rate_mbps"] is None for r in rows)
-                   else " with step marking and a buffer of 400 packets"),
+                   else " with step marking and a buffer of 400 packets", plain),
                "holds for TCP, but d2tcp starves, as DCTCP does"
-               if max(cubic.values()) < 0.1 else
-               "holds" if min(cubic.values()) <= 0.5 else "does not hold")
+               if max(found.values()) < 0.1 else
+               "holds" if min(found.values()) <= 0.5 else "does not hold")
 
 
 def more_bandwidth(rows):

@@ -11,6 +11,7 @@ import re
 import numpy
 
 import algorithms
+from algorithms import shown
 from analysis import records as results
 from analysis.rows import BIN_MS
 from runs import Run
@@ -96,8 +97,8 @@ def plot_misses(scenario, rows, out):
 
 
 def _bars(axis, some):
-    labels = ["%s%s" % (r["algorithm"], "\nin " + r["mix"] if r["mix"] else "")
-              for r in some]
+    labels = [shown(r["algorithm"]) + (
+        "\nin " + shown(r["mix"]) if r["mix"] else "") for r in some]
     for i, row in enumerate(some):
         value, below, above = error_of(row)
         axis.barh(i, value, xerr=[[below], [above]], capsize=2,
@@ -121,7 +122,7 @@ def _lines(axis, some, key):
         axis.errorbar(x, [e[0] for e in errors], yerr=[
             [e[1] for e in errors], [e[2] for e in errors]], capsize=2,
             elinewidth=1, **line_style(algorithm))
-        ends.append((algorithm, x[-1], errors[-1][0], colour(algorithm)))
+        ends.append((shown(algorithm), x[-1], errors[-1][0], colour(algorithm)))
     mine = [r for r in some if r["algorithm"] == some[0]["algorithm"]]
     if mine[0]["late_share_optimum"] is not None:
         x = [order.index(titles.at(r, key)) if words else titles.at(r, key)
@@ -217,7 +218,7 @@ def plot_gap(everything, out):
         axis.plot([middle] * 2, [y - 0.35, y + 0.35], color="black", linewidth=2)
     axis.axvline(0, color="#666666", linewidth=1)
     axis.axvline(1, **LOWER_BOUND)
-    axis.set_yticks(range(len(names)), names)
+    axis.set_yticks(range(len(names)), map(shown, names))
     axis.set_ylim(len(names) - 0.4, -0.6)
     axis.grid(False, axis="y")
     axis.set_xlabel("closed gap: 0 as DCTCP, 1 at the lower bound")
@@ -246,7 +247,7 @@ def plot_times(scenario, rows, raw, out):
                 for records in results.read_run(directory)[0]:
                     took.append(records["took_ns"])
                     deadlines.append(records["deadline_ns"] * point["slack"])
-            steps(axis, took, label=algorithm,
+            steps(axis, took, label=shown(algorithm),
                   **line_style(algorithm, marker=False))
         middle, high = steps(axis, deadlines, label="deadlines", **LOWER_BOUND)
         # the tail of cubic must not squeeze the rest
@@ -274,7 +275,8 @@ def steps(axis, parts, **how):
 
 def flow_names(flows):
     """The flows of a point in a few words: "2 near + 2 far"."""
-    names = flows.replace(algorithms.LAW + ":", "").split("+")
+    names = [claim or shown(name) for name, _, claim in (
+        flow.partition(":") for flow in flows.split("+"))]
     counts = {name: names.count(name) for name in names}
     return " +\n".join(name if count == 1 else "%d %s" % (count, name)
                        for name, count in counts.items())
@@ -295,7 +297,7 @@ def plot_shares(scenario, rows, out):
                           row["claim"]))
             if width > 12:
                 axis.text(left + width / 2, y, "%s %.0f" % (
-                    row["claim"] or row["algorithm"], width), ha="center",
+                    row["claim"] or shown(row["algorithm"]), width), ha="center",
                     va="center", fontsize=8, bbox={
                         "boxstyle": "square,pad=0.1", "facecolor": "white",
                         "edgecolor": "none", "alpha": 0.8})
@@ -334,7 +336,7 @@ def plot_recovery(scenario, rows, raw, out):
                 count = added(count, numpy.bincount(bins, minlength=length))
             seen = count > 0
             axis.plot(numpy.nonzero(seen)[0] * BIN_MS / 1000,
-                      100 * missed[seen] / count[seen], label=algorithm,
+                      100 * missed[seen] / count[seen], label=shown(algorithm),
                       **line_style(algorithm, marker=False) | {"linewidth": 1.2})
         axis.axvspan(point["burst_from_ms"] / 1000,
                      point["burst_to_ms"] / 1000, color="#dddddd", zorder=1)
@@ -372,8 +374,8 @@ def plot_flows(scenario, rows, raw, out):
     begin, end = 0.5, 0.6  # seconds of the run: alpha has settled by then
     figure, axes = plt.subplots(3, 1, sharex=True,
                                 figsize=(SIZE[0], 1.5 * SIZE[1]))
-    shown = list(flows.items())[:4]
-    for n, (source, cuts) in enumerate(shown):
+    drawn = list(flows.items())[:4]
+    for n, (source, cuts) in enumerate(drawn):
         cuts = [c for c in cuts if begin <= c["time"] - start <= end]
         x = [1000 * (c["time"] - start) for c in cuts]
         shade = OTHER_COLOURS[n]
@@ -393,10 +395,10 @@ def plot_flows(scenario, rows, raw, out):
                    loc="upper center", bbox_to_anchor=(0.5, -0.32))
     title = titles.of_flows()
     yield save(figure, out, scenario["name"] + "-flows", title,
-               "%s, fan-in %s, slack %s: %d flows of d2tcp, seed %d, from the "
+               "%s, fan-in %s, slack %s: %d flows of %s, seed %d, from the "
                "tracepoint d2tcp_cut; Linux %s" % (
-                   scenario["name"], job["point"]["fan_in"], job["slack"],
-                   len(shown), job["seeds"][0], rows[0]["kernel"])), title
+                   scenario["name"], job["point"]["fan_in"], job["slack"], len(drawn),
+                   shown(job["algorithm"]), job["seeds"][0], rows[0]["kernel"])), title
 
 
 def plot_grants(scenario, rows, raw, out):
@@ -440,7 +442,7 @@ def plot_grants(scenario, rows, raw, out):
                "d2tcp_grant and tcp_probe; each answer from its first byte (bottom) to "
                "its last (top); red: missed; Linux %s" % (
                    scenario["name"], job["point"]["fan_in"], job["slack"],
-                   job["algorithm"], job["seeds"][0], rows[0]["kernel"])), title
+                   shown(job["algorithm"]), job["seeds"][0], rows[0]["kernel"])), title
 
 
 def last_query(records, slack, extra, grants, arrivals):

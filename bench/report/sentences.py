@@ -6,7 +6,7 @@ left out.
 """
 
 from algorithms import (
-    BASE, BY_NAME, GRANTED, GRANTS, LAW, PEERS, PLAIN_TCP, PRIORITIES)
+    BASE, BY_NAME, GRANTED, GRANTS, LAW, PEERS, PLAIN_TCP, PRIORITIES, shown)
 from analysis import FIRST
 from .queries import (
     acting, against_plain_tcp, background, base_of, beside, better, compared,
@@ -152,12 +152,12 @@ def about_prio(rows):
     fewer = sum(p["late_share"] < d["late_share"] for d, p in pairs)
     d, p = max(pairs, key=lambda pair: pair[0]["late_share"]
                - pair[1]["late_share"])
-    yield "DCTCP with four strict priorities by time left misses fewer deadlines " \
+    yield "DCTCP with four strict priorities by time left (%s) misses fewer deadlines " \
         "than d2tcp at %d of %s (by the means); the largest difference is at %s: " \
         "%s %% against %s %%. It requires five queues at every port of every switch, " \
         "here each with a full buffer and a marking threshold, and hosts that " \
         "declare their deadlines truthfully." % (
-            fewer, count(len(pairs), "setting"), where(d),
+            shown(PRIORITIES), fewer, count(len(pairs), "setting"), where(d),
             share(p["late_share"]), share(d["late_share"]))
 
 
@@ -169,7 +169,7 @@ def about_grants(rows):
         more = [r for r in mine if worse(r)]
         yield "%s, where the receiver lets responses in by deadline from workers under " \
             "%s, misses fewer deadlines than DCTCP at %d of %s and more at %d%s." % (
-                name, "DCTCP" if BY_NAME[name].cc == BASE else BY_NAME[name].cc,
+                shown(name), shown(BY_NAME[name].cc),
                 sum(map(better, mine)), count(len(mine), "setting"), len(more),
                 " (%s)" % by_scenario(more) if more else "")
         yield from about_gap(rows, name)
@@ -184,7 +184,8 @@ def about_gap(rows, name):
     yield "Of the gap between DCTCP's miss rate and the lower bound, where that is " \
         "tight and the gap is more than a point (%s), %s closes %.2f in the median and " \
         "%.2f at least (%s: %s %%, DCTCP %s %%, lower bound %s %%)." % (
-            count(len(mine), "setting"), name, middle_gap(mine), low["closed_gap"],
+            count(len(mine), "setting"), shown(name), middle_gap(mine),
+            low["closed_gap"],
             where(low), share(low["late_share"]),
             share(base_of(rows, low)["late_share"]),
             share(low["late_share_optimum"]))
@@ -197,7 +198,7 @@ def about_grants_and_prio(rows):
         yield "%s misses fewer deadlines than DCTCP with four strict priorities at %d " \
             "of %s and more at %d (by the means)%s. It needs nothing of switches and " \
             "workers." % (
-                GRANTS, sum(g["late_share"] < p["late_share"] for g, p in pairs),
+                shown(GRANTS), sum(g["late_share"] < p["late_share"] for g, p in pairs),
                 count(len(pairs), "setting"), len(more),
                 "; the largest difference there is at %s: %s %% against %s %%"
                 % largest(more) if more else "")
@@ -218,7 +219,7 @@ def about_grants_and_time(rows):
                     if r.get("queries_over_dctcp")]
             yield "In a closed loop %s completes at least %.3f times as many queries " \
                 "per second as DCTCP (%s), below 0.97 at %d of %s." % (
-                    name, row["queries_over_dctcp"]["ratio"], where(row),
+                    shown(name), row["queries_over_dctcp"]["ratio"], where(row),
                     sum(r < 0.97 for r in all_), count(len(all_), "setting"))
 
 
@@ -231,8 +232,8 @@ def about_grants_at_first(rows):
                  for key in ("first_late_share", "late_share")]
         yield "In the first %d queries of its connections %s misses %s %% of the " \
             "deadlines, in all queries %s %%; DCTCP misses %s %% and %s %% (means over " \
-            "%s in a closed loop)." % (FIRST, GRANTS, *map(share, means),
-                      count(len(pairs), "setting"))
+            "%s in a closed loop)." % (
+                FIRST, shown(GRANTS), *map(share, means), count(len(pairs), "setting"))
 
 
 def about_grants_and_flows(rows):
@@ -244,7 +245,7 @@ def about_grants_and_flows(rows):
         yield "Background flows, which no program expects, get at least %.3f of their " \
             "throughput beside DCTCP with %s (the smallest lower end of the intervals; " \
             "%s)%s." % (
-                row["background_over_dctcp"]["ci95"][0], name, where(row),
+                row["background_over_dctcp"]["ci95"][0], shown(name), where(row),
                 "; where queries arrive at the same rate under both, %s" % " and ".join(
                     "%.3f" % f(r["background_over_dctcp"]["ratio"] for r in open_loop)
                     for f in ((min, max) if len(open_loop) > 1 else (min,)))
@@ -260,7 +261,7 @@ def about_grants_elsewhere(rows):
             ("open-loop-10g", "queries arrive at random at 10 Gbit/s"),
             ("beside-flows", "long flows share the link")):
         yield from listed(rows, scenario, "Misses of %s where %s"
-                          % (GRANTS, words), GRANTS)
+                          % (shown(GRANTS), words), GRANTS)
 
 
 def about_peers(rows):
@@ -270,7 +271,7 @@ def about_peers(rows):
             drops = [r["drops"] for r in mine]
             yield "%s misses fewer deadlines than DCTCP at %d of %s and more at %d, " \
                 "between %+.1f and %+.1f points%s%s." % (
-                    name, sum(map(better, mine)), count(len(mine), "setting"),
+                    shown(name), sum(map(better, mine)), count(len(mine), "setting"),
                     sum(map(worse, mine)),
                     100 * min(r["late_minus_dctcp"]["mean"] for r in mine),
                     100 * max(r["late_minus_dctcp"]["mean"] for r in mine),
@@ -311,11 +312,12 @@ def about_background(rows):
 def about_coexistence(rows):
     found = against_plain_tcp(rows)
     if len(found) == 2:
-        yield "In one queue with a cubic flow, a d2tcp flow has %s %% of the link " \
-            "and a DCTCP flow %s %%%s." % (
-                share(found[LAW]), share(found[BASE]),
-                ": cubic does not negotiate ECN, so its packets are not marked and it "
+        yield "In one queue with a %s flow, a d2tcp flow has %s %% of the link and a " \
+            "DCTCP flow %s %%%s." % (
+                shown(PLAIN_TCP), share(found[LAW]), share(found[BASE]),
+                ": %s does not negotiate ECN, so its packets are not marked and it "
                 "fills the queue; ECN traffic needs a queue of its own"
+                % shown(PLAIN_TCP)
                 if max(found.values()) < 0.1 else "")
     both = flow_groups(rows, "coexistence").get("%s+%s" % (BASE, LAW))
     if both and len(both) == 2:
@@ -327,7 +329,7 @@ def about_coexistence(rows):
         for row, other in zip(mixes[::2], mixes[1::2]):
             yield "Half of the workers run %s and half %s, in the same queries (%s): " \
                 "they miss %s %% and %s %%." % (
-                    row["algorithm"], other["algorithm"], where(row),
+                    shown(row["algorithm"]), shown(other["algorithm"]), where(row),
                     share(row["late_share"]), share(other["late_share"]))
 
 
@@ -359,7 +361,7 @@ def listed(rows, scenario, words, name=LAW):
 def about_tree(rows):
     for name in (LAW, GRANTS):
         yield from listed(rows, "tree", "Misses of %s in the tree, where packets "
-                          "are marked in two places" % name, name)
+                          "are marked in two places" % shown(name), name)
 
 
 def about_services(rows):
@@ -372,7 +374,7 @@ def about_services(rows):
                       for f in (better, worse)]
         yield "Services that share a rack: of %s %s misses fewer deadlines than " \
             "DCTCP at %d%s and more at %d%s." % (
-                count(len(mine), "setting"), name, len(gain),
+                count(len(mine), "setting"), shown(name), len(gain),
                 " (%s)" % ", ".join(sorted(set(gain))) if gain else "",
                 len(loss), " (%s)" % ", ".join(sorted(set(loss)))
                 if loss else "")
@@ -381,7 +383,7 @@ def about_services(rows):
 def about_exponential(rows):
     for name in (LAW, GRANTS):
         yield from listed(rows, "exponential", "Misses of %s for responses of 2 to 50 "
-                          "KB with exponential deadlines" % name, name)
+                          "KB with exponential deadlines" % shown(name), name)
 
 
 def in_time(rows):
@@ -404,7 +406,7 @@ def about_recovery(rows):
                 "recover (%s)%s%s." % (
                     arrival, "no retries" if not retries
                     else count(retries, "retry").replace("retrys", "retries"),
-                    in_time(some), ", ".join("%s %s" % (a, in_time(
+                    in_time(some), ", ".join("%s %s" % (shown(a), in_time(
                         [r for r in some if r["algorithm"] == a]))
                         for a in dict.fromkeys(r["algorithm"] for r in some)),
                     ", after %.0f to %.0f ms on average" % (

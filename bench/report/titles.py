@@ -4,7 +4,7 @@
 Messages are computed from the rows that the picture shows.
 """
 
-from algorithms import BASE, GRANTS, LAW, PLAIN_TCP, PRIORITIES
+from algorithms import BASE, GRANTS, LAW, PLAIN_TCP, PRIORITIES, shown
 from .queries import (
     acting, against_plain_tcp, better, compared, flow_groups, gaps, middle_gap,
     quarter_slack, series, worse)
@@ -61,8 +61,9 @@ def of_misses(rows, key):
         "; " + against_base(GRANTS, grants, key, " than DCTCP") if grants else "")
 
 
-def against_base(name, mine, key, than=" deadlines than DCTCP"):
+def against_base(algorithm, mine, key, than=" deadlines than DCTCP"):
     """Where the rows of an algorithm miss fewer or more deadlines than DCTCP's."""
+    name = shown(algorithm)
     order = list(dict.fromkeys(at(r, key) for r in mine))
     fewer, more = [[at(r, key) for r in mine if f(r)] for f in (better, worse)]
     if key is None:
@@ -86,7 +87,7 @@ def of_priorities(rows, mine, key):
     # by more than half a point somewhere, and nowhere more
     if len(pairs) == len(mine) and all(p <= d for d, p in pairs) and \
             any(p < d - 0.005 for d, p in pairs):
-        return "; priorities at the switch miss fewer"
+        return "; %s misses fewer than %s" % (shown(PRIORITIES), shown(LAW))
     return ""
 
 
@@ -96,8 +97,8 @@ def of_mixes(rows):
     for row, other in zip(rows[::2], rows[1::2]):
         if row["mix"] == "%s+%s" % (PLAIN_TCP, LAW):
             return "In one queue, workers under %s miss %s %%, and those under %s " \
-                "%s %%" % (row["algorithm"], share(row["late_share"]),
-                           other["algorithm"], share(other["late_share"]))
+                "%s %%" % (shown(row["algorithm"]), share(row["late_share"]),
+                           shown(other["algorithm"]), share(other["late_share"]))
     return "Deadlines missed by workers that share a queue"
 
 
@@ -117,7 +118,7 @@ def of_ratio(rows):
 def of_gap(rows, names):
     """How much of the gap to the lower bound each algorithm closes."""
     return "Of the gap between DCTCP and the lower bound, %s in the median" % \
-        listed("%s %s %.2f" % (name, "" if n else "closes", middle_gap(
+        listed("%s %s %.2f" % (shown(name), "" if n else "closes", middle_gap(
             gaps(rows, name))) for n, name in enumerate(names)).replace("  ", " ")
 
 
@@ -125,8 +126,7 @@ def of_times(rows, deadlines_p50):
     """The distribution of completion times of a point."""
     mine = {r["algorithm"]: r["fct_ms"]["p99"] for r in rows
             if r["algorithm"] in (LAW, BASE, GRANTS)}
-    said = listed("%.1f ms under %s" % (v, "DCTCP" if k == BASE else k)
-                  for k, v in mine.items())
+    said = listed("%.1f ms under %s" % (v, shown(k)) for k, v in mine.items())
     return "99 %% of responses complete within %s; half of the deadlines are below " \
         "%.1f ms" % (said, deadlines_p50) if mine else \
         "Completion times of responses"
@@ -137,7 +137,7 @@ def of_shares(rows):
     plain = against_plain_tcp(rows)
     if len(plain) == 2:
         return "Beside a %s flow, a d2tcp flow gets %s %% of the link and a DCTCP " \
-            "flow %s %%" % (PLAIN_TCP, share(plain[LAW]), share(plain[BASE]))
+            "flow %s %%" % (shown(PLAIN_TCP), share(plain[LAW]), share(plain[BASE]))
     pair = flow_groups(rows, "differentiation").get("%s:near+%s:far" % (LAW, LAW))
     if pair:
         return "A flow with a near deadline gets %s %% of a link that it shares " \
@@ -148,8 +148,7 @@ def of_shares(rows):
 def of_recovery(rows):
     """Miss rates through a burst."""
     said = listed("%s in %d of %d runs" % (
-        "DCTCP" if r["algorithm"] == BASE else r["algorithm"], r["recovered"],
-        r["seeds"]) for r in rows)
+        shown(r["algorithm"]), r["recovered"], r["seeds"]) for r in rows)
     return "After the burst, the miss rate recovers under " + said
 
 

@@ -141,7 +141,7 @@ class Findings(unittest.TestCase):
         self.assertIn("predicts all shares within 3.0 points.", said)
         self.assertNotIn("synchronised", said)
         claims = {c[0][:8]: c for c in paper.claims(rows)}
-        self.assertEqual(claims["Coexists"][3], "one queue; cubic without ECN")
+        self.assertEqual(claims["Coexists"][3], "one queue; CUBIC without ECN")
         self.assertEqual(claims["Flows wi"][2], "the law predicts the shares "
                          "within 3.0 points given each flow's alpha")
         self.assertEqual(claims["Flows wi"][4], "holds, given alpha")
@@ -184,7 +184,7 @@ class Findings(unittest.TestCase):
         other = self.text(self.grants((1.0, 0.4, 0.5, 0.0, {"load": 0.6}),
                                       (1.2, 0.2, 0.5, 0.0, {"load": 0.6}),
                                       name="grant-cubic"))
-        self.assertIn("from workers under cubic, misses fewer deadlines than DCTCP at "
+        self.assertIn("from workers under CUBIC, misses fewer deadlines than DCTCP at "
                       "0 of 2 settings and more at 2 (s: 2; by +10.0 to +30.0 points)",
                       other)
         self.assertIn("-1.50 at least", other)
@@ -235,11 +235,11 @@ class Findings(unittest.TestCase):
             rows = [r | {"fidelity": {"rate_mbps": r["rate_mbps"]}}
                     for r in json.load(f)["rows"]]
         whole = self.text(rows)
-        for words in ("same queries at", "dctcp-prio", "background flow",
-                      "cubic", "with d = 2", "tree", "grant-dctcp", "grant-cubic",
+        for words in ("same queries at", "(dctcp-prio) misses", "background flow",
+                      "CUBIC misses", "with d = 2", "tree", "grant-dctcp", "grant-cubic",
                       "of its connections", "workers think", "no program expects",
                       "several aggregators", "arrive at random"):
-            self.assertIn(words, whole.replace("DCTCP with four", "dctcp-prio"))
+            self.assertIn(words, whole)
         names = sorted({r["algorithm"] for r in rows})
         scenarios_ = sorted({r["scenario"] for r in rows})
         for size in (1, 2):
@@ -517,6 +517,16 @@ class Pictures(unittest.TestCase):
             self.lab(green, self.SEEN_BY["deuteranopia"]) -
             self.lab(grey, self.SEEN_BY["deuteranopia"])), 25)
 
+    def test_an_algorithm_has_one_name_in_pictures_and_sentences(self):
+        names = [a.shown for a in algorithms.TABLE]
+        self.assertEqual(len(set(names)), len(names))
+        # sentences that are always about these two contain their names
+        self.assertEqual([algorithms.shown(name) for name in (
+            algorithms.BASE, algorithms.LAW, "cubic+d2tcp")],
+                         ["DCTCP", "d2tcp", "CUBIC + d2tcp"])
+        self.assertEqual(plots.flow_names("dctcp+d2tcp:near+d2tcp:near"),
+                         "DCTCP +\n2 near")
+
     def test_labels_are_moved_apart_and_stay_inside(self):
         self.assertEqual(style.spread([1, 5], 1, 0, 10), [1, 5])
         self.assertEqual(style.spread([0, 0, 0], 1, 0, 10), [0, 1, 2])
@@ -543,11 +553,11 @@ class Pictures(unittest.TestCase):
         rows = make.rows((1.0, 0.2, 0.1), (1.2, 0.2, 0.2))
         both = rows + [make.row("dctcp-prio", s, 0.05, 0.2) for s in (1.0, 1.2)]
         self.assertTrue(titles.of_misses(both, "slack").endswith(
-            "at slack 1.0; priorities at the switch miss fewer"))
+            "at slack 1.0; dctcp-prio misses fewer than d2tcp"))
         # not where they were run at some of the points only, or miss more
         for some in (both[:-1], rows + [make.row("dctcp-prio", s, 0.3, 0.2)
                                         for s in (1.0, 1.2)]):
-            self.assertNotIn("priorities", titles.of_misses(some, "slack"))
+            self.assertNotIn("dctcp-prio", titles.of_misses(some, "slack"))
 
     def test_times_name_those_that_were_run(self):
         def title(*names):
@@ -566,7 +576,7 @@ class Pictures(unittest.TestCase):
             rows += [make.row(algorithm, s, late, 0.2) for s in (1.0, 1.2)]
         self.assertEqual(titles.of_misses(rows, "slack"), (
             "d2tcp misses fewer deadlines than DCTCP at slack 1.2; more at slack 1.0; "
-            "priorities at the switch miss fewer; grant-dctcp misses fewer than DCTCP "
+            "dctcp-prio misses fewer than d2tcp; grant-dctcp misses fewer than DCTCP "
             "everywhere"))
         rows = [make.row("grant-dctcp", 1.0, late, 0.2, load=load, arrival=arrival)
                 for load, late, arrival in ((0.2, 0.1, "poisson(48)"),
@@ -604,7 +614,7 @@ class Pictures(unittest.TestCase):
         self.assertEqual(*found)
         # text stays text: a reader can search it, and its first words are the title
         self.assertIn(said.split()[0] + " ", found[0])
-        self.assertIn(">dctcp<", found[0])
+        self.assertIn(">DCTCP<", found[0])
 
 
 if __name__ == "__main__":
