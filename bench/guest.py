@@ -90,11 +90,7 @@ class Load:
         load_modules(members + [load.background_of(point, members)], params)
         plan = load.plan(point, members, slack, [
             load.Place(host.name, host.ip) for host in self.net.workers])
-        worker = [INCAST, "worker", "--shared-clock"] + plan.worker
-        for host, ends in plan.listens.items():
-            for end in ends:
-                worker += ["--listen", "%s/%s" % (host, end)]
-        self.net.start(None, worker, "ready")
+        self.net.start(None, [INCAST, "worker"] + plan.all_workers(), "ready")
         self.commands = [[INCAST, "aggregate"] + line
                          for line in plan.aggregate]
 
@@ -162,23 +158,16 @@ def run_flows(net, flows, seconds, seed):
     A flow is (algorithm, claim), claim as in load.claim_options(). Alpha is None
     if the flow's congestion control does not report it.
     """
-    agg = net.aggregators[0]
-    sinks, counts = {}, {}
-    # all sinks count from the same time, when the flows have settled
-    at = uptime_ns() // 10**9 * 10**9 + 3 * 10**9
-    for cc in sorted({a.cc for a, _ in flows}):
-        # a listener for each algorithm, because it decides whether ECN is used
-        address = "%s:%d" % (agg.ip, load.PORT + len(sinks))
-        sinks[cc] = address, net.start(agg, [
-            INCAST, "sink", "--listen", address, "--cc", cc, "--flows",
-            str(sum(a.cc == cc for a, _ in flows)),
-            "--seconds", str(seconds), "--at-ns", str(at)], "ready")
+    agg, counts = net.aggregators[0], {}
     draw = random.Random(seed)
-    senders = [net.start(host, [
-        INCAST, "flow", "--to", sinks[a.cc][0], "--cc", a.cc, "--wait-us",
-        str(draw.randrange(20000))] + load.claim_options(claim))
-               for host, (a, claim) in zip(net.workers, flows)]
-    for _, sink in sinks.values():
+    # the flows have settled by then
+    at_ns = uptime_ns() // 10**9 * 10**9 + 3 * 10**9
+    plan = load.flows_by_clock(flows, agg.ip, seconds, at_ns,
+                               [draw.randrange(20000) for _ in flows])
+    sinks = [net.start(agg, [INCAST, "sink"] + line, "ready") for line in plan.sinks]
+    senders = [net.start(host, [INCAST, "flow"] + line)
+               for host, line in zip(net.workers, plan.flows)]
+    for sink in sinks:
         for line in net.finish(sink).splitlines():
             address, count = line.split()
             counts[address] = int(count)

@@ -36,6 +36,32 @@ class Plan:
     # of the aggregator, one line per service
     aggregate: list
 
+    def workers_of(self, host):
+        """The line of a process that runs the workers of one host."""
+        return self.worker + _each("--listen", self.listens[host])
+
+    def all_workers(self):
+        """The line of one process that runs all workers. Their hosts are network
+        namespaces, and share the aggregator's clock.
+        """
+        return ["--shared-clock"] + self.worker + _each("--listen", [
+            "%s/%s" % (host, end) for host, ends in self.listens.items()
+            for end in ends])
+
+
+@dataclasses.dataclass
+class FlowPlan:
+    """The command lines of the long flows of one point."""
+
+    # of the aggregator, one line per sink
+    sinks: list
+    # of the workers, one line per flow
+    flows: list
+
+
+def _each(option, values):
+    return [word for value in values for word in (option, value)]
+
 
 def services_of(point):
     """The settings of each service: the point's, overridden by its own."""
@@ -117,6 +143,40 @@ def long_flows(point):
     """The long flows of a point: [(algorithm, claim)], claim a key of CLAIMS."""
     return [(algorithms.BY_NAME[name], claim) for name, claim in (
         (flow + ":").split(":")[:2] for flow in point["flows"].split("+"))]
+
+
+def flows_by_clock(flows, ip, seconds, at_ns, waits_us):
+    """The FlowPlan where all processes share a clock: all sinks count from `at_ns`.
+
+    `flows` are those of long_flows(); `ip` is the aggregator's address. There is a
+    sink for each congestion control, because the listener decides whether ECN is used.
+    """
+    ends = {cc: "%s:%d" % (ip, PORT + i)
+            for i, cc in enumerate(sorted({a.cc for a, _ in flows}))}
+    return FlowPlan(
+        [["--listen", end, "--cc", cc,
+          "--flows", str(sum(a.cc == cc for a, _ in flows)),
+          "--seconds", str(seconds), "--at-ns", str(at_ns)]
+         for cc, end in ends.items()],
+        [["--to", ends[a.cc], "--cc", a.cc, "--wait-us", str(wait_us)]
+         + claim_options(claim) for (a, claim), wait_us in zip(flows, waits_us)])
+
+
+def flows_by_signal(flows, ip, sources, seconds, accept_s, life_s):
+    """The FlowPlan for hosts with clocks of their own: the sink sends each flow a
+    signal when it begins to count.
+
+    `sources` are the addresses of the flows. Each flow has a port of the sink to itself.
+    Every process has a time limit, in case another one fails: the sink waits at most
+    `accept_s` for its flows, which end after `life_s`.
+    """
+    ends = ["%s:%d,%s" % (ip, PORT + i, a.cc) for i, (a, _) in enumerate(flows)]
+    return FlowPlan(
+        [["--seconds", str(seconds), "--settle-ms", "2000", "--accept-s", str(accept_s),
+          "--tell"] + _each("--listen", ends)],
+        [["--to", end, "--from", source, "--life-s", str(life_s), "--tell"]
+         + claim_options(claim)
+         for end, source, (_, claim) in zip(ends, sources, flows)])
 
 
 def claim_options(claim):

@@ -82,15 +82,12 @@ def make_job(one, addresses):
     """What the playbook does for a run of queries."""
     plan = load.plan(one.point, algorithms.members(one.algorithm), one.slack,
                      places(one.point, addresses))
-    workers = {host: plan.worker + [word for end in ends
-                                    for word in ("--listen", end)]
-               for host, ends in plan.listens.items()}
     seeds = one.scenario["seed_list"]
     return {"text": one.text, "directory": one.block(seeds), "seeds": seeds,
             "load": [" ".join(word.replace(" ", "") for word in line)
                      for line in plan.aggregate],
-            "workers": {host: " ".join(args)
-                        for host, args in workers.items()}}
+            "workers": {host: " ".join(plan.workers_of(host))
+                        for host in plan.listens}}
 
 
 def make_flows_jobs(one, addresses):
@@ -98,23 +95,17 @@ def make_flows_jobs(one, addresses):
     seed.
     """
     aggregator, *workers = addresses
-    point = one.point
-    flows = load.long_flows(point)
-    # every process has a time limit, in case another one fails
-    sink = ["--seconds", str(point["seconds"]), "--settle-ms", "2000",
-            "--accept-s", str(ACCEPT_S), "--tell"]
-    within = ACCEPT_S + math.ceil(point["seconds"]) + 30
-    senders = {}
-    for i, ((algorithm, claim), worker) in enumerate(zip(flows, workers)):
-        end = "%s:%d,%s" % (addresses[aggregator], load.PORT + i, algorithm.cc)
-        sink += ["--listen", end]
-        senders[worker] = [" ".join(
-            [str(i), "--to", end, "--from", addresses[worker], "--life-s",
-             str(within), "--tell"] + load.claim_options(claim))]
+    seconds = one.point["seconds"]
+    within = ACCEPT_S + math.ceil(seconds) + 30
+    plan = load.flows_by_signal(
+        load.long_flows(one.point), addresses[aggregator],
+        [addresses[worker] for worker in workers], seconds, ACCEPT_S, within)
+    senders = {worker: [" ".join([str(i)] + line)]
+               for i, (worker, line) in enumerate(zip(workers, plan.flows))}
     for seed in one.scenario["seed_list"]:
         yield {"text": "%s, seed %d" % (one.text, seed),
                "directory": os.path.join(one.block([seed]), "seed%d" % seed),
-               "within_s": within, "sink": " ".join(sink), "senders": senders,
+               "within_s": within, "sink": " ".join(plan.sinks[0]), "senders": senders,
                "sources": [addresses[worker] for worker in senders]}
 
 

@@ -92,11 +92,8 @@ def run_load(net, words):
         raise LoadError("incast: %s is missing: make incast" % INCAST)
     algorithm_there(options["cc"])
     plan = plan_of(options, net.workers)
-    worker = [INCAST, "worker", "--shared-clock"]
-    for host, ends in plan.listens.items():
-        for end in ends:
-            worker += ["--listen", "%s/%s" % (host, end)]
-    workers = subprocess.Popen(worker, stdout=subprocess.PIPE)
+    workers = subprocess.Popen([INCAST, "worker"] + plan.all_workers(),
+                               stdout=subprocess.PIPE)
     try:
         if workers.stdout.readline().strip() != b"ready":
             raise LoadError("incast: the workers did not start")
