@@ -18,7 +18,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import algorithms  # noqa: E402
 import load  # noqa: E402
-from analysis import optimum  # noqa: E402
+from analysis import min_late  # noqa: E402
 import scenario as scenarios  # noqa: E402
 
 INCAST = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
@@ -40,7 +40,7 @@ def least_share(scenario, seed, out):
             by_query.setdefault(r["query"], []).append(
                 (int(r["bytes"]) * 8000 / GOODPUT_MBPS,
                  int(r["deadline_ns"])))
-    late = sum(optimum.least_late(jobs) for jobs in by_query.values())
+    late = sum(min_late(jobs) for jobs in by_query.values())
     return 100 * late / (FAN_IN * scenario["queries"])
 
 

@@ -23,7 +23,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import algorithms  # noqa: E402
-from analysis import intervals, late_shares  # noqa: E402
+from analysis import late_shares, seeds_needed  # noqa: E402
 import link  # noqa: E402
 import report  # noqa: E402
 from runs import Run, link_name, link_point, runs  # noqa: E402
@@ -176,22 +176,6 @@ def make_traces(scenario, raw, module):
             yield run.job([1], raw, module) | {
                 "trace": events, "text": run.text + " (traced)",
                 "directory": os.path.join(raw, scenario["name"], name)}
-
-
-def seeds_needed(shares, half_width):
-    """How many seeds bring the half-width of the mean below `half_width`.
-
-    Estimated from the spread of the seeds that were run, with Student's t for the new
-    number of seeds.
-    """
-    half = intervals.half95(shares)
-    if half is None or half < half_width:
-        return len(shares)
-    n = len(shares)
-    spread = half * math.sqrt(n) / intervals.t975(n - 1)
-    while intervals.t975(n - 1) * spread / math.sqrt(n) >= half_width:
-        n += 1
-    return n
 
 
 def next_seeds(scenario, raw, have):

@@ -45,6 +45,22 @@ def interval95(values, least=-math.inf, most=math.inf):
     return [max(least, mean(values) - half), min(most, mean(values) + half)]
 
 
+def seeds_needed(values, half_width):
+    """How many seeds bring half of the interval of the mean below `half_width`.
+
+    Estimated from the spread of the seeds that were run, with Student's t for the new
+    number of seeds.
+    """
+    half = half95(values)
+    if half is None or half < half_width:
+        return len(values)
+    n = len(values)
+    spread = half * math.sqrt(n) / t975(n - 1)
+    while t975(n - 1) * spread / math.sqrt(n) >= half_width:
+        n += 1
+    return n
+
+
 def difference95(values, base):
     """Mean of the paired differences, and half of its 95 % interval."""
     differences = [a - b for a, b in zip(values, base)]

@@ -21,7 +21,7 @@ def wire_ns(size, rate_mbps):
     return (size + HEADERS * segments) * 8000 / rate_mbps
 
 
-def least_late(jobs):
+def min_late(jobs):
     """The fewest late jobs of (length, due) pairs, all available at time 0."""
     done = 0
     kept = []  # negated lengths of the jobs on time: a heap, longest first
@@ -35,13 +35,13 @@ def least_late(jobs):
     return late
 
 
-def least_late_of_query(sizes, deadlines_ns, rate_mbps, base_rtt_us):
+def min_missed(sizes, deadlines_ns, rate_mbps, base_rtt_us):
     """The fewest responses of one query that miss their deadlines.
 
     Deadlines count from when the query is sent. The query's way to the workers
     and the last frame's way back take one base round trip, which no schedule
     can avoid.
     """
-    return least_late([
+    return min_late([
         (wire_ns(size, rate_mbps), deadline - base_rtt_us * 1000)
         for size, deadline in zip(sizes, deadlines_ns)])

@@ -79,7 +79,7 @@ def bounds(directories, slack, rate_mbps, base_rtt_us):
         fluid.late_required(numpy.concatenate(lengths),
                             numpy.concatenate(in_time)),
         numpy.cumsum([len(length) for length in lengths])[:-1])
-    return [(sum(optimum.least_late_of_query(s, d, rate_mbps, base_rtt_us)
+    return [(sum(optimum.min_missed(s, d, rate_mbps, base_rtt_us)
                  for s, d in zip(size.tolist(), due.tolist())) / size.size,
              fluid.late_equal(length, due_in_time),
              float(numpy.mean(late)))

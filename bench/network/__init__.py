@@ -24,6 +24,7 @@ except (ImportError, AttributeError):
     pass
 
 from .emulated import Network  # noqa: E402
-from .queues import FRAME  # noqa: E402
+from .net import Net  # noqa: E402
+from .topos import Star, Tree  # noqa: E402
 
-__all__ = ["FRAME", "Network"]
+__all__ = ["Net", "Network", "Star", "Tree"]

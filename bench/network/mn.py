@@ -24,8 +24,7 @@ from mininet.log import output  # noqa: E402
 
 import algorithms  # noqa: E402
 import load  # noqa: E402
-from network import net as emulated  # noqa: E402
-from network import topos as layouts  # noqa: E402
+from network import Net, Star, Tree  # noqa: E402
 
 INCAST = os.path.join(os.path.dirname(BENCH), "build", "incast")
 LOAD = {"queries": 100, "cc": algorithms.BY_NAME[algorithms.LAW].cc,
@@ -144,9 +143,9 @@ class IncastCLI(MininetCLI):
 
 
 # The names that mn takes from this file: two tables and two classes.
-topos = {"incast": layouts.Star, "racks": layouts.Tree}
+topos = {"incast": Star, "racks": Tree}
 tests = {"incast": test_incast}
-Mininet = emulated.Net
+Mininet = Net
 CLI = IncastCLI
 
 

@@ -12,8 +12,7 @@ import numpy
 
 import algorithms
 from algorithms import shown
-from analysis import records as results
-from analysis.rows import BIN_MS
+from analysis import BIN_MS, is_late, read_run, select
 from runs import Run
 import scenario as scenarios
 from . import queries, titles, traces
@@ -244,7 +243,7 @@ def plot_times(scenario, rows, raw, out):
             took = []
             run = Run(scenario, point, algorithm)
             for directory in run.seed_directories(raw).values():
-                for records in results.read_run(directory)[0]:
+                for records in read_run(directory)[0]:
                     took.append(records["took_ns"])
                     deadlines.append(records["deadline_ns"] * point["slack"])
             steps(axis, took, label=shown(algorithm),
@@ -326,13 +325,13 @@ def plot_recovery(scenario, rows, raw, out):
             missed, count = numpy.zeros(0), numpy.zeros(0)
             run = Run(scenario, point, algorithm)
             for directory in run.seed_directories(raw).values():
-                records = results.select(results.read_run(directory)[0][0],
+                records = select(read_run(directory)[0][0],
                                          None, "")
                 bins = records["sent_ns"] // (BIN_MS * 10**6)
                 length = 2 + int(point["until_ms"] / BIN_MS) \
                     if "until_ms" in point else 2 + int(max(bins))
                 missed = added(missed, numpy.bincount(
-                    bins, results.is_late(records, point["slack"]), length))
+                    bins, is_late(records, point["slack"]), length))
                 count = added(count, numpy.bincount(bins, minlength=length))
             seen = count > 0
             axis.plot(numpy.nonzero(seen)[0] * BIN_MS / 1000,
@@ -412,7 +411,7 @@ def plot_grants(scenario, rows, raw, out):
     with open(os.path.join(directory, "job.json")) as f:
         job = json.load(f)
     seed = os.path.join(directory, "seed%d" % job["seeds"][0])
-    (records,), extra = results.read_run(seed)
+    (records,), extra = read_run(seed)
     answers = last_query(records, job["slack"], extra, traces.read_grants(path),
                          traces.read_arrivals(path, extra["workers"]))
     figure, axis = plt.subplots(figsize=(SIZE[0], 1.8 + 0.34 * len(answers)))

@@ -49,7 +49,7 @@ class Optimum(unittest.TestCase):
         for _ in range(400):
             jobs = [(draw.randint(1, 20), draw.randint(1, 60))
                     for _ in range(draw.randint(1, 6))]
-            self.assertEqual(optimum.least_late(jobs), fewest_late(jobs), jobs)
+            self.assertEqual(optimum.min_late(jobs), fewest_late(jobs), jobs)
 
     def test_a_response_takes_its_frames_on_the_wire(self):
         self.assertEqual(optimum.wire_ns(1448, 1000), 1514 * 8)
@@ -200,15 +200,15 @@ class Statistics(unittest.TestCase):
     def test_as_many_seeds_as_the_interval_needs(self):
         draw = random.Random(5)
         shares = [0.2 + draw.gauss(0, 0.02) for _ in range(8)]
-        need = run.seeds_needed(shares, 0.01)
+        need = intervals.seeds_needed(shares, 0.01)
         self.assertGreater(need, 8)
         spread = intervals.half95(shares) * math.sqrt(8) / intervals.t975(7)
         self.assertLess(intervals.t975(need - 1) * spread / math.sqrt(need),
                         0.01)
         self.assertGreaterEqual(
             intervals.t975(need - 2) * spread / math.sqrt(need - 1), 0.01)
-        self.assertEqual(run.seeds_needed(shares, 0.1), 8)
-        self.assertEqual(run.seeds_needed([0.1], 0.01), 1)
+        self.assertEqual(intervals.seeds_needed(shares, 0.1), 8)
+        self.assertEqual(intervals.seeds_needed([0.1], 0.01), 1)
 
     def test_what_intervals_hold_when_seeds_are_added(self):
         # docs/bench.md: nine in ten from blocks of 4, 93 in a hundred of 10
@@ -223,7 +223,7 @@ class Statistics(unittest.TestCase):
                     shares += [0.2 + draw.gauss(0, spread)
                                for _ in range(need - len(shares))]
                     need = min(most, first * math.ceil(
-                        run.seeds_needed(shares, 0.01) / first))
+                        intervals.seeds_needed(shares, 0.01) / first))
                 low, high = intervals.interval95(shares)
                 held += low <= 0.2 <= high
             return held / 1500
