@@ -17,13 +17,12 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from network import Network  # noqa: E402
+from network import DEFAULTS, Network  # noqa: E402
 
 D2TCP_DEADLINE, D2TCP_INFO, RELATIVE = 0xD200, 0xD202, 1
 INFO = struct.Struct("=12IQqQ4Q")  # struct d2tcp_info
 PORT = 5000
-POINT = {"topology": "star", "rate_mbps": 1000, "host_delay_us": 75,
-         "buffer_packets": 400, "mark_us": 240, "rto_min_ms": 10, "fan_in": 2}
+POINT = DEFAULTS | {"topology": "star", "fan_in": 2}
 # bytes, and milliseconds until the deadline
 MESSAGES = ((1000000, 40), (1000000, 25), (1000000, 5))
 

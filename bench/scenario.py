@@ -26,7 +26,7 @@ DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                          "scenarios")
 SETS = ("default", "full", "night")
 TOPOLOGIES = ("star", "tree")
-MARKERS = ("codel", "red")  # network/queues.py
+MARKERS = ("codel", "red")  # network/queues.py builds them
 CLAIMS = ("near", "far")  # deadlines of long flows: d at its maximum or minimum
 
 NUMBER = r"\s*\d+(\.\d+)?\s*"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What a program that lies about its deadlines takes from its neighbours.
 
-Eight flows share a port that marks packets (the link of the scenario
+Eight flows share a port that marks packets (network.DEFAULTS, the link of
 paper-regime): seven honest flows and a greedy one. `greedy.py run MODULE` boots
 the lab once per case and prints the table of docs/greedy.md;
 `greedy.py case CASE` runs one case inside the lab.
@@ -23,9 +23,7 @@ import network  # noqa: E402
 
 LAB = os.path.join(ROOT, "tests", "lab", "lab")
 FLOWS, SECONDS = 8, 3
-POINT = {"topology": "star", "rate_mbps": 1000, "host_delay_us": 75,
-         "buffer_packets": 400, "mark_us": 240, "rto_min_ms": 10,
-         "fan_in": FLOWS}
+POINT = network.DEFAULTS | {"topology": "star", "fan_in": FLOWS}
 # 200 KB take 13 ms at a fair share; due in twice that, they are not urgent
 HONEST = ["--bytes", "200000", "--due-us", "26000"]
 LONGEST = 2 ** 31 - 1 - 2 ** 24

@@ -25,6 +25,6 @@ except (ImportError, AttributeError):
 
 from .emulated import Network  # noqa: E402
 from .net import Net  # noqa: E402
-from .topos import Star, Tree  # noqa: E402
+from .topos import DEFAULTS, Star, Tree  # noqa: E402
 
-__all__ = ["Net", "Network", "Star", "Tree"]
+__all__ = ["DEFAULTS", "Net", "Network", "Star", "Tree"]

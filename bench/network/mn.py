@@ -25,6 +25,7 @@ from mininet.log import output  # noqa: E402
 import algorithms  # noqa: E402
 import load  # noqa: E402
 from network import Net, Star, Tree  # noqa: E402
+import scenario as scenarios  # noqa: E402
 
 INCAST = os.path.join(os.path.dirname(BENCH), "build", "incast")
 LOAD = {"queries": 100, "cc": algorithms.BY_NAME[algorithms.LAW].cc,
@@ -71,10 +72,8 @@ def plan_of(options, workers):
     cc = options["cc"]
     aware = options["deadlines"] == "yes" and any(
         a.cc == cc and a.deadlines for a in algorithms.TABLE)
-    point = {"queries": options["queries"], "deadline_ms":
-             options["deadline_ms"], "query_bytes": options["query_bytes"],
-             "response_spread": 0.5, "min_gap_ms": 5, "think_ms": "0",
-             "background_flows": 0}
+    point = scenarios.DEFAULTS | {"response_spread": 0.5, "min_gap_ms": 5} | {
+        key: options[key] for key in ("queries", "deadline_ms", "query_bytes")}
     # any congestion control of this kernel, in the bench's table or not
     member = algorithms.Algorithm(cc, cc, cc, "", "", deadlines=aware)
     return load.plan(point, [member], 1.0, [

@@ -5,7 +5,6 @@ import math
 
 FRAME = 1514  # bytes of a full Ethernet frame, as the shaper counts them
 CLASSES = 4  # priorities by time left: WIRE_CLASSES in incast/wire.h
-MARKERS = ("codel", "red")
 
 
 def shaper(dev, rate_mbps):

@@ -15,8 +15,10 @@ single values: `--topo incast,leaves=8,mark_us=120`.
 
 from mininet.topo import Topo
 
-from . import nodes, queues
+import scenario as scenarios
+from . import nodes
 
+# of a point at Mininet's prompt, and of the programs that need no scenario
 DEFAULTS = {"rate_mbps": 1000, "host_delay_us": 75, "buffer_packets": 400,
             "mark_us": 240, "rto_min_ms": 10, "marker": "codel",
             "aggregators": 1}
@@ -35,9 +37,9 @@ class Incast(Topo):
                              "%s" % (", ".join(wrong),
                                                  ", ".join(sorted(defaults))))
         point = defaults | own | {"fan_in": leaves}
-        if point["marker"] not in queues.MARKERS:
+        if point["marker"] not in scenarios.MARKERS:
             raise ValueError("marker %s: known are %s" % (
-                point["marker"], ", ".join(queues.MARKERS)))
+                point["marker"], ", ".join(scenarios.MARKERS)))
         if not 1 <= leaves <= 1000:
             raise ValueError("leaves %s: must be 1 to 1000" % leaves)
         return point

@@ -18,8 +18,7 @@ import network  # noqa: E402
 import guest  # noqa: E402
 
 SCRIPT = os.path.join(ROOT, "bench", "hosts", "host.sh")
-POINT = {"topology": "star", "rate_mbps": 1000, "host_delay_us": 75,
-         "buffer_packets": 400, "mark_us": 240, "rto_min_ms": 7, "fan_in": 2}
+POINT = network.DEFAULTS | {"topology": "star", "rto_min_ms": 7, "fan_in": 2}
 DIR = "/var/tmp/verbs"  # in the lab, where nothing else uses it
 
 

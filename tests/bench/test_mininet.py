@@ -16,6 +16,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "bench"))
 from network import net, topos  # noqa: E402
+import scenario as scenarios  # noqa: E402
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tap  # noqa: E402
 
@@ -100,6 +101,14 @@ class Prompt(unittest.TestCase):
     def test_other_topologies_are_left_to_mininet(self):
         _, said = lab(MN + "--topo single,3 --switch lxbr --test pingall")
         self.all_reached(said, 3 * 2)
+
+
+class Defaults(unittest.TestCase):
+    def test_they_are_the_link_of_paper_regime(self):
+        scenario = scenarios.load("paper-regime", "default")
+        for key, value in topos.DEFAULTS.items():
+            self.assertEqual(value, scenario.get(key, {"marker": "codel",
+                                                       "aggregators": 1}.get(key)))
 
 
 class Batches(unittest.TestCase):
