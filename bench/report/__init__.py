@@ -3,6 +3,7 @@
 
     tables.py     rows as tables of text
     queries.py    queries on the rows
+    words.py      numbers and points in words
     sentences.py  findings as sentences
     selection.py  which findings are shown where
     claims.py     the paper's claims beside the measurements

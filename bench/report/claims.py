@@ -5,8 +5,8 @@ from algorithms import BASE, LAW, PLAIN_TCP, shown
 from .queries import (
     acting, against_plain_tcp, background, base_of, beside, better, compared,
     law_errors, smallest_background, loads, quarter_slack, series, slack_at, surely)
-from .sentences import points
 from .tables import share
+from .words import points
 
 PAPER = "D2TCP, SIGCOMM 2012"
 

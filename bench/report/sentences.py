@@ -13,24 +13,7 @@ from .queries import (
     correlation, flow_groups, gaps, known, law_errors, loads, middle_gap,
     quarter_slack, series, slowest, smallest_background, surely, verdict, worse)
 from .tables import share
-
-
-def where(row):
-    """A point in words: scenario, rate, fan-in, slack, and other swept keys."""
-    text = "%s: %g Gbit/s, fan-in %s, slack %s" % (
-        row["scenario"], row["rate_mbps"] / 1000, row["fan_in"], row["slack"])
-    if "exponential" in str(row.get("deadline_ms")):
-        text += ", deadlines %s" % row["deadline_ms"]
-    if str(row.get("think_ms", "0")) != "0":
-        text += ", think time %s ms" % row["think_ms"]
-    if row.get("aggregator_hosts"):
-        text += ", %d aggregators on %s" % (
-            row["aggregators"], count(row["aggregator_hosts"], "host"))
-    if row.get("load"):
-        text += ", load %.0f %%" % (100 * row["load"])
-    if row.get("background_flows"):
-        text += ", %s" % count(row["background_flows"], "background flow")
-    return text
+from .words import count, points, where
 
 
 def some_of(rows):
@@ -54,15 +37,6 @@ def by_scenario(rows):
     return "%s; by %+.1f to %+.1f points" % (
         ", ".join("%s: %d" % (name, names.count(name))
                   for name in dict.fromkeys(names)), min(means), max(means))
-
-
-def points(x):
-    return "%.1f" % (100 * x)
-
-
-def count(n, what):
-    """"1 point", "2 points", "no points"."""
-    return "%s %s%s" % (n or "no", what, "" if n == 1 else "s")
 
 
 def about_all(rows):
@@ -404,8 +378,7 @@ def about_recovery(rows):
             watched = [r["watched_ms"] for r in some if r["watched_ms"]]
             yield "After a burst, with arrivals %s per second and %s, %s runs " \
                 "recover (%s)%s%s." % (
-                    arrival, "no retries" if not retries
-                    else count(retries, "retry").replace("retrys", "retries"),
+                    arrival, count(retries, "retry"),
                     in_time(some), ", ".join("%s %s" % (shown(a), in_time(
                         [r for r in some if r["algorithm"] == a]))
                         for a in dict.fromkeys(r["algorithm"] for r in some)),
