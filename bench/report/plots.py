@@ -47,22 +47,17 @@ def panels(scenario, rows):
     return found
 
 
-def name_of(group):
-    return ", ".join("%s %s" % (k.replace("_", "-"), v) for k, v in group)
-
-
 def file_of(scenario, kind, group):
     """A file name that stays the same when other panels are added."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(
         [scenario["name"], kind] + ["%s-%s" % pair for pair in group])).strip("-")
 
 
-def about(scenario, group, rows, *more):
+def about(scenario, rows, *more):
     """The note below a picture: what it shows, and how sure it is."""
     seeds = sorted({r["seeds"] for r in rows})
     return "; ".join([
-        scenario["name"] + (", " + name_of(group) if group else ""),
-        *more, "%s, Linux %s" % (
+        scenario["name"], *more, "%s, Linux %s" % (
             "%d to %d seeds" % (seeds[0], seeds[-1]) if len(seeds) > 1 else
             "1 seed" if seeds == [1] else "%d seeds" % seeds[0],
             rows[0]["kernel"])])
@@ -90,9 +85,9 @@ def plot_misses(scenario, rows, out):
             _bars(axis, some)
         else:
             _lines(axis, some, key)
-        title = titles.of_misses(some, key)
+        title = titles.of_panel(group, titles.of_misses(some, key))
         yield save(figure, out, file_of(scenario, "misses", group), title,
-                   about(scenario, group, some, *intervals(some))), title
+                   about(scenario, some, *intervals(some))), title
 
 
 def _bars(axis, some):
@@ -257,9 +252,9 @@ def plot_times(scenario, rows, raw, out):
                     fontsize=8.5)
         group = [(k, point[k]) for k in scenarios.swept(scenario)]
         mine = [r for r in rows if all(r[k] == v for k, v in group)]
-        title = titles.of_times(mine, middle)
+        title = titles.of_panel(group, titles.of_times(mine, middle))
         yield save(figure, out, file_of(scenario, "times", group), title,
-                   about(scenario, group, mine)), title
+                   about(scenario, mine)), title
 
 
 def steps(axis, parts, **how):
@@ -313,7 +308,7 @@ def plot_shares(scenario, rows, out):
     title = titles.of_shares(rows)
     known = any(r["share_predicted"] for r in rows)
     yield save(figure, out, scenario["name"] + "-shares", title, about(
-        scenario, [], rows, *["black: where the law predicts the border"]
+        scenario, rows, *["black: where the law predicts the border"]
         if known else [])), title
 
 
@@ -345,9 +340,9 @@ def plot_recovery(scenario, rows, raw, out):
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=3)
         group = [(k, point[k]) for k in scenarios.swept(scenario)]
         mine = [r for r in rows if all(r[k] == v for k, v in group)]
-        title = titles.of_recovery(mine)
+        title = titles.of_panel(group, titles.of_recovery(mine))
         yield save(figure, out, file_of(scenario, "burst", group), title,
-                   about(scenario, group, mine, "grey: the burst")), title
+                   about(scenario, mine, "grey: the burst")), title
 
 
 def added(a, b):

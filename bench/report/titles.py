@@ -4,11 +4,12 @@
 Messages are computed from the rows that the picture shows.
 """
 
-from algorithms import BASE, GRANTS, LAW, PLAIN_TCP, PRIORITIES, shown
+from algorithms import BASE, GRANTS, LAW, PLAIN_TCP, PRIORITIES, TABLE, shown
 from .queries import (
     acting, against_plain_tcp, better, compared, flow_groups, gaps, middle_gap,
     quarter_slack, series, worse)
 from .tables import share
+from .words import panel
 
 AT = {"slack": "at slack %s", "fan_in": "at fan-in %s",
       "background_flows": "with background flows: %s",
@@ -46,6 +47,16 @@ def stretch(some, order, key):
     return AT[key] % listed(some)
 
 
+def of_panel(keys, message):
+    """The message of one of several panels, which begins with what sets it apart."""
+    head = panel(keys)
+    if not head:
+        return message
+    if message.split()[0] not in {a.shown for a in TABLE}:
+        message = message[0].lower() + message[1:]
+    return "%s%s: %s" % (head[0].upper(), head[1:], message)
+
+
 def of_misses(rows, key):
     """A panel of miss rates, with `key` on the axis or None."""
     mixes = [r for r in rows if r["mix"]]
@@ -57,6 +68,9 @@ def of_misses(rows, key):
         return "Deadlines missed under each algorithm"
     if not mine:
         return against_base(GRANTS, grants, key)
+    if grants and not any(better(r) or worse(r) for r in mine + grants):
+        return "Neither %s nor %s differs from DCTCP within the intervals" % (
+            shown(LAW), shown(GRANTS))
     return against_base(LAW, mine, key) + of_priorities(rows, mine, key) + (
         "; " + against_base(GRANTS, grants, key, " than DCTCP") if grants else "")
 
@@ -147,9 +161,12 @@ def of_shares(rows):
 
 def of_recovery(rows):
     """Miss rates through a burst."""
-    said = listed("%s in %d of %d runs" % (
-        shown(r["algorithm"]), r["recovered"], r["seeds"]) for r in rows)
-    return "After the burst, the miss rate recovers under " + said
+    how = [(r["recovered"], r["seeds"]) for r in rows]
+    said = "every run" if all(n == seeds for n, seeds in how) else \
+        "no run" if not any(n for n, _ in how) else listed(
+            "%d of %d%s %s" % (*n, " of" if i else " runs of", shown(r["algorithm"]))
+            for i, (n, r) in enumerate(zip(how, rows)))
+    return "After the burst the miss rate recovers in " + said
 
 
 def of_grants(answers):

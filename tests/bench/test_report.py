@@ -559,6 +559,45 @@ class Pictures(unittest.TestCase):
                                         for s in (1.0, 1.2)]):
             self.assertNotIn("dctcp-prio", titles.of_misses(some, "slack"))
 
+    def test_titles_say_what_sets_a_panel_apart(self):
+        make = Findings()
+        rows = [r | {"seeds": 2, "kernel": "6", "late_share_ci95": None,
+                     "late_share_optimum": None, "fan_in": fan_in, "service": service}
+                for fan_in in (8, 16) for service in ("", "a")
+                for r in make.rows((1.0, 0.2, 0.2), (1.2, 0.2, 0.2), (1.4, 0.2, 0.2))]
+        scenario = {"name": "s", "slack": [1.0, 1.2, 1.4], "fan_in": [8, 16],
+                    "algorithms": ["dctcp", "d2tcp"]}
+        same = "d2tcp and DCTCP do not differ within the intervals"
+        with tempfile.TemporaryDirectory() as out:
+            found = [said for _, said in plots.plot_misses(scenario, rows, out)]
+        self.assertEqual(found, ["Fan-in 8, all services: " + same,
+                                 "Fan-in 8, service a: " + same,
+                                 "Fan-in 16, all services: " + same,
+                                 "Fan-in 16, service a: " + same])
+        burst = titles.of_recovery([{"algorithm": a, "recovered": n, "seeds": 2}
+                                    for a, n in (("dctcp", 0), ("d2tcp", 2))])
+        self.assertEqual(burst, "After the burst the miss rate recovers in 0 of 2 runs "
+                         "of DCTCP and 2 of 2 of d2tcp")
+        for retries, wait, said in ((0, "-", "60 queries/s, no retries: a"),
+                                    (1, "0", "60 queries/s, 1 retry, at once: a"),
+                                    (2, "uniform(0, 100)", "60 queries/s, 2 retries, "
+                                     "after uniform(0, 100) ms: a")):
+            self.assertEqual(titles.of_panel((
+                ("arrival", "poisson(60)"), ("retries", retries),
+                ("retry_after_ms", wait)), burst), said + burst[1:])
+
+    def test_no_change_under_both_is_said_once(self):
+        make = Findings()
+        rows = make.rows((1.0, 0.2, 0.2)) + [make.row("grant-dctcp", 1.0, 0.2, 0.2)]
+        self.assertEqual(titles.of_misses(rows, "slack"), "Neither d2tcp nor "
+                         "grant-dctcp differs from DCTCP within the intervals")
+        self.assertEqual(titles.of_recovery([{
+            "algorithm": "dctcp", "recovered": n, "seeds": 2} for n in (0, 0)]),
+                         "After the burst the miss rate recovers in no run")
+        self.assertEqual(titles.of_recovery([{
+            "algorithm": "dctcp", "recovered": n, "seeds": 2} for n in (2, 2)]),
+                         "After the burst the miss rate recovers in every run")
+
     def test_times_name_those_that_were_run(self):
         def title(*names):
             return titles.of_times([{"algorithm": n, "fct_ms": {"p99": 9}}
