@@ -18,7 +18,7 @@ import scenario as scenarios
 from . import queries, titles, traces
 from .style import (
     AXES, LOWER_BOUND, MISSED, OTHER_COLOURS, OTHER_MARKERS, SIZE, colour, label_lines,
-    line_style, plt, save)
+    legend_below, line_style, plt, save)
 
 
 def x_key(scenario):
@@ -157,8 +157,7 @@ def plot_ratio(everything, out):
     lines = ratio_series(everything)
     if not lines:
         return []
-    figure, axis = plt.subplots(figsize=(
-        SIZE[0], SIZE[1] + 0.18 * len(lines) + 0.5))
+    figure, axis = plt.subplots(figsize=SIZE)
     count = len(OTHER_COLOURS)
     for n, (key, some) in enumerate(lines.items()):
         shade = OTHER_COLOURS[n % count]
@@ -184,8 +183,8 @@ def plot_ratio(everything, out):
     axis.set_ylim(0, 1.4)
     axis.set_xlabel(AXES["slack"])
     axis.set_ylabel("misses of d2tcp / misses of DCTCP")
-    axis.legend(fontsize=8.5, loc="upper center", bbox_to_anchor=(0.5, -0.17),
-                ncol=1)
+    # most lines end near 0
+    legend_below(axis, 1)
     title = titles.of_ratio(everything)
     return [(save(figure, out, "ratio", title, "hollow: the law cannot act (fair "
                   "window below 4 packets, or no room by the fluid models); dashed: "
@@ -201,7 +200,7 @@ def plot_gap(everything, out):
         algorithms.PRIORITIES, algorithms.LAW)) and queries.gaps(everything, a.name)]
     if not any(algorithms.BY_NAME[name].grants for name in names):
         return []
-    figure, axis = plt.subplots(figsize=(SIZE[0], 2 + 0.42 * len(names)))
+    figure, axis = plt.subplots(figsize=(SIZE[0], 0.8 + 0.42 * len(names)))
     for y, name in enumerate(names):
         mine = sorted(r["closed_gap"] for r in queries.gaps(everything, name))
         # beside each other, so that no point hides another
@@ -234,22 +233,23 @@ def plot_times(scenario, rows, raw, out):
     for point in chosen:
         figure, axis = plt.subplots(figsize=SIZE)
         deadlines = []
-        for algorithm in scenario["algorithms"]:
+        for n, algorithm in enumerate(scenario["algorithms"]):
             took = []
             run = Run(scenario, point, algorithm)
             for directory in run.seed_directories(raw).values():
                 for records in read_run(directory)[0]:
                     took.append(records["took_ns"])
                     deadlines.append(records["deadline_ns"] * point["slack"])
-            steps(axis, took, label=shown(algorithm),
-                  **line_style(algorithm, marker=False))
+            # a marker at every fifth of the responses, beside those of other lines
+            steps(axis, took, label=shown(algorithm), markevery=(3 * n % 40, 40),
+                  **line_style(algorithm))
         middle, high = steps(axis, deadlines, label="deadlines", **LOWER_BOUND)
         # the tail of cubic must not squeeze the rest
         axis.set_xlim(0, 1.2 * high)
         axis.set_xlabel("completion time (ms)")
         axis.set_ylabel("fraction of responses")
-        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=2,
-                    fontsize=8.5)
+        # all lines end at 1, and cross before
+        legend_below(axis, 2)
         group = [(k, point[k]) for k in scenarios.swept(scenario)]
         mine = [r for r in rows if all(r[k] == v for k, v in group)]
         title = titles.of_panel(group, titles.of_times(mine, middle))
@@ -281,7 +281,7 @@ def plot_shares(scenario, rows, out):
     groups = {}
     for row in rows:
         groups.setdefault(row["flows"], []).append(row)
-    figure, axis = plt.subplots(figsize=(SIZE[0], 1.8 + 0.42 * len(groups)))
+    figure, axis = plt.subplots(figsize=(SIZE[0], 0.9 + 0.42 * len(groups)))
     for y, some in enumerate(groups.values()):
         left = predicted = 0
         for row in some:
@@ -316,6 +316,7 @@ def plot_recovery(scenario, rows, raw, out):
     """Miss rate by the time of the query, through a burst."""
     for point in scenarios.points(scenario):
         figure, axis = plt.subplots(figsize=SIZE)
+        ends = []
         for algorithm in scenario["algorithms"]:
             missed, count = numpy.zeros(0), numpy.zeros(0)
             run = Run(scenario, point, algorithm)
@@ -329,15 +330,16 @@ def plot_recovery(scenario, rows, raw, out):
                     bins, is_late(records, point["slack"]), length))
                 count = added(count, numpy.bincount(bins, minlength=length))
             seen = count > 0
-            axis.plot(numpy.nonzero(seen)[0] * BIN_MS / 1000,
-                      100 * missed[seen] / count[seen], label=shown(algorithm),
-                      **line_style(algorithm, marker=False) | {"linewidth": 1.2})
+            x = numpy.nonzero(seen)[0] * BIN_MS / 1000
+            y = 100 * missed[seen] / count[seen]
+            axis.plot(x, y, **line_style(algorithm, marker=False) | {"linewidth": 1.2})
+            ends.append((shown(algorithm), x[-1], y[-1], colour(algorithm)))
         axis.axvspan(point["burst_from_ms"] / 1000,
                      point["burst_to_ms"] / 1000, color="#dddddd", zorder=1)
         axis.set_ylim(-2, 102)
         axis.set_xlabel("time of the query (s)")
         axis.set_ylabel(MISSED)
-        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=3)
+        label_lines(axis, ends)
         group = [(k, point[k]) for k in scenarios.swept(scenario)]
         mine = [r for r in rows if all(r[k] == v for k, v in group)]
         title = titles.of_panel(group, titles.of_recovery(mine))
@@ -364,17 +366,21 @@ def plot_flows(scenario, rows, raw, out):
         job = json.load(f)
     if not flows:
         return
+    with open(os.path.join(directory, "seed%d" % job["seeds"][0], "load.json")) as f:
+        workers = json.load(f)["workers"]
     start = min(cuts[0]["time"] for cuts in flows.values())
     begin, end = 0.5, 0.6  # seconds of the run: alpha has settled by then
     figure, axes = plt.subplots(3, 1, sharex=True,
                                 figsize=(SIZE[0], 1.5 * SIZE[1]))
-    drawn = list(flows.items())[:4]
+    drawn, ends = list(flows.items())[:4], []
     for n, (source, cuts) in enumerate(drawn):
         cuts = [c for c in cuts if begin <= c["time"] - start <= end]
         x = [1000 * (c["time"] - start) for c in cuts]
         shade = OTHER_COLOURS[n]
-        axes[0].plot(x, [c["alpha"] / 2**20 for c in cuts], color=shade,
-                     label=source)
+        alphas = [c["alpha"] / 2**20 for c in cuts]
+        axes[0].plot(x, alphas, color=shade)
+        if cuts:
+            ends.append(("worker %d" % workers.index(source), x[-1], alphas[-1], shade))
         axes[1].plot(x, [c["d"] / 256 for c in cuts], color=shade,
                      marker=OTHER_MARKERS[n], markersize=3.5, linestyle="none")
         axes[2].plot(*windows_of(x, cuts), color=shade)
@@ -385,8 +391,7 @@ def plot_flows(scenario, rows, raw, out):
     axes[2].set_ylim(bottom=0)
     axes[2].set_xlabel("time (ms)")
     figure.align_ylabels(axes)
-    axes[2].legend(*axes[0].get_legend_handles_labels(), ncol=2, fontsize=8.5,
-                   loc="upper center", bbox_to_anchor=(0.5, -0.32))
+    label_lines(axes[0], ends)
     title = titles.of_flows()
     yield save(figure, out, scenario["name"] + "-flows", title,
                "%s, fan-in %s, slack %s: %d flows of %s, seed %d, from the "
@@ -409,7 +414,7 @@ def plot_grants(scenario, rows, raw, out):
     (records,), extra = read_run(seed)
     answers = last_query(records, job["slack"], extra, traces.read_grants(path),
                          traces.read_arrivals(path, extra["workers"]))
-    figure, axis = plt.subplots(figsize=(SIZE[0], 1.8 + 0.34 * len(answers)))
+    figure, axis = plt.subplots(figsize=(SIZE[0], 0.7 + 0.34 * len(answers)))
     for y, answer in enumerate(answers):
         low = y + 0.38
         axis.fill_between(*stairs(answer["arrived"], answer, low), low, step="post",
@@ -428,8 +433,7 @@ def plot_grants(scenario, rows, raw, out):
     axis.grid(False, axis="y")
     axis.set_ylabel("answers, by deadline")
     axis.set_xlabel("time since the query was sent (ms)")
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.6 / len(answers) - 0.1),
-                ncol=3, fontsize=8.5)
+    legend_below(axis, 3)
     title = titles.of_grants(answers)
     yield save(figure, out, scenario["name"] + "-grants", title,
                "%s, fan-in %s, slack %s: a query of %s, seed %d, from the tracepoints "

@@ -5,12 +5,14 @@ Pictures are SVG with text as text: they stay sharp at any width, and the same r
 the same bytes. At a phone's width of 360 pixels the smallest text is about 9 pixels high.
 """
 
+import math
 import os
 import textwrap
 
 import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.transforms import ScaledTranslation  # noqa: E402
 
 import algorithms  # noqa: E402
 
@@ -31,7 +33,8 @@ matplotlib.rcParams.update({
     "legend.frameon": False,
 })
 
-SIZE = (4.6, 4.2)
+SIZE = (4.6, 3.5)  # inches, without the message, the note and a legend
+LINE = 0.175  # inches from one name to the next
 AXES = {"fan_in": "fan-in (workers)", "slack": "deadline slack (factor)",
         "background_flows": "background flows", "deadline_ms": "deadlines (ms)",
         "arrival": "load (% of the link)"}
@@ -78,8 +81,8 @@ def label_lines(axis, lines):
     moved apart and joined to their lines. Call it when the limits of the axes are set.
     """
     low, high = axis.get_ylim()
-    height = axis.figure.get_size_inches()[1] * 0.62  # of the axes, about
-    gap = (high - low) * 0.175 / height
+    inches = axis.figure.get_size_inches()[1] * axis.get_position().height
+    gap = (high - low) * LINE / inches
     lines = sorted(lines, key=lambda line: line[2])
     places = spread([y for _, _, y, _ in lines], gap, low + gap / 2, high)
     right = max((axis.transData.transform((x, 0))[0] for _, x, _, _ in lines),
@@ -90,20 +93,43 @@ def label_lines(axis, lines):
             text, (x, y), (right + 0.06, place), xycoords="data",
             textcoords=axis.get_yaxis_transform(), color=shade, fontsize=9.5,
             va="center", annotation_clip=False, arrowprops={
-                "arrowstyle": "-", "color": shade, "linewidth": 0.6,
-                "shrinkA": 1, "shrinkB": 3})
+                # from the left end of the name, so that no line crosses another name
+                "arrowstyle": "-", "relpos": (0, 0.5), "color": shade,
+                "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3})
+
+
+def legend_below(axis, columns):
+    """A legend below an axis, where names at the lines would collide. It hides no data,
+    and the figure grows by its height.
+    """
+    handles, _ = axis.get_legend_handles_labels()
+    grow(axis.figure, LINE * math.ceil(len(handles) / columns) + 0.1)
+    # below the numbers and the label of the axis, whatever its height
+    below = ScaledTranslation(0, -0.45, axis.figure.dpi_scale_trans)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncol=columns,
+                bbox_transform=axis.transAxes + below, fontsize=8.5, borderpad=0)
+
+
+def grow(figure, inches):
+    """Makes a figure higher."""
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + inches)
 
 
 def save(figure, out, name, title, below):
-    """Writes a picture with its message on top and a note below; returns its name."""
+    """Writes a picture with its message on top and a note below; returns its name.
+
+    The figure grows by both, so that a long message leaves the axes as they are.
+    """
     size = 8.5
-    width, height = figure.get_size_inches()
+    width = figure.get_size_inches()[0]
     # a character is about half as wide as high
-    head = textwrap.wrap(title, int(72 * width / (0.65 * 11)))
-    foot = textwrap.wrap(below, int(72 * width / (0.54 * size)))
-    figure.tight_layout(rect=(
-        0, (1.3 * size * len(foot) / 72 + 0.06) / height,
-        1, 1 - (1.25 * 11 * len(head) / 72 + 0.08) / height))
+    head = textwrap.wrap(title, int(72 * width / (0.65 * 11)), break_on_hyphens=False)
+    foot = textwrap.wrap(below, int(72 * width / (0.54 * size)), break_on_hyphens=False)
+    over, under = 1.25 * 11 * len(head) / 72 + 0.08, 1.3 * size * len(foot) / 72 + 0.06
+    grow(figure, over + under)
+    height = figure.get_size_inches()[1]
+    figure.tight_layout(rect=(0, under / height, 1, 1 - over / height))
     figure.text(0.02, 1 - 0.06 / height, "\n".join(head), ha="left", va="top",
                 fontsize=11, fontweight="bold", linespacing=1.15)
     figure.text(0.02, 0.03 / height, "\n".join(foot), ha="left", va="bottom",
