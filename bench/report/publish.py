@@ -85,8 +85,11 @@ def contents(settings):
                                      scenario["claim"])
 
 
-def new_front(front, path, everything, by):
-    """README.md with the bottom line."""
+def new_front(front, path, settings, everything, by):
+    """README.md with the first picture of all scenarios together, and the bottom line."""
+    front = between_marks(front, "picture", [
+        "![%s](docs/results/%s)" % (message, name)
+        for name, message in settings["ratio"][:1]], path)
     return between_marks(front, "findings", [
         "- " + line for line in selection.bottom_line(everything)] + ["", by],
         path)
@@ -148,7 +151,7 @@ def publish(out, root):
     index, readme = [os.path.join(d, "README.md") for d in (results, root)]
     with open(index) as f, open(readme) as g:
         written = {index: new_index(f.read(), index, settings, everything, by),
-                   readme: new_front(g.read(), readme, everything, by)}
+                   readme: new_front(g.read(), readme, settings, everything, by)}
     pages = {s["name"] + ".md": list(chapter(s, [
         r for r in everything if r["scenario"] == s["name"]], by))
         for s in settings["scenarios"]}

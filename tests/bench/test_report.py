@@ -346,18 +346,20 @@ class Output(unittest.TestCase):
                  "share_predicted": None, "alpha": None, "share_by_alpha": None,
                  "marks": 1, "drops": 0, "kernel": "6", "mix": "",
                  "fidelity": {"rate_mbps": 1000}} for a in ("dctcp", "d2tcp")]
-        self.leave(rows, scenarios=[scenario])
+        self.leave(rows, scenarios=[scenario],
+                   ratio=[["both.svg", "what both show"], ["new.svg", "more"]])
         results = os.path.join(self.directory, "docs", "results")
         os.makedirs(results)
         marks = "\n".join("<!-- %s: written by make publish -->\n"
                           "<!-- %s ends: written by make publish -->" % (n, n)
-                          for n in ("claims", "findings", "contents"))
+                          for n in ("picture", "claims", "findings", "contents"))
         for path, text in (
                 ("docs/results/README.md", "by hand\n" + marks),
                 ("docs/results/by-hand.md", "kept"),
                 ("docs/results/gone.md",
                  "<!-- written by make publish -->\nold"),
                 ("docs/results/gone.svg", "old"), ("new.svg", "<svg/>"),
+                ("both.svg", "<svg/>"),
                 ("README.md", "no place")):
             with open(os.path.join(self.directory, path), "w") as f:
                 f.write(text)
@@ -378,7 +380,7 @@ class Output(unittest.TestCase):
         self.assertEqual(sorted(os.listdir(results)), before)
         report.publish(self.directory, self.directory)
         self.assertEqual(sorted(os.listdir(results)), [
-            "README.md", "by-hand.md", "coexistence.md", "new.svg"])
+            "README.md", "both.svg", "by-hand.md", "coexistence.md", "new.svg"])
         with open(os.path.join(results, "coexistence.md")) as f:
             page = f.read()
         self.assertIn("![the message](new.svg)", page)
@@ -389,6 +391,11 @@ class Output(unittest.TestCase):
         self.assertIn("[coexistence](coexistence.md): " + scenario["claim"],
                       index)
         self.assertIn("By `make x`.", index)
+        with open(os.path.join(self.directory, "README.md")) as f:
+            front = f.read()
+        # the text of the first picture is its message
+        self.assertIn("![what both show](docs/results/both.svg)", front)
+        self.assertNotIn("new.svg", front)
 
 
 class Traces(unittest.TestCase):
