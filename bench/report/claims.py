@@ -23,8 +23,8 @@ def fewer_misses(rows):
                    else "less than 75 % fewer at every slack")
                    for k, (v, some) in done.items()),
                "where the law can act: sharing by required rate would miss at "
-               "most half of what equal sharing misses, and the fair window is 4 "
-               "packets or more",
+               "most half as many deadlines as equal sharing, and the fair window is "
+               "4 packets or more",
                "holds with enough slack" if len(holds) == len(done)
                else "holds at some settings" if holds else "not seen")
 

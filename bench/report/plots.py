@@ -64,7 +64,7 @@ def about(scenario, rows, *more):
 
 
 def intervals(rows):
-    """What to say of error bars, if there are any."""
+    """The note on error bars, or no note without them."""
     return ["bars: 95 % intervals"] if any(
         r["late_share_ci95"] and None not in r["late_share_ci95"]
         for r in rows) else []
@@ -77,7 +77,7 @@ def error_of(row):
 
 
 def plot_misses(scenario, rows, out):
-    """Miss rates against what is swept, or a bar for each algorithm."""
+    """Miss rates by the swept key, or a bar for each algorithm."""
     key = x_key(scenario)
     for group, some in panels(scenario, rows).items():
         figure, axis = plt.subplots(figsize=SIZE)
@@ -151,7 +151,7 @@ def ratio_series(everything):
 
 
 def plot_ratio(everything, out):
-    """Miss rate of d2tcp divided by DCTCP's against slack; hollow where the law cannot
+    """The ratio of d2tcp's miss rate to DCTCP's by slack; hollow where the law cannot
     act.
     """
     lines = ratio_series(everything)
@@ -182,19 +182,19 @@ def plot_ratio(everything, out):
     axis.axhline(0.25, color="#666666", linewidth=1, linestyle="--")
     axis.set_ylim(0, 1.4)
     axis.set_xlabel(AXES["slack"])
-    axis.set_ylabel("misses of d2tcp / misses of DCTCP")
+    axis.set_ylabel("miss rate of d2tcp / miss rate of DCTCP")
     # most lines end near 0
     legend_below(axis, 1)
     title = titles.of_ratio(everything)
     return [(save(figure, out, "ratio", title, "hollow: the law cannot act (fair "
-                  "window below 4 packets, or no room by the fluid models); dashed: "
-                  "a quarter; bars: 95 % intervals, paired by seed; Linux "
-                  + everything[0]["kernel"]), title)]
+                  "window below 4 packets, or sharing by required rate would not halve "
+                  "the misses); dashed: a quarter; bars: 95 % intervals, paired by seed; "
+                  "Linux " + everything[0]["kernel"]), title)]
 
 
 def plot_gap(everything, out):
-    """Of the gap between DCTCP's miss rate and the lower bound, the part that each
-    algorithm closes: a point for each setting, and the median.
+    """The fraction of the gap between DCTCP's miss rate and the lower bound that each
+    algorithm closes: a dot per setting, and the median.
     """
     names = [a.name for a in algorithms.TABLE if (a.grants or a.name in (
         algorithms.PRIORITIES, algorithms.LAW)) and queries.gaps(everything, a.name)]
@@ -214,11 +214,12 @@ def plot_gap(everything, out):
     axis.set_yticks(range(len(names)), map(shown, names))
     axis.set_ylim(len(names) - 0.4, -0.6)
     axis.grid(False, axis="y")
-    axis.set_xlabel("closed gap: 0 as DCTCP, 1 at the lower bound")
+    axis.set_xlabel("closed gap (0: DCTCP, 1: lower bound)")
     title = titles.of_gap(everything, names)
-    return [(save(figure, out, "gap", title, "a point for each setting where the bound "
-                  "is tight and DCTCP misses more than a point above it, those below -1 "
-                  "at -1; black: median; Linux " + everything[0]["kernel"]), title)]
+    return [(save(figure, out, "gap", title, "one dot per setting where the bound is "
+                  "tight and DCTCP's miss rate is more than one percentage point above it "
+                  "(dots below -1 are drawn at -1); black: median; Linux "
+                  + everything[0]["kernel"]), title)]
 
 
 def plot_times(scenario, rows, raw, out):
@@ -244,7 +245,7 @@ def plot_times(scenario, rows, raw, out):
             steps(axis, took, label=shown(algorithm), markevery=(3 * n % 40, 40),
                   **line_style(algorithm))
         middle, high = steps(axis, deadlines, label="deadlines", **LOWER_BOUND)
-        # the tail of cubic must not squeeze the rest
+        # a long tail must not squeeze the rest
         axis.set_xlim(0, 1.2 * high)
         axis.set_xlabel("completion time (ms)")
         axis.set_ylabel("fraction of responses")
@@ -277,7 +278,9 @@ def flow_names(flows):
 
 
 def plot_shares(scenario, rows, out):
-    """Long flows: the share of the link that each got, and what the law predicts."""
+    """The share of the link that each long flow got, and the shares that the law
+    predicts.
+    """
     groups = {}
     for row in rows:
         groups.setdefault(row["flows"], []).append(row)
@@ -401,7 +404,9 @@ def plot_flows(scenario, rows, raw, out):
 
 
 def plot_grants(scenario, rows, raw, out):
-    """The last query of the traced run: which answer was let in when."""
+    """The last query of the traced run: when each response was granted and when it
+    arrived.
+    """
     directory = os.path.join(raw, scenario["name"], "trace-grants")
     if not os.path.isdir(directory):
         return
@@ -412,40 +417,40 @@ def plot_grants(scenario, rows, raw, out):
         job = json.load(f)
     seed = os.path.join(directory, "seed%d" % job["seeds"][0])
     (records,), extra = read_run(seed)
-    answers = last_query(records, job["slack"], extra, traces.read_grants(path),
-                         traces.read_arrivals(path, extra["workers"]))
-    figure, axis = plt.subplots(figsize=(SIZE[0], 0.7 + 0.34 * len(answers)))
-    for y, answer in enumerate(answers):
+    responses = last_query(records, job["slack"], extra, traces.read_grants(path),
+                           traces.read_arrivals(path, extra["workers"]))
+    figure, axis = plt.subplots(figsize=(SIZE[0], 0.7 + 0.34 * len(responses)))
+    for y, response in enumerate(responses):
         low = y + 0.38
-        axis.fill_between(*stairs(answer["arrived"], answer, low), low, step="post",
+        axis.fill_between(*stairs(response["arrived"], response, low), low, step="post",
                           color=colour(algorithms.GRANTS), alpha=0.3, linewidth=0,
                           label="arrived" if not y else None)
-        axis.step(*stairs(answer["granted"], answer, low), where="post",
+        axis.step(*stairs(response["granted"], response, low), where="post",
                   color=colour(algorithms.GRANTS), linewidth=1.2,
                   label="granted" if not y else None)
-        axis.plot([answer["due"]] * 2, [low, low - 0.76], color="#D00000"
-                  if answer["missed"] else "black", linewidth=2,
+        axis.plot([response["due"]] * 2, [low, low - 0.76], color="#D00000"
+                  if response["missed"] else "black", linewidth=2,
                   label="deadline" if not y else None)
-    axis.set_yticks(range(len(answers)), [
-        "%.0f KB" % (a["bytes"] / 1000) for a in answers], fontsize=8.5)
-    axis.set_ylim(len(answers) - 0.5, -0.5)
+    axis.set_yticks(range(len(responses)), [
+        "%.0f KB" % (r["bytes"] / 1000) for r in responses], fontsize=8.5)
+    axis.set_ylim(len(responses) - 0.5, -0.5)
     axis.set_xlim(left=0)
     axis.grid(False, axis="y")
-    axis.set_ylabel("answers, by deadline")
+    axis.set_ylabel("responses, by deadline")
     axis.set_xlabel("time since the query was sent (ms)")
     legend_below(axis, 3)
-    title = titles.of_grants(answers)
+    title = titles.of_grants(responses)
     yield save(figure, out, scenario["name"] + "-grants", title,
-               "%s, fan-in %s, slack %s: a query of %s, seed %d, from the tracepoints "
-               "d2tcp_grant and tcp_probe; each answer from its first byte (bottom) to "
-               "its last (top); red: missed; Linux %s" % (
+               "%s, fan-in %s, slack %s: a query under %s, seed %d, from the "
+               "tracepoints d2tcp_grant and tcp_probe; each response from its first byte "
+               "(bottom) to its last (top); red: missed; Linux %s" % (
                    scenario["name"], job["point"]["fan_in"], job["slack"],
                    shown(job["algorithm"]), job["seeds"][0], rows[0]["kernel"])), title
 
 
 def last_query(records, slack, extra, grants, arrivals):
-    """The answers to the last query, by deadline: what was granted, and what arrived,
-    as (ms since the query was sent, bytes).
+    """The responses to the last query, by deadline. "granted" and "arrived" are the
+    bytes so far, as (ms since the query was sent, bytes).
     """
     found = []
     for worker, source in enumerate(extra["workers"]):
@@ -468,19 +473,19 @@ def last_query(records, slack, extra, grants, arrivals):
             "done": took_ns / 1e6, "granted": during(grants.get(source, [])),
             "arrived": list(zip([ms for ms, _ in came], numpy.cumsum(
                 [value for _, value in came]).tolist()))})
-    return sorted(found, key=lambda answer: answer["due"])
+    return sorted(found, key=lambda response: response["due"])
 
 
-def stairs(events, answer, low):
-    """The steps of an answer as x and y; all of it is 0.76 high, upwards from `low`."""
-    events = [(0, 0)] + events + [(answer["done"], events[-1][1] if events else 0)]
+def stairs(events, response, low):
+    """The steps of a response as x and y; it is 0.76 high, upwards from `low`."""
+    events = [(0, 0)] + events + [(response["done"], events[-1][1] if events else 0)]
     return [ms for ms, _ in events], [
-        low - 0.76 * min(1, value / answer["bytes"]) for _, value in events]
+        low - 0.76 * min(1, value / response["bytes"]) for _, value in events]
 
 
 def windows_of(x, cuts):
-    """Times and windows around each cut, without a line across a pause: between two
-    queries nothing is known.
+    """Times and windows around each cut. Pauses between queries, in which the window is
+    not known, have no line.
     """
     times, windows = [], []
     for i, (t, c) in enumerate(zip(x, cuts)):

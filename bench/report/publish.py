@@ -131,7 +131,7 @@ def replace_files(settings, pages, out, results):
     for name in pages:
         if os.path.exists(os.path.join(results, name)) and name not in old:
             raise scenarios.ScenarioError(
-                "%s was written by hand; a page of that name is to be published"
+                "%s was written by hand, and publishing would overwrite it"
                 % os.path.join(results, name))
     for name in old:
         os.remove(os.path.join(results, name))

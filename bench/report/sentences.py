@@ -8,12 +8,13 @@ left out.
 from algorithms import (
     BASE, BY_NAME, GRANTED, GRANTS, LAW, PEERS, PLAIN_TCP, PRIORITIES, shown)
 from analysis import FIRST
+import scenario as scenarios
 from .queries import (
     acting, against_plain_tcp, background, base_of, beside, better, compared,
     correlation, flow_groups, gaps, known, law_errors, loads, middle_gap,
     quarter_slack, series, slowest, smallest_background, surely, verdict, worse)
 from .tables import share
-from .words import count, points, where
+from .words import count, points, value, where
 
 
 def some_of(rows):
@@ -44,7 +45,7 @@ def about_all(rows):
     if every:
         more = [r for r in every if worse(r)]
         yield "d2tcp and DCTCP ran the same queries at %s. d2tcp misses fewer " \
-            "deadlines at %d and more at %d%s; elsewhere the 95 %% interval of the " \
+            "deadlines at %d and more at %d%s; at the others the 95 %% interval of the " \
             "difference contains 0." % (
                 count(len(every), "setting"), sum(map(better, every)), len(more),
                 " (%s)" % some_of(more) if more else "")
@@ -56,7 +57,7 @@ def about_region(rows):
         return
     more = [r for r in mine if worse(r)]
     yield "The paper's law can act where sharing by required rate would miss at most " \
-        "half of what equal sharing misses and the fair window is 4 packets or " \
+        "half as many deadlines as equal sharing and the fair window is 4 packets or " \
         "more: of %s of this kind, d2tcp misses fewer deadlines than DCTCP at %d " \
         "and more at %d%s." % (
             count(len(mine), "setting"), sum(map(better, mine)), len(more),
@@ -113,7 +114,7 @@ def about_outside(rows):
         if not some:
             continue
         more = [r for r in some if worse(r)]
-        yield "%s%s%s) d2tcp misses fewer at %d and more at %d%s." % (
+        yield "%s%s%s) d2tcp misses fewer than DCTCP at %d and more at %d%s." % (
             words, "" if words.endswith("(") else "; ",
             count(len(some), "setting"), sum(map(better, some)), len(more),
             " (%s)" % some_of(more) if more else "")
@@ -141,8 +142,8 @@ def about_grants(rows):
         if not mine:
             continue
         more = [r for r in mine if worse(r)]
-        yield "%s, where the receiver lets responses in by deadline from workers under " \
-            "%s, misses fewer deadlines than DCTCP at %d of %s and more at %d%s." % (
+        yield "%s (the receiver grants responses by deadline, workers under %s) misses " \
+            "fewer deadlines than DCTCP at %d of %s and more at %d%s." % (
                 shown(name), shown(BY_NAME[name].cc),
                 sum(map(better, mine)), count(len(mine), "setting"), len(more),
                 " (%s)" % by_scenario(more) if more else "")
@@ -150,17 +151,16 @@ def about_grants(rows):
 
 
 def about_gap(rows, name):
-    """How much of what DCTCP misses needlessly an algorithm avoids."""
+    """The fraction of DCTCP's avoidable misses that an algorithm avoids."""
     mine = [r for r in gaps(rows, name) if base_of(rows, r)]
     if not mine:
         return
     low = min(mine, key=lambda r: r["closed_gap"])
-    yield "Of the gap between DCTCP's miss rate and the lower bound, where that is " \
-        "tight and the gap is more than a point (%s), %s closes %.2f in the median and " \
-        "%.2f at least (%s: %s %%, DCTCP %s %%, lower bound %s %%)." % (
+    yield "Where the lower bound is tight and DCTCP misses more than a point above it " \
+        "(%s), %s closes a median of %.2f of that gap and a min of %.2f (%s: %s %%, " \
+        "DCTCP %s %%, lower bound %s %%)." % (
             count(len(mine), "setting"), shown(name), middle_gap(mine),
-            low["closed_gap"],
-            where(low), share(low["late_share"]),
+            low["closed_gap"], where(low), share(low["late_share"]),
             share(base_of(rows, low)["late_share"]),
             share(low["late_share_optimum"]))
 
@@ -170,8 +170,8 @@ def about_grants_and_prio(rows):
     if pairs:
         more = [(g, p) for g, p in pairs if g["late_share"] > p["late_share"]]
         yield "%s misses fewer deadlines than DCTCP with four strict priorities at %d " \
-            "of %s and more at %d (by the means)%s. It needs nothing of switches and " \
-            "workers." % (
+            "of %s and more at %d (by the means)%s. It needs no configuration of " \
+            "switches and no change of workers." % (
                 shown(GRANTS), sum(g["late_share"] < p["late_share"] for g, p in pairs),
                 count(len(pairs), "setting"), len(more),
                 "; the largest difference there is at %s: %s %% against %s %%"
@@ -198,15 +198,15 @@ def about_grants_and_time(rows):
 
 
 def about_grants_at_first(rows):
-    # in an open loop the first queries hardly meet others
+    # in an open loop the first queries rarely overlap others
     pairs = [(r, b) for r, b in beside(rows, BASE, GRANTS)
              if r.get("queries_per_s")]
     if pairs:
         means = [sum(r[key] for r in some) / len(some) for some in zip(*pairs)
                  for key in ("first_late_share", "late_share")]
-        yield "In the first %d queries of its connections %s misses %s %% of the " \
-            "deadlines, in all queries %s %%; DCTCP misses %s %% and %s %% (means over " \
-            "%s in a closed loop)." % (
+        yield "In the first %d queries on new connections %s misses %s %% of the " \
+            "deadlines, over all queries %s %%; for DCTCP it is %s %% and %s %% (means " \
+            "over %s in a closed loop)." % (
                 FIRST, shown(GRANTS), *map(share, means), count(len(pairs), "setting"))
 
 
@@ -216,21 +216,22 @@ def about_grants_and_flows(rows):
         if not row:
             continue
         open_loop = [r for r in background(rows, name) if "load" in r]
-        yield "Background flows, which no program expects, get at least %.3f of their " \
-            "throughput beside DCTCP with %s (the smallest lower end of the intervals; " \
-            "%s)%s." % (
-                row["background_over_dctcp"]["ci95"][0], shown(name), where(row),
-                "; where queries arrive at the same rate under both, %s" % " and ".join(
-                    "%.3f" % f(r["background_over_dctcp"]["ratio"] for r in open_loop)
+        yield "Beside %s, background flows, which the receiver does not schedule, get " \
+            "at least %.3f of their throughput beside DCTCP (min of the lower ends of " \
+            "the intervals; %s)%s." % (
+                shown(name), row["background_over_dctcp"]["ci95"][0], where(row),
+                "; in an open loop, where the queries load the link equally under both, "
+                "%s" % " to ".join("%.3f" % f(
+                    r["background_over_dctcp"]["ratio"] for r in open_loop)
                     for f in ((min, max) if len(open_loop) > 1 else (min,)))
                 if open_loop else "")
 
 
 def about_grants_elsewhere(rows):
     for scenario, words in (
-            ("thinking", "workers think before they respond"),
+            ("thinking", "workers wait before they respond"),
             ("sharing", "several aggregators query the same workers"),
-            ("upstream", "the bottleneck is before the last hop"),
+            ("upstream", "the bottleneck is upstream of the last hop"),
             ("open-loop", "queries arrive at random"),
             ("open-loop-10g", "queries arrive at random at 10 Gbit/s"),
             ("beside-flows", "long flows share the link")):
@@ -251,7 +252,7 @@ def about_peers(rows):
                     100 * max(r["late_minus_dctcp"]["mean"] for r in mine),
                     "; packets are dropped at %d" % sum(map(bool, drops))
                     if None not in drops else "",
-                    "; the jitter uses up part of each deadline, so it helps only "
+                    "; the jitter takes up part of each deadline, so it helps only "
                     "where it avoids losses" if BY_NAME[name].jitter else "")
 
 
@@ -261,8 +262,8 @@ def about_thousand(rows):
     if pairs:
         most, other = max(pairs, key=lambda pair: pair[0]["fan_in"])
         yield "At fan-in 400 and above (%s) d2tcp's miss rate differs from DCTCP's " \
-            "by %+.1f to %+.1f points, beyond the interval at %d; at %s d2tcp misses " \
-            "%s %% and DCTCP %s %%." % (
+            "by %+.1f to %+.1f points, by more than the interval at %d; at %s d2tcp " \
+            "misses %s %% and DCTCP %s %%." % (
                 count(len(pairs), "setting"), *[100 * f(
                     r["late_minus_dctcp"]["mean"] for r, _ in pairs)
                     for f in (min, max)],
@@ -275,9 +276,9 @@ def about_background(rows):
     smallest = smallest_background(rows)
     if not smallest:
         return
-    yield "Background flows beside d2tcp get at least %.3f of their throughput beside " \
-        "DCTCP (the smallest lower end of the intervals; %s). With background flows, d2tcp " \
-        "misses fewer deadlines than DCTCP at %d of %s and more at %d." % (
+    yield "Beside d2tcp, background flows get at least %.3f of their throughput beside " \
+        "DCTCP (min of the lower ends of the intervals; %s). With background flows, " \
+        "d2tcp misses fewer deadlines than DCTCP at %d of %s and more at %d." % (
             smallest["background_over_dctcp"]["ci95"][0], where(smallest),
             sum(map(better, mine)), count(len(mine), "setting"),
             sum(map(worse, mine)))
@@ -295,14 +296,15 @@ def about_coexistence(rows):
                 if max(found.values()) < 0.1 else "")
     both = flow_groups(rows, "coexistence").get("%s+%s" % (BASE, LAW))
     if both and len(both) == 2:
-        yield "Without deadlines, d2tcp gets %s %% of a link and DCTCP %s %%." % (
+        yield "Without deadlines, a d2tcp flow and a DCTCP flow that share a link get " \
+            "%s %% and %s %% of it." % (
             share(both[1]["share"]), share(both[0]["share"]))
     for pair in ((BASE, LAW), (PLAIN_TCP, BASE), (PLAIN_TCP, LAW)):
         mixes = [r for r in rows if r.get("mix") == "+".join(pair)]
         # the members of a mix follow each other
         for row, other in zip(mixes[::2], mixes[1::2]):
-            yield "Half of the workers run %s and half %s, in the same queries (%s): " \
-                "they miss %s %% and %s %%." % (
+            yield "With half of the workers under %s and half under %s (%s), their miss " \
+                "rates are %s %% and %s %%." % (
                     shown(row["algorithm"]), shown(other["algorithm"]), where(row),
                     share(row["late_share"]), share(other["late_share"]))
 
@@ -368,7 +370,7 @@ def in_time(rows):
 def about_recovery(rows):
     mine = [r for r in rows if "recovered" in r]
     for retries in sorted({r.get("retries", 0) for r in mine}):
-        for arrival in sorted({r["arrival"] for r in mine}):
+        for arrival in sorted({r["arrival"] for r in mine}, key=scenarios.mean):
             some = [r for r in mine if r.get("retries", 0) == retries and
                     r["arrival"] == arrival]
             if not some:
@@ -376,25 +378,25 @@ def about_recovery(rows):
             times = [r["recovery_ms"] for r in some
                      if r["recovery_ms"] is not None]
             watched = [r["watched_ms"] for r in some if r["watched_ms"]]
-            yield "After a burst, with arrivals %s per second and %s, %s runs " \
-                "recover (%s)%s%s." % (
-                    arrival, count(retries, "retry"),
+            yield "After a burst, with %s before it and %s, %s runs recover " \
+                "(%s)%s%s." % (
+                    value("arrival", arrival), count(retries, "retry"),
                     in_time(some), ", ".join("%s %s" % (shown(a), in_time(
                         [r for r in some if r["algorithm"] == a]))
                         for a in dict.fromkeys(r["algorithm"] for r in some)),
-                    ", after %.0f to %.0f ms on average" % (
-                        min(times), max(times)) if times else "",
-                    "; the others do not within %.0f ms" % min(watched)
-                    if watched else "")
+                    ", after a mean of %s ms" % " to ".join(dict.fromkeys(
+                        "%.0f" % f(times) for f in (min, max))) if times else "",
+                    "; the runs that do not recover were observed for at least %.0f ms"
+                    % min(watched) if watched else "")
     again = [r for r in mine if r.get("retries")]
     jitter = [r for r in again if str(r["retry_after_ms"]) != "0"]
     plain = [r for r in again if str(r["retry_after_ms"]) == "0"]
     if jitter and plain:
-        asked = [sum(r["askings_per_query"] for r in some) / len(some)
-                 for some in (jitter, plain)]
-        yield "With jitter before each retry %s runs recover, without %s; a query " \
+        attempts = [sum(r["askings_per_query"] for r in some) / len(some)
+                    for some in (jitter, plain)]
+        yield "With jitter before each retry %s runs recover, without it %s; a query " \
             "takes %.2f and %.2f attempts on average." % (
-                in_time(jitter), in_time(plain), *asked)
+                in_time(jitter), in_time(plain), *attempts)
 
 
 def about_slack_in_short(rows):
@@ -410,8 +412,8 @@ def about_certainty(rows):
     loose = [r for r in rows if r.get("certain") is False]
     if not any("certain" in r for r in rows):
         return
-    yield "Half of the 95 %% interval of the miss rate is as narrow as the " \
-        "scenario's half_width (1 point by default) at %s of %d rows; the others " \
-        "have a * in the tables." % (
+    yield "Half of the 95 %% interval of the miss rate is below the scenario's " \
+        "half_width (1 point by default) in %s of %d rows; the others have a * in the " \
+        "tables." % (
             "all" if not loose else "all but %d" % len(loose),
             sum("certain" in r for r in rows))

@@ -67,7 +67,7 @@ def recovery(row):
 
 
 def granted(row):
-    """Whether the row's aggregator expects its answers."""
+    """Whether the row's aggregator uses D2TCP_EXPECT."""
     return algorithms.BY_NAME[row["algorithm"]].grants
 
 
@@ -130,21 +130,25 @@ FLOWS = (
     ("marks", lambda r: number(r["marks"]), None),
     ("drops", lambda r: number(r["drops"]), None),
 )
-NOTE = "missed: responses complete after their deadline (*: half of the 95 % " \
+NOTE = "missed: responses that complete after their deadline (*: half of the 95 % " \
     "interval is wider than the scenario's half_width). diff. from DCTCP, in points, and " \
     "ratio to DCTCP: paired by seed; \"none\" where the 95 % interval contains no " \
-    "difference, ? where the ratio has no interval. lower bound: what every schedule " \
-    "misses. fluid models: misses when the link is shared equally / by required rate; " \
-    "the law can act where the second is at most half of the first and the fair " \
-    "window is 4 packets or more. gap closed: of the gap between DCTCP and the lower " \
-    "bound, 1 is all of it (where it is more than a point). " + \
-    "first %d missed: in the first queries of the connections. " % FIRST + \
+    "difference, ? where the ratio has no interval. lower bound: the percentage that " \
+    "every schedule misses. fluid models: misses when the link is shared equally / by " \
+    "required rate; the law can act where the second is at most half of the first and " \
+    "the fair window is 4 packets or more. gap closed: the fraction of the gap between " \
+    "DCTCP and the lower bound that the algorithm closes, where the gap is more than a " \
+    "point. " + \
+    "first %d missed: in the first %d queries on new connections. " % (FIRST, FIRST) + \
     "queries missed: queries with at least one missed response. queries/s: in a closed " \
     "loop, and its ratio to that under DCTCP. load: of the bottleneck, headers " \
-    "included. attempts: per query, the first included."
+    "included. attempts: per query, the first included. recovered after: from the end " \
+    "of the burst; \"3 of 4 in 4500\" where not every seed recovered while queries " \
+    "were sent."
 FLOW_NOTE = "near, far: deadlines so near or so far that d stays at 2 or at 0.5; other " \
-    "flows have no deadline, d = 1. law predicts: shares of synchronised sawtooths. " \
-    "by its alpha: shares of sawtooths with each flow's mean alpha."
+    "flows have no deadline, so d is 1. law predicts: the shares of synchronised " \
+    "sawtooths, from the link alone. by its alpha: the shares of sawtooths with the " \
+    "mean alpha of each flow."
 
 
 def columns(rows):

@@ -9,7 +9,7 @@ from .queries import (
     acting, against_plain_tcp, better, compared, flow_groups, gaps, middle_gap,
     quarter_slack, series, worse)
 from .tables import share
-from .words import panel
+from .words import count, panel
 
 AT = {"slack": "at slack %s", "fan_in": "at fan-in %s",
       "background_flows": "with background flows: %s",
@@ -117,20 +117,19 @@ def of_mixes(rows):
 
 
 def of_ratio(rows):
-    """The ratio of d2tcp's miss rate to DCTCP's against slack."""
+    """The ratio of d2tcp's miss rate to DCTCP's, by slack."""
     found = [quarter_slack(some) for some in series(acting(rows)).values()]
     slacks = sorted({s for s in found if s})
     if not slacks:
         return "The miss rate of d2tcp, divided by DCTCP's"
     text = "from slack %s on" % slacks[0] if len(slacks) == 1 else \
-        "from slack %s or %s on" % (slacks[0], slacks[-1]) if len(slacks) == 2 \
-        else "from a slack between %s and %s on" % (slacks[0], slacks[-1])
-    return "Where the law can act, d2tcp misses at most a quarter of what DCTCP " \
-        "misses %s%s" % (text, "" if all(found) else ", at some settings")
+        "from a slack of %s to %s on" % (slacks[0], slacks[-1])
+    return "Where the law can act, d2tcp's miss rate is at most a quarter of DCTCP's " \
+        "%s%s" % (text, "" if all(found) else ", at some settings")
 
 
 def of_gap(rows, names):
-    """How much of the gap to the lower bound each algorithm closes."""
+    """The fraction of the gap to the lower bound that each algorithm closes."""
     return "Of the gap between DCTCP and the lower bound, %s in the median" % \
         listed("%s %s %.2f" % (shown(name), "" if n else "closes", middle_gap(
             gaps(rows, name))) for n, name in enumerate(names)).replace("  ", " ")
@@ -160,7 +159,7 @@ def of_shares(rows):
 
 
 def of_recovery(rows):
-    """Miss rates through a burst."""
+    """Miss rates before, in and after a burst."""
     how = [(r["recovered"], r["seeds"]) for r in rows]
     said = "every run" if all(n == seeds for n, seeds in how) else \
         "no run" if not any(n for n, _ in how) else listed(
@@ -169,14 +168,14 @@ def of_recovery(rows):
     return "After the burst the miss rate recovers in " + said
 
 
-def of_grants(answers):
-    """One query, whose answers are let in by deadline."""
-    order = [a["done"] for a in answers]
+def of_grants(responses):
+    """One query, whose responses are granted by deadline."""
+    order = [r["done"] for r in responses]
     pairs = [(a, b) for i, a in enumerate(order) for b in order[i + 1:]]
     right = sum(a < b for a, b in pairs)
-    return "The receiver lets answers in by deadline: of %d pair%s of answers, %d %s " \
-        "complete in that order" % (len(pairs), "" if len(pairs) == 1 else "s", right,
-                                    "is" if right == 1 else "are")
+    return "The receiver grants responses by deadline: of %s of responses, %d %s in " \
+        "that order" % (count(len(pairs), "pair"), right,
+                        "completes" if right == 1 else "complete")
 
 
 def of_flows():

@@ -38,7 +38,7 @@ def read_cuts(path):
 
 
 def read_grants(path):
-    """{worker's address: [(time, bytes)]}: up to which byte of its answer a worker may
+    """{worker's address: [(time, bytes)]}: how many bytes of its response a worker may
     send.
     """
     flows = {}
