@@ -5,8 +5,8 @@
  * deadline is judged by this clock, from the time the query was sent.
  *
  * A query that is not complete by its last deadline may be retried. Workers
- * cannot tell a retry from a new query: they answer every attempt, in order, as
- * services do whose requests cannot be cancelled.
+ * cannot tell a retry from a new query: they respond to every attempt, in order,
+ * as services do whose requests cannot be cancelled.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -25,7 +25,7 @@
 #include "util.h"
 #include "wire.h"
 
-struct drawn {			/* what a query asks of one worker */
+struct drawn {			/* what a query requests of one worker */
 	uint32_t size;
 	uint32_t think_us;	/* includes jitter */
 	uint64_t deadline_ns;	/* as drawn, before slack */
@@ -36,7 +36,7 @@ struct query {
 	uint64_t timeout_ns;	/* last deadline, from the send time */
 };
 
-struct attempt {		/* to get an answer: the first, or a retry */
+struct attempt {		/* to get the responses: the first, or a retry */
 	unsigned int query, retry;
 	uint64_t sent_ns;
 	unsigned int waiting;	/* responses not yet complete */
@@ -44,7 +44,7 @@ struct attempt {		/* to get an answer: the first, or a retry */
 
 struct event {			/* open loop */
 	uint64_t at_ns;		/* from the start */
-	enum { ASK, CHECK } what;
+	enum { SEND, CHECK } what;
 	unsigned int query, retry;	/* retry 0: the first attempt */
 	unsigned int attempt;	/* CHECK: its index */
 };
@@ -86,7 +86,7 @@ static struct query *queries;
 static struct drawn *all_drawn;		/* [query][worker] */
 static struct attempt *attempts;		/* in the order they were sent */
 static uint64_t *all_took_ns;		/* [attempt][worker]; 0 until complete */
-static unsigned int asked;
+static unsigned int sent;		/* attempts */
 static struct event *heap;
 static unsigned int events;
 static struct conn *conns;		/* to workers, then background */
@@ -151,7 +151,7 @@ static void draw_query(unsigned int q)
 		unit = draw_unit(opt.seed, DRAW_SIZE, q, w);
 		size = opt.has_bytes ? draw(&opt.bytes, unit) :
 		       share * (1 - opt.spread + 2 * opt.spread * unit);
-		size = fmin(fmax(round(size), WIRE_LEAST_SIZE), INT32_MAX);
+		size = fmin(fmax(round(size), WIRE_MIN_SIZE), INT32_MAX);
 		d->size = size;
 		unit = draw_unit(opt.seed, DRAW_DEADLINE, q, w);
 		if (opt.has_deadline)
@@ -189,7 +189,7 @@ static void draw_all(void)
 	}
 }
 
-static void ask(struct conn *c, const struct request *r)
+static void send_request(struct conn *c, const struct request *r)
 {
 	ssize_t n = send(c->fd, r, sizeof(*r), MSG_NOSIGNAL);
 
@@ -199,7 +199,7 @@ static void ask(struct conn *c, const struct request *r)
 		    n < 0 ? strerror(errno) : "no room in the send buffer");
 }
 
-/* The receiver's side of d2tcp: the answer to the next request. */
+/* Declares the response to the next request to the receiver's side of d2tcp. */
 static void expect(const struct conn *c, uint64_t due_ns, uint32_t bytes)
 {
 	const struct d2tcp_deadline d = {
@@ -212,7 +212,7 @@ static void expect(const struct conn *c, uint64_t due_ns, uint32_t bytes)
 
 static unsigned int send_query(unsigned int query, unsigned int retry)
 {
-	struct attempt *a = &attempts[asked];
+	struct attempt *a = &attempts[sent];
 	unsigned int w;
 
 	/* Written before the query is sent; the receiving threads read it
@@ -226,7 +226,7 @@ static unsigned int send_query(unsigned int query, unsigned int retry)
 		const struct drawn *d = drawn(query, w);
 		const struct request req = {
 			.magic = htole32(WIRE_MAGIC),
-			.id = htole64(asked),
+			.id = htole64(sent),
 			.sent_ns = htole64(a->sent_ns),
 			.deadline_ns = htole64(with_slack(d->deadline_ns)),
 			.size = htole32(d->size),
@@ -236,9 +236,9 @@ static unsigned int send_query(unsigned int query, unsigned int retry)
 		if (opt.expect && d->deadline_ns)
 			expect(&conns[w], a->sent_ns +
 			       with_slack(d->deadline_ns), d->size);
-		ask(&conns[w], &req);
+		send_request(&conns[w], &req);
 	}
-	return asked++;
+	return sent++;
 }
 
 static void wait_done(unsigned int n)
@@ -318,11 +318,11 @@ static void open_loop(void)
 	unsigned int i;
 
 	for (i = 0; i < opt.queries; i++)
-		push((struct event){ queries[i].at_ns, ASK, i, 0, 0 });
+		push((struct event){ queries[i].at_ns, SEND, i, 0, 0 });
 	while (events) {
 		e = pop();
 		sleep_until(start_ns + e.at_ns);
-		if (e.what == ASK) {
+		if (e.what == SEND) {
 			e.attempt = send_query(e.query, e.retry);
 			if (e.retry == opt.retries)
 				continue;
@@ -331,7 +331,7 @@ static void open_loop(void)
 				  queries[e.query].timeout_ns;
 			push(e);
 		} else if (!complete(e.attempt)) {
-			e.what = ASK;
+			e.what = SEND;
 			e.retry++;
 			e.at_ns = now_ns() - start_ns + 1e6 *
 				draw(&opt.retry_ms,
@@ -348,7 +348,7 @@ static void run(void)
 		open_loop();
 	else
 		closed_loop();
-	wait_done(asked);
+	wait_done(sent);
 }
 
 static void receive(const struct conn *c, void *buf, size_t len, int flags)
@@ -364,10 +364,10 @@ static void receive(const struct conn *c, void *buf, size_t len, int flags)
 /* One thread per worker receives its responses. It sleeps in recv() until a
  * response is complete: two system calls per response, not two per packet.
  */
-static void *take_answers(void *arg)
+static void *take_responses(void *arg)
 {
 	const struct conn *c = arg;
-	struct answer head;
+	struct response head;
 	unsigned int i;
 	uint32_t size;
 
@@ -446,7 +446,7 @@ static void start(void)
 	pthread_attr_setstacksize(&attr, 128 * 1024);
 	for (i = 0; i < all; i++) {
 		err = pthread_create(&conns[i].thread, &attr, i < opt.workers ?
-				     take_answers : take_background,
+				     take_responses : take_background,
 				     &conns[i]);
 		if (err)
 			die("pthread_create: %s", strerror(err));
@@ -464,10 +464,10 @@ static void start(void)
 		const struct request req = {
 			.magic = htole32(WIRE_MAGIC),
 			.flags = htole32(WIRE_ENDLESS),
-			.size = htole32(WIRE_LEAST_SIZE),
+			.size = htole32(WIRE_MIN_SIZE),
 		};
 
-		ask(&conns[i], &req);
+		send_request(&conns[i], &req);
 	}
 }
 
@@ -480,7 +480,7 @@ static void write_records(void)
 	if (!f)
 		die("%s: %s", opt.out, strerror(errno));
 	fputs("query,attempt,worker,bytes,deadline_ns,sent_ns,took_ns\n", f);
-	for (i = 0; i < asked; i++) {
+	for (i = 0; i < sent; i++) {
 		const struct attempt *a = &attempts[i];
 
 		for (w = 0; w < opt.workers; w++) {
@@ -500,9 +500,9 @@ static void write_records(void)
 /* For --dry-run: each query once, at its time of arrival (closed loop: 0). */
 static void pretend(void)
 {
-	for (asked = 0; asked < opt.queries; asked++) {
-		attempts[asked].query = asked;
-		attempts[asked].sent_ns = queries[asked].at_ns;
+	for (sent = 0; sent < opt.queries; sent++) {
+		attempts[sent].query = sent;
+		attempts[sent].sent_ns = queries[sent].at_ns;
 	}
 }
 
@@ -605,15 +605,15 @@ static void options(int argc, char **argv)
 
 int aggregate_main(int argc, char **argv)
 {
-	size_t most;
+	size_t max;
 
 	options(argc, argv);
-	most = (size_t)opt.queries * (1 + opt.retries);
+	max = (size_t)opt.queries * (1 + opt.retries);
 	queries = zalloc(opt.queries, sizeof(*queries));
 	all_drawn = zalloc((size_t)opt.queries * opt.workers,
 			   sizeof(*all_drawn));
-	attempts = zalloc(most, sizeof(*attempts));
-	all_took_ns = zalloc(most * opt.workers, sizeof(*all_took_ns));
+	attempts = zalloc(max, sizeof(*attempts));
+	all_took_ns = zalloc(max * opt.workers, sizeof(*all_took_ns));
 	/* each query has at most one event pending */
 	heap = zalloc(opt.queries, sizeof(*heap));
 	conns = zalloc(opt.workers + opt.background, sizeof(*conns));

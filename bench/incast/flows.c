@@ -25,7 +25,7 @@
 #include "parts.h"
 #include "util.h"
 
-#define MOST	1024
+#define MAX_FLOWS	1024
 
 static struct {
 	struct end {			/* flow: one, sink: one or more */
@@ -37,7 +37,7 @@ static struct {
 	struct sockaddr_in from;
 	uint64_t bytes, due_us, claim, wait_us, sndbuf, flows, seconds, at_ns,
 		 settle_ms, accept_s, life_s;
-	bool told;
+	bool tell;
 } opt = { .flows = 1, .settle_ms = 1000 };
 
 /* ADDRESS:PORT, in a buffer that the next call overwrites */
@@ -91,14 +91,14 @@ static void options(const char *part, int argc, char **argv,
 		  .max = INT32_MAX },
 		{ "wait-us", ARG_U64, .to = &opt.wait_us, .min = 0, .max = 1ull << 40 },
 		{ "sndbuf", ARG_U64, .to = &opt.sndbuf, .min = 1, .max = 1 << 30 },
-		{ "flows", ARG_U64, .to = &opt.flows, .min = 1, .max = MOST },
+		{ "flows", ARG_U64, .to = &opt.flows, .min = 1, .max = MAX_FLOWS },
 		{ "at-ns", ARG_U64, .to = &opt.at_ns, .min = 1, .max = INT64_MAX },
 		{ "settle-ms", ARG_U64, .to = &opt.settle_ms, .min = 0,
 		  .max = 86400000 },
 		{ "accept-s", ARG_U64, .to = &opt.accept_s, .min = 1, .max = 86400 },
 		{ "from", ARG_CALL, .call = parse_from },
 		{ "life-s", ARG_U64, .to = &opt.life_s, .min = 1, .max = 86400 },
-		{ "tell", ARG_FLAG, .to = &opt.told },
+		{ "tell", ARG_FLAG, .to = &opt.tell },
 		{ "seconds", ARG_U64, .to = &opt.seconds, .min = 1, .max = 86400 },
 	};
 	unsigned int i;
@@ -112,19 +112,19 @@ static void options(const char *part, int argc, char **argv,
 }
 
 /*
- * Whether the sink counts now. Without --tell the flow cannot know, and assumes
- * that alpha has settled at @from, a second after connecting.
+ * Whether the sink counts now. Without --tell the flow gets no signal from the
+ * sink and samples alpha from @from on, a second after connecting.
  */
 static bool counted(int fd, uint64_t from)
 {
-	static bool told;
+	static bool signalled;
 	char c;
 
-	if (!opt.told)
+	if (!opt.tell)
 		return now_ns() >= from;
-	if (!told)
-		told = recv(fd, &c, 1, MSG_DONTWAIT) == 1;
-	return told;
+	if (!signalled)
+		signalled = recv(fd, &c, 1, MSG_DONTWAIT) == 1;
+	return signalled;
 }
 
 /* Prints the mean of alpha, sampled once per message; nothing without ECN. */
@@ -220,7 +220,7 @@ static int listen_at(const struct end *end)
 
 	set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
 	if (bind(fd, (const struct sockaddr *)&end->addr, sizeof(end->addr)) ||
-	    listen(fd, MOST))
+	    listen(fd, MAX_FLOWS))
 		die("listen at %s: %s", name_of(&end->addr), strerror(errno));
 	return fd;
 }
@@ -244,7 +244,7 @@ static int accept_one(int listener, const struct end *end, uint64_t until,
 	return fd;
 }
 
-/* A flow that ended before the count did delivered less than it could have. */
+/* Fails if a flow ended before the count, because its bytes would be too few. */
 static void still_there(int fd, const struct sockaddr_in *peer)
 {
 	struct tcp_info info = { 0 };
@@ -259,17 +259,17 @@ static void still_there(int fd, const struct sockaddr_in *peer)
 
 int sink_main(int argc, char **argv)
 {
-	int listener[MOST], fd[MOST], err;
-	uint64_t before[MOST], from, until;
-	struct sockaddr_in peer[MOST];
+	int listener[MAX_FLOWS], fd[MAX_FLOWS], err;
+	uint64_t before[MAX_FLOWS], from, until;
+	struct sockaddr_in peer[MAX_FLOWS];
 	unsigned int i, flows;
 	pthread_t thread;
 
 	options("sink", argc, argv, "listen");
 	if (!opt.seconds)
 		bad("sink: --seconds is needed");
-	if (opt.flows * opt.ends > MOST)
-		bad("sink: at most %d flows", MOST);
+	if (opt.flows * opt.ends > MAX_FLOWS)
+		bad("sink: at most %d flows", MAX_FLOWS);
 	flows = opt.flows * opt.ends;
 	raise_file_limit();
 	for (i = 0; i < opt.ends; i++)
@@ -292,7 +292,7 @@ int sink_main(int argc, char **argv)
 	sleep_until(from);
 	for (i = 0; i < flows; i++) {
 		before[i] = bytes_received(fd[i]);
-		if (opt.told)
+		if (opt.tell)
 			send(fd[i], "", 1, MSG_NOSIGNAL);
 	}
 	sleep_until(from + opt.seconds * NSEC);

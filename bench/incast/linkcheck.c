@@ -4,8 +4,8 @@
  * is a series of UDP datagrams, each filling an Ethernet frame of 1514 bytes,
  * marked ECT(0) and carrying its send time. The receiver, which shares a clock
  * with the sender, records when each arrived and whether it carries CE. Arrival
- * is the kernel's receive timestamp, because the receiver may have to wait for
- * other processes before it runs.
+ * is the kernel's receive timestamp, because other processes may delay the
+ * receiver.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -206,7 +206,7 @@ static uint64_t shortest_rtt(int argc, char **argv, int64_t *ahead)
 	const size_t len = offsetof(struct datagram, fill);
 	const struct timeval patience = { .tv_sec = 1 };
 	struct datagram d = { .echo = 1 };
-	uint64_t rtt, least = UINT64_MAX;
+	uint64_t rtt, min = UINT64_MAX;
 	unsigned int i;
 	ssize_t len_in;
 	int fd;
@@ -231,14 +231,14 @@ static uint64_t shortest_rtt(int argc, char **argv, int64_t *ahead)
 		if (len_in < 0)
 			die("no reply to ping %u: %s", i, strerror(errno));
 		rtt = now_ns() - d.sent_ns;
-		if (rtt >= least)
+		if (rtt >= min)
 			continue;
-		least = rtt;
+		min = rtt;
 		*ahead = d.echoed_ns - (d.sent_ns + rtt / 2);
 	}
-	if (least == UINT64_MAX)
+	if (min == UINT64_MAX)
 		die("no reply to any of %u pings", opt.count);
-	return least;
+	return min;
 }
 
 int ping_main(int argc, char **argv)

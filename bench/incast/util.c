@@ -91,19 +91,19 @@ struct sockaddr_in parse_address(const char *option, const char *text)
 	return sa;
 }
 
-uint64_t parse_u64(const char *option, const char *text, uint64_t least,
-		   uint64_t most)
+uint64_t parse_u64(const char *option, const char *text, uint64_t min,
+		   uint64_t max)
 {
 	unsigned long long v;
 	char *end;
 
 	errno = 0;
 	v = strtoull(text, &end, 10);
-	if (errno || end == text || *end || *text == '-' || v < least ||
-	    v > most)
+	if (errno || end == text || *end || *text == '-' || v < min ||
+	    v > max)
 		bad("%s takes a whole number from %llu to %llu, not '%s'",
-		    option, (unsigned long long)least,
-		    (unsigned long long)most, text);
+		    option, (unsigned long long)min,
+		    (unsigned long long)max, text);
 	return v;
 }
 
@@ -119,16 +119,16 @@ int64_t parse_i64(const char *option, const char *text)
 	return v;
 }
 
-double parse_real(const char *option, const char *text, double least,
-		  double most)
+double parse_real(const char *option, const char *text, double min,
+		  double max)
 {
 	char *end;
 	double v;
 
 	v = strtod(text, &end);
-	if (end == text || *end || !(v >= least && v <= most))
-		bad("%s takes a number from %g to %g, not '%s'", option, least,
-		    most, text);
+	if (end == text || *end || !(v >= min && v <= max))
+		bad("%s takes a number from %g to %g, not '%s'", option, min,
+		    max, text);
 	return v;
 }
 

@@ -20,11 +20,11 @@ uint64_t now_ns(void);			/* CLOCK_MONOTONIC */
 void sleep_until(uint64_t ns);
 
 struct sockaddr_in parse_address(const char *option, const char *text);
-uint64_t parse_u64(const char *option, const char *text, uint64_t least,
-		   uint64_t most);
+uint64_t parse_u64(const char *option, const char *text, uint64_t min,
+		   uint64_t max);
 int64_t parse_i64(const char *option, const char *text);
-double parse_real(const char *option, const char *text, double least,
-		  double most);
+double parse_real(const char *option, const char *text, double min,
+		  double max);
 
 void raise_file_limit(void);		/* to the hard limit */
 uint64_t bytes_received(int fd);

@@ -2,7 +2,7 @@
 /*
  * The protocol between aggregator and worker, little-endian. The response to a
  * request is .size bytes on the same connection, in the order of the requests,
- * and begins with struct answer.
+ * and begins with struct response.
  */
 #ifndef INCAST_WIRE_H
 #define INCAST_WIRE_H
@@ -23,13 +23,13 @@ struct request {			/* 40 bytes */
 	uint32_t think_us;		/* wait before the response */
 };
 
-struct answer {				/* 16 bytes */
+struct response {			/* 16 bytes, then the rest of .size */
 	uint64_t id;
 	uint32_t size;
 	uint32_t magic;
 };
 
-#define WIRE_LEAST_SIZE	((uint32_t)sizeof(struct answer))
+#define WIRE_MIN_SIZE	((uint32_t)sizeof(struct response))
 
 /*
  * Priority classes by the time left, most urgent first: CS5, CS4, CS3, CS2. All

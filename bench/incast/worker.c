@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * incast worker: answers each request with a response of the requested size and
- * sets its deadline before it writes the first byte. One process can be many
- * workers, each in a network namespace of its own, because a thousand processes
- * take longer to start than the benchmark takes to run.
+ * incast worker: sends a response of the requested size to each request, and sets
+ * its deadline before it writes the first byte. One process can be many workers,
+ * each in a network namespace of its own, because a thousand processes take longer
+ * to start than the benchmark takes to run.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -133,13 +133,13 @@ static void drop(struct conn *c)
 	free(c);
 }
 
-/* Writes responses until the socket would block or the next one still has to
- * wait for its think time. False when the connection is gone.
+/* Writes responses until the socket would block or the think time of the next
+ * one has not passed yet. False when the connection is gone.
  */
-static bool answer(struct conn *c)
+static bool respond(struct conn *c)
 {
 	struct pending *p;
-	struct answer head;
+	struct response head;
 	uint64_t left;
 	ssize_t n;
 
@@ -190,7 +190,7 @@ static bool take(struct conn *c)
 	struct pending *p;
 
 	if (le32toh(in->magic) != WIRE_MAGIC ||
-	    le32toh(in->size) < WIRE_LEAST_SIZE) {
+	    le32toh(in->size) < WIRE_MIN_SIZE) {
 		warn("malformed request: is the peer incast aggregate?");
 		return false;
 	}
@@ -284,7 +284,7 @@ static void think_time_over(void)
 		return;
 	for (c = conns; c; c = next) {
 		next = c->next;
-		if (c->count && !c->wants_out && !answer(c))
+		if (c->count && !c->wants_out && !respond(c))
 			drop(c);
 	}
 }
@@ -361,13 +361,13 @@ static void add_listener(const char *option, char *text)
 
 static void parse_dscp(const char *option, char *list)
 {
-	const size_t most = sizeof(opt.dscp_ns) / sizeof(opt.dscp_ns[0]);
+	const size_t max = sizeof(opt.dscp_ns) / sizeof(opt.dscp_ns[0]);
 	char *part, *rest;
 
 	for (part = strtok_r(list, ",", &rest); part;
 	     part = strtok_r(NULL, ",", &rest)) {
-		if (opt.dscps == most)
-			bad("%s takes at most %zu times", option, most);
+		if (opt.dscps == max)
+			bad("%s takes at most %zu times", option, max);
 		opt.dscp_ns[opt.dscps] = 1000 *
 			parse_u64(option, part, 1, 1ull << 40);
 		if (opt.dscps &&
@@ -454,7 +454,7 @@ int worker_main(int argc, char **argv)
 		} else {
 			c = ev.data.ptr;
 			if (!(ev.events & EPOLLIN || c->wants_out) ||
-			    (ev.events & EPOLLIN && !hear(c)) || !answer(c))
+			    (ev.events & EPOLLIN && !hear(c)) || !respond(c))
 				drop(c);
 		}
 		set_timer();
