@@ -9,7 +9,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm:
-    """A congestion control, what its workers do besides, and its plot style."""
+    """A congestion control, what workers and aggregator do besides, and its style."""
 
     name: str  # in scenarios, options, records and tables
     shown: str  # in pictures and sentences
@@ -18,8 +18,8 @@ class Algorithm:
     marker: str  # matplotlib's
     deadlines: bool = False  # workers set the deadline of each response
     priorities: bool = False  # DSCP by time left, a queue per class at each port
-    grants: bool = False  # the aggregator expects answers: D2TCP_EXPECT
-    jitter: bool = False  # workers wait jitter_ms before they answer
+    grants: bool = False  # the aggregator declares what it expects: D2TCP_EXPECT
+    jitter: bool = False  # workers wait jitter_ms before they respond
     line: str = "-"
 
     @property
@@ -29,12 +29,12 @@ class Algorithm:
 
     @property
     def reacts_to_marks(self):
-        """Whether it cuts by the fraction of marked packets, like DCTCP."""
+        """Whether it cuts its window by the fraction of marked packets, as DCTCP does."""
         return self.cc in ("dctcp", "d2tcp")
 
     @property
     def mixes(self):
-        """Whether its workers can answer the same query as those of another."""
+        """Whether its workers can respond to the same query as those of another."""
         return not (self.priorities or self.jitter or self.grants)
 
 
@@ -69,9 +69,9 @@ LAW = "d2tcp"  # the algorithm under test
 PRIORITIES = "dctcp-prio"
 GRANTS = "grant-dctcp"  # the receiver's side, with unchanged senders
 PLAIN_TCP = "cubic"  # TCP in the paper's claims
-# Peers whose misses the findings compare with BASE's.
+# Further algorithms whose misses the findings compare with BASE's.
 PEERS = ("cubic", "reno", "bbr", "dctcp-jitter")
-# All whose aggregator expects answers, GRANTS first.
+# All with grants, GRANTS first.
 GRANTED = (GRANTS,) + tuple(a.name for a in TABLE
                             if a.grants and a.name != GRANTS)
 

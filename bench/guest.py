@@ -124,8 +124,8 @@ class Load:
 
 
 def start_trace(events):
-    """Switches tracepoints on: "EVENT" or "EVENT if FILTER". Those that this module does
-    not have are left out.
+    """Switches tracepoints on: "EVENT" or "EVENT if FILTER". Tracepoints that the module
+    lacks are skipped.
     """
     settings = [("trace_clock", "mono"), ("buffer_size_kb", "16384")]
     for event in events:

@@ -1,11 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Finds seeds of paper-regime that draw hard queries: hard.py SEEDS SHARE
+"""Finds seeds of paper-regime that draw hard queries: hard.py SEEDS PERCENT
 
 Of the seeds 1 to SEEDS, prints those for which, at fan-in 8 and slack 1.0,
-every schedule misses at least SHARE percent of the deadlines at 949 Mbit/s, as
-a list for run.py --seeds. Prints mean and standard deviation over all seeds on
-stderr.
+every schedule misses at least PERCENT of the deadlines at 949 Mbit/s, as a list
+for run.py --seeds. Prints mean and standard deviation over all seeds on stderr.
 """
 
 import csv
@@ -26,7 +25,7 @@ INCAST = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 FAN_IN, GOODPUT_MBPS = 8, 949
 
 
-def least_share(scenario, seed, out):
+def lower_bound(scenario, seed, out):
     """Lower bound of the miss rate for one seed, in percent."""
     command = [INCAST, "aggregate", "--dry-run", "--out", out, "--seed",
                str(seed)] + load.requests(
@@ -51,7 +50,7 @@ def main():
         sys.exit("hard.py: build/incast is missing: make incast")
     scenario = scenarios.load("paper-regime", "default")
     with tempfile.TemporaryDirectory() as tmp:
-        shares = {seed: least_share(scenario, seed, os.path.join(tmp, "x"))
+        shares = {seed: lower_bound(scenario, seed, os.path.join(tmp, "x"))
                   for seed in range(1, int(sys.argv[1]) + 1)}
     print("%d seeds: lower bound %.2f %% on average, standard deviation %.2f"
           % (len(shares), statistics.mean(shares.values()),

@@ -30,10 +30,10 @@ def busy_frames(point, senders, rate_mbps, gap_mbps):
     but not beyond the buffer.
     """
     frame_ns = FRAME * 8000 / rate_mbps
-    most = min(2.3 * point["mark_us"] * 1000 / frame_ns + 36,
-               0.8 * point["buffer_packets"])
+    queue = min(2.3 * point["mark_us"] * 1000 / frame_ns + 36,
+                0.8 * point["buffer_packets"])
     over = 1 - rate_mbps / (gap_mbps * senders)
-    return int(most / over / senders)
+    return int(queue / over / senders)
 
 
 def send(net, senders, incast, address, count, gap_ns, at, ids):

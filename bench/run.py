@@ -124,14 +124,16 @@ def effort(job):
 
 
 def check_fidelity(scenario, point, found):
-    """Refuses a link that differs from its description; says how, and what to do."""
+    """Refuses a link that differs from its description; the error says how it differs
+    and what to do.
+    """
     wrong = link.deviations(point, found)
     if wrong:
         raise JobError(
             "scenario %s, %s: the emulated link differs from its description:\n"
             "  %s\nThe lab kernel or the tools that configure the link are at fault. "
             "Rebuild both:\nmake clean, rm -r the lab kernel (%s), make bench. If "
-            "the link is refused\nagain, tests/check bench tells whether this "
+            "the link is refused\nagain, tests/check bench checks whether this "
             "machine measures links correctly;\nplease report it with "
             "bench/out/raw/links." % (
                 scenario["name"], scenarios.label(scenario, point),
@@ -157,8 +159,9 @@ def make_loads(scenario, raw, module, seeds):
             if seeds.get(run.where)]
 
 
-# What a traced run of an algorithm records, and where: at the point in the middle, at
-# the tightest deadlines. One query shows how grants order the answers.
+# Of each traced run: algorithm, directory, position of the point in the scenario (0 is
+# the first, with the tightest deadlines), changes of the point, and events. Of a run with
+# grants one query is drawn.
 TRACES = (
     (algorithms.LAW, "trace", 1 / 4, {}, ["d2tcp/d2tcp_cut"]),
     (algorithms.GRANTS, "trace-grants", 0, {"queries": 5},

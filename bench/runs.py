@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the bench runs, and where the results are.
+"""The runs of a scenario, and the directories of their results.
 
     raw/links/LINK/link.json                          a link, as measured
     raw/SCENARIO/POINT/RUN/from-seedN/seedM/          one seed of a run

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Means over seeds and their 95 % confidence intervals, by Student's t.
 
-Seeds are paired: with the same seed every algorithm serves the same requests.
+Seeds are paired: with the same seed every algorithm serves the same queries.
 """
 
 import math
@@ -37,12 +37,12 @@ def half95(values):
     return t975(n - 1) * spread / math.sqrt(n)
 
 
-def interval95(values, least=-math.inf, most=math.inf):
-    """95 % interval of the mean within [least, most]; None for one value."""
+def interval95(values, low=-math.inf, high=math.inf):
+    """95 % interval of the mean, clipped to [low, high]; None for one value."""
     half = half95(values)
     if half is None:
         return None
-    return [max(least, mean(values) - half), min(most, mean(values) + half)]
+    return [max(low, mean(values) - half), min(high, mean(values) + half)]
 
 
 def seeds_needed(values, half_width):

@@ -38,9 +38,8 @@ def min_late(jobs):
 def min_missed(sizes, deadlines_ns, rate_mbps, base_rtt_us):
     """The fewest responses of one query that miss their deadlines.
 
-    Deadlines count from when the query is sent. The query's way to the workers
-    and the last frame's way back take one base round trip, which no schedule
-    can avoid.
+    Deadlines count from the sending of the query. Every schedule needs one base
+    round trip for the query's way to the workers and the last frame's way back.
     """
     return min_late([
         (wire_ns(size, rate_mbps), deadline - base_rtt_us * 1000)

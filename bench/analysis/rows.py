@@ -24,14 +24,14 @@ from .records import by_query, is_late, parts, read_run, select
 # Recovered: over BINS bins of BIN_MS the miss rate is within NORMAL of the rate before
 # the burst, itself capped at NORMAL.
 NORMAL, BIN_MS, BINS = 0.05, 100, 5
-# The first queries of fresh connections: their misses are in a row apart too.
+# The first queries of new connections; their miss rate is also reported separately.
 FIRST = 3
 # A gap between DCTCP's miss rate and the lower bound that is worth closing.
 GAP = 0.01
 
 
 class Shares(typing.NamedTuple):
-    """What one run says of a part of its responses."""
+    """Miss rates and completion times of a part of one run's responses."""
 
     late: float  # miss rate of responses
     late_queries: float  # and of queries
@@ -67,14 +67,16 @@ def late_shares(scenario, raw, point, algorithm):
 
 
 def bounds(directories, slack, rate_mbps, base_rtt_us):
-    """For each run the lower bound of the miss rate, and the rates of both fluids."""
-    asked = [read_run(d)[0][0] for d in directories]
-    sizes = [by_query(records, "bytes") for records in asked]
+    """For each run, the lower bound of the miss rate and the miss rates of both fluid
+    models.
+    """
+    found = [read_run(d)[0][0] for d in directories]
+    sizes = [by_query(records, "bytes") for records in found]
     dues = [numpy.floor(by_query(records, "deadline_ns").astype(float) * slack)
-            for records in asked]
+            for records in found]
     lengths = [optimum.wire_ns(size, rate_mbps) for size in sizes]
     in_time = [due - base_rtt_us * 1000 for due in dues]
-    # all runs at once: the time depends on the number of steps
+    # all runs at once, because each step takes as long for many queries as for one
     required = numpy.split(
         fluid.late_required(numpy.concatenate(lengths),
                             numpy.concatenate(in_time)),
@@ -99,11 +101,11 @@ def recovery_ms(directory, slack, burst_from_ms, burst_to_ms):
     late = is_late(records, slack)
     sent_ms = records["sent_ns"] / 1e6
     before = late[sent_ms < burst_from_ms]
-    most = NORMAL + min(NORMAL, before.mean() if len(before) else 0)
+    limit = NORMAL + min(NORMAL, before.mean() if len(before) else 0)
     start = burst_to_ms
     while start + BINS * BIN_MS <= sent_ms.max():
         now = late[(sent_ms >= start) & (sent_ms < start + BINS * BIN_MS)]
-        if len(now) and now.mean() <= most:
+        if len(now) and now.mean() <= limit:
             return start - burst_to_ms, None
         start += BIN_MS
     return None, start - burst_to_ms
@@ -175,7 +177,7 @@ def _row(scenario, point, raw, link, runs, part, algorithm):
 
 
 class Seeds(typing.NamedTuple):
-    """What is compared between algorithms, for each seed."""
+    """The values of each seed that are compared between algorithms."""
 
     late: list
     background: list
@@ -216,8 +218,8 @@ def _ratio(values, base):
 
 
 def closed_gap(late, base, bound):
-    """Which part of the gap between DCTCP's miss rate and the lower bound is closed:
-    0 as DCTCP, 1 at the bound. None where there is hardly a gap.
+    """The closed fraction of the gap between DCTCP's miss rate and the lower bound: 0 is
+    DCTCP's miss rate, 1 the bound. None where there is hardly a gap.
     """
     return (base - late) / (base - bound) if base - bound > GAP else None
 
@@ -234,7 +236,7 @@ def _load_rows(scenario, raw, point, link):
     limits = None
     # on real hosts the rate of the link is not known
     if scenarios.optimum_kind(point) != "none" and link["rate_mbps"]:
-        # the requests are the same for every algorithm
+        # the queries are the same for every algorithm
         runs = found[0][2]
         limits = [rounded(mean(v)) for v in zip(*bounds(
             list(runs.values()), point["slack"], link["rate_mbps"],
@@ -251,7 +253,7 @@ def _load_rows(scenario, raw, point, link):
             other = base[row["service"]]
             mine = other.late
             if row["mix"]:
-                # the same workers in the run where all are under dctcp
+                # the same workers in the run where all are under DCTCP
                 member = row["mix"].split("+").index(row["algorithm"])
                 mine = [_run_shares(d, point["slack"], (0,), member,
                                     row["mix"]).late for d in plain.values()]

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""What a program that lies about its deadlines takes from its neighbours.
+"""The throughput that a flow with false deadlines takes from its neighbours.
 
 Eight flows share a port that marks packets (network.DEFAULTS, the link of
 paper-regime): seven honest flows and a greedy one. `greedy.py run MODULE` boots

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # host.sh VERB DIR [ARGUMENT]... - the steps of bench/hosts/play.yml on one host, as root.
-# DIR holds incast, tcp_d2tcp.ko if it is to be loaded, and all other files of the run,
+# DIR holds incast, tcp_d2tcp.ko if the run loads it, and all other files of the run,
 # until restore removes it. It must belong to the user who runs this, and no other user
 # may write to it or to its parent directory.
 #

@@ -79,7 +79,7 @@ def places(point, addresses):
 
 
 def make_job(one, addresses):
-    """What the playbook does for a run of queries."""
+    """The job of the playbook for a run of queries."""
     plan = load.plan(one.point, algorithms.members(one.algorithm), one.slack,
                      places(one.point, addresses))
     seeds = one.scenario["seed_list"]
@@ -91,9 +91,7 @@ def make_job(one, addresses):
 
 
 def make_flows_jobs(one, addresses):
-    """What the playbook does for a run of long flows, each to its own port: a job per
-    seed.
-    """
+    """The jobs of the playbook for a run of long flows, one per seed."""
     aggregator, *workers = addresses
     seconds = one.point["seconds"]
     within = ACCEPT_S + math.ceil(seconds) + 30

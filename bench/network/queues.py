@@ -29,8 +29,8 @@ def marking(dev, parent, handle, point, rate_mbps):
     """Marking at a single threshold, as DCTCP expects of switches.
 
     CoDel marks packets whose queueing delay exceeds ce_threshold and leaves
-    those without ECT alone; its target is out of reach, so its control law
-    never acts. RED marks packets that find more than the threshold in the
+    those without ECT alone; its target is so high that its control law never
+    acts. RED marks packets that find more than the threshold in the
     queue, and drops those without ECT, as most switches do; with the smallest
     burst that tc accepts, its average follows the queue within two packets.
     """
@@ -38,11 +38,11 @@ def marking(dev, parent, handle, point, rate_mbps):
     if point.get("marker", "codel") == "codel":
         return head + "codel limit %d target 10s interval 100s ecn " \
             "ce_threshold %gus" % (point["buffer_packets"], point["mark_us"])
-    least = red_threshold(rate_mbps, point["mark_us"])
+    threshold = red_threshold(rate_mbps, point["mark_us"])
     return head + "red limit %d min %d max %d avpkt %d burst %d " \
         "probability 1 bandwidth %gmbit ecn" % (
-            point["buffer_packets"] * FRAME, least, least + 1, FRAME,
-            math.ceil(least / FRAME), rate_mbps)
+            point["buffer_packets"] * FRAME, threshold, threshold + 1, FRAME,
+            math.ceil(threshold / FRAME), rate_mbps)
 
 
 def switch_port(dev, rate_mbps, point, priorities=False):

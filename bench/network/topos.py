@@ -26,7 +26,7 @@ RACKS = {"racks": 2, "uplink_mbps": 1000}
 
 
 class Incast(Topo):
-    """What star and tree share: hosts below switches."""
+    """The base of star and tree: hosts below switches."""
 
     racks = 0
 

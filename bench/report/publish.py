@@ -108,7 +108,7 @@ def new_index(text, path, settings, everything, by):
 
 
 def last_publication(results):
-    """The files of the last publication: pictures, and pages that are not by hand."""
+    """The files of the last publication: pictures, and pages not written by hand."""
     for name in os.listdir(results):
         path = os.path.join(results, name)
         if name.endswith(".md"):

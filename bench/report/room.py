@@ -6,14 +6,14 @@ import shutil
 
 import scenario as scenarios
 
-MARKER = "made-by-bench"  # a directory without it is not ours to empty
+MARKER = "made-by-bench"  # only directories with this file are emptied
 
 
 def is_ours(out):
     """Whether the bench may empty the directory: it made it, or it is new."""
     if not os.path.isdir(out) or os.path.exists(os.path.join(out, MARKER)):
         return True
-    # make check has left this one there, once
+    # earlier versions of make check left this file there
     return set(os.listdir(out)) <= {"cost.md"}
 
 

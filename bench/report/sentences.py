@@ -260,15 +260,15 @@ def about_thousand(rows):
     pairs = [(r, other) for r, other in beside(rows, BASE)
              if r["fan_in"] >= 400]
     if pairs:
-        most, other = max(pairs, key=lambda pair: pair[0]["fan_in"])
+        last, other = max(pairs, key=lambda pair: pair[0]["fan_in"])
         yield "At fan-in 400 and above (%s) d2tcp's miss rate differs from DCTCP's " \
             "by %+.1f to %+.1f points, by more than the interval at %d; at %s d2tcp " \
             "misses %s %% and DCTCP %s %%." % (
                 count(len(pairs), "setting"), *[100 * f(
                     r["late_minus_dctcp"]["mean"] for r, _ in pairs)
                     for f in (min, max)],
-                sum(worse(r) or better(r) for r, _ in pairs), where(most),
-                share(most["late_share"]), share(other["late_share"]))
+                sum(worse(r) or better(r) for r, _ in pairs), where(last),
+                share(last["late_share"]), share(other["late_share"]))
 
 
 def about_background(rows):
