@@ -39,7 +39,7 @@ class Algorithm:
 
 
 # Any two colours differ by at least 30 in CIELAB, also as readers with deuteranopia
-# or protanopia see them (tests/bench/test_report.py checks 25).
+# or protanopia see them (tests/bench/test_pictures.py checks 25).
 TABLE = (
     Algorithm("cubic", "CUBIC", "cubic", "#9D7069", "s"),
     Algorithm("reno", "Reno", "reno", "#D7B876", "v"),

@@ -1,0 +1,210 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of the report's findings: queries, sentences and claims. Prints TAP."""
+
+import itertools
+import json
+import os
+import sys
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "bench"))
+from report import claims as paper  # noqa: E402
+from report import queries  # noqa: E402
+from report import selection  # noqa: E402
+from report import words  # noqa: E402
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import examples  # noqa: E402
+import tap  # noqa: E402
+
+
+class Findings(unittest.TestCase):
+    def text(self, rows):
+        return " ".join(selection.findings(rows))
+
+    def test_the_slack_from_which_it_is_a_quarter(self):
+        rows = examples.rows((1.0, 0.4, 0.04), (1.2, 0.2, 0.1), (1.4, 0.1, 0.02),
+                             (1.6, 0.05, 0.01), (1.8, 0.0, 0.0))
+        mine = queries.acting(rows)
+        self.assertEqual(queries.quarter_slack(mine), 1.4)
+        self.assertTrue(queries.surely(mine, 1.4))
+        self.assertIn("from slack 1.4 on.", self.text(rows))
+        self.assertIsNone(queries.quarter_slack(
+            queries.acting(examples.rows((1.0, 0.4, 0.04), (1.2, 0.2, 0.1)))))
+        # a quarter that is inside the interval is reported as such
+        rows = examples.rows((1.2, 0.2, 0.1), (1.4, 0.1, 0.024))
+        self.assertIn("from slack 1.4 on (the interval", self.text(rows))
+
+    def test_a_point_where_hardly_anybody_is_late_decides_nothing(self):
+        rows = examples.rows((1.2, 0.2, 0.02), (1.4, 0.1, 0.01))
+        # one miss each, and no interval
+        rows += [examples.row("dctcp", 2.4, 1e-4),
+                 examples.row("d2tcp", 2.4, 1e-4, 1e-4, late_over_dctcp={
+                     "ratio": 1.0, "ci95": None})]
+        self.assertEqual(queries.quarter_slack(queries.acting(rows)), 1.2)
+
+    def test_a_point_that_is_worse_is_named(self):
+        rows = examples.rows((1.0, 0.2, 0.3), (1.2, 0.2, 0.1), (1.4, 0.1, 0.02))
+        self.assertIn("deadlines at 2 and more at 1 (s: 1 Gbit/s, fan-in 8, slack "
+                      "1.0, by +10.0 points)", self.text(rows))
+        self.assertIn("more at 2 (at slack 1.0 to 1.2, by +5.0 to +10.0 "
+                      "points)", self.text(examples.rows((1.0, 0.2, 0.3),
+                                                         (1.2, 0.2, 0.25))))
+
+    def test_what_lies_outside_is_told_apart(self):
+        def outside(**fluid):
+            rows = examples.rows((1.2, 0.2, 0.1))
+            rows[1] |= {"law_can_act": False,
+                        "fluid": rows[1]["fluid"] | fluid}
+            return self.text(rows)
+
+        self.assertIn("below 4 packets; 1 setting)", outside(fair_window=3.9))
+        self.assertIn("so tight", outside(required=0.15))
+        self.assertIn("Where equal sharing misses no deadline (1 setting)",
+                      outside(equal=0.0, required=0.0))
+
+    def test_verdicts_follow_the_numbers(self):
+        def verdict(rows, claim):
+            return next(c[4] for c in paper.claims(rows)
+                        if c[0].startswith(claim))
+
+        good = examples.rows((1.2, 0.2, 0.02), (1.4, 0.1, 0.01))
+        bad = examples.rows((1.2, 0.2, 0.19), (1.4, 0.1, 0.09))
+        self.assertEqual(verdict(good, "Misses fewer deadlines than DCTCP"),
+                         "holds with enough slack")
+        self.assertEqual(verdict(bad, "Misses fewer deadlines than DCTCP"),
+                         "not seen")
+        for low, said in ((0.98, "holds"), (0.9, "does not hold")):
+            rows = [good[0], good[1] | {"background_flows": 2,
+                                        "background_over_dctcp": {
+                                            "ratio": 1.0, "ci95": [low, 1.1]}}]
+            self.assertEqual(verdict(rows, "Background flows"), said)
+        for share, said in ((0.01, "holds for TCP, but"), (0.5, "holds"),
+                            (0.7, "does not hold")):
+            rows = [{"scenario": "coexistence", "flows": a + "+cubic",
+                     "share": share, "algorithm": a, "mix": "",
+                     "fidelity": {"rate_mbps": 1000}}
+                    for a in ("dctcp", "d2tcp")]
+            self.assertTrue(verdict(rows, "Coexists").startswith(said))
+
+    def test_what_is_said_of_hosts_is_what_is_known_of_them(self):
+        rows = [{"scenario": "coexistence", "flows": a + "+cubic",
+                 "share": 0.4, "algorithm": a, "mix": "",
+                 "fidelity": {"rate_mbps": None}} for a in ("dctcp", "d2tcp")]
+        # d held; the shares follow from the alpha of each flow alone
+        rows += [{"scenario": "differentiation", "flows": "d2tcp:near+d2tcp:far",
+                  "algorithm": "d2tcp", "mix": "", "share": share,
+                  "share_predicted": None, "share_by_alpha": by_alpha,
+                  "fidelity": {"rate_mbps": None}}
+                 for share, by_alpha in ((0.8, 0.77), (0.2, 0.23))]
+        said = self.text(rows)
+        self.assertIn("predicts all shares within 3.0 points.", said)
+        self.assertNotIn("synchronised", said)
+        claims = {c[0][:8]: c for c in paper.claims(rows)}
+        self.assertEqual(claims["Coexists"][3], "one queue; CUBIC without ECN")
+        self.assertEqual(claims["Flows wi"][2], "the law predicts the shares "
+                         "within 3.0 points given each flow's alpha")
+        self.assertEqual(claims["Flows wi"][4], "holds, given alpha")
+
+    def test_what_grants_reach_and_where_they_do_not(self):
+        closed = {"queries_per_s": 50, "queries_over_dctcp": {"ratio": 0.99,
+                                                              "ci95": None}}
+        rows = examples.grants(
+            (1.0, 0.40, 0.04, 0.0, closed), (1.2, 0.20, 0.10, 0.0, closed),
+            (1.4, 0.10, 0.00, 0.0, closed | {"queries_over_dctcp": {
+                "ratio": 0.94, "ci95": None}}),
+            (1.6, 0.105, 0.40, 0.1, closed))
+        said = self.text(rows)
+        self.assertIn("grant-dctcp (the receiver grants responses by deadline, workers "
+                      "under DCTCP) misses fewer deadlines than DCTCP at 3 of 4 settings "
+                      "and more at 1 (s: 1 Gbit/s, fan-in 8, slack 1.6, by +29.5 "
+                      "points).", said)
+        # 0.9, 0.5 and 1; the last setting has no gap
+        self.assertIn("more than a point above it (3 settings), grant-dctcp closes a "
+                      "median of 0.90 of that gap and a min of 0.50 (s: 1 Gbit/s, "
+                      "fan-in 8, slack 1.2: 10.0 %, DCTCP 20.0 %, lower bound 0.0 %).",
+                      said)
+        self.assertIn("completes at least 0.940 times as many queries per second as "
+                      "DCTCP (s: 1 Gbit/s, fan-in 8, slack 1.4), below 0.97 at 1 of 4 "
+                      "settings.", said)
+        self.assertIn("In the first 3 queries on new connections grant-dctcp misses "
+                      "50.0 % of the deadlines, over all queries 13.5 %", said)
+        self.assertNotIn("four strict priorities", said)
+        # each kind of sender has a sentence, and is compared with DCTCP alone
+        other = self.text(examples.grants((1.0, 0.4, 0.5, 0.0, {"load": 0.6}),
+                                          (1.2, 0.2, 0.5, 0.0, {"load": 0.6}),
+                                          name="grant-cubic"))
+        self.assertIn("workers under CUBIC) misses fewer deadlines than DCTCP at 0 of "
+                      "2 settings and more at 2 (s: 2; by +10.0 to +30.0 points)", other)
+        self.assertIn("a min of -1.50", other)
+        self.assertIn("slack 1.2, load 60 %:", other)
+        self.assertNotIn("closed loop", other)
+
+    def test_grants_beside_priorities_and_long_flows(self):
+        rows = examples.grants((1.0, 0.4, 0.04, 0.0, {}), (1.2, 0.2, 0.1, 0.0, {}))
+        rows += [examples.row("dctcp-prio", 1.0, 0.05, 0.4),
+                 examples.row("dctcp-prio", 1.2, 0.02, 0.2)]
+        self.assertIn("grant-dctcp misses fewer deadlines than DCTCP with four strict "
+                      "priorities at 1 of 2 settings and more at 1 (by the means); the "
+                      "largest difference there is at s: 1 Gbit/s, fan-in 8, slack "
+                      "1.2: 10.0 % against 2.0 %.", self.text(rows))
+        flows = [examples.row("dctcp", 1.0, 0.1), examples.row(
+            "grant-dctcp", 1.0, 0.1, 0.1, background_flows=2, load=0.4,
+            background_over_dctcp={"ratio": 0.8, "ci95": [0.75, 0.85]})]
+        self.assertIn("Beside grant-dctcp, background flows, which the receiver does not "
+                      "schedule, get at least 0.750 of their throughput beside DCTCP",
+                      self.text(flows))
+        self.assertIn("load the link equally under both, 0.800.", self.text(flows))
+
+    def test_settings_that_differ_in_more_than_the_slack_are_told_apart(self):
+        row = examples.row("dctcp", 1.0, 0.1, think_ms="uniform(2, 6)", load=0.484,
+                           aggregators=4, aggregator_hosts=1)
+        self.assertEqual(words.where(row), "s: 1 Gbit/s, fan-in 8, slack 1.0, think "
+                         "time uniform(2, 6) ms, 4 aggregators on 1 host, load 48 %")
+        self.assertNotIn("think", words.where(row | {"think_ms": "0"}))
+
+    def test_no_subset_of_rows_breaks_the_report(self):
+        with open(os.path.join(ROOT, "tests", "bench", "rows.json")) as f:
+            rows = [r | {"fidelity": {"rate_mbps": r["rate_mbps"]}}
+                    for r in json.load(f)["rows"]]
+        whole = self.text(rows)
+        for said in ("same queries at", "(dctcp-prio) misses", "background flow",
+                      "CUBIC misses", "with d = 2", "tree", "grant-dctcp", "grant-cubic",
+                      "on new connections", "workers wait", "does not schedule",
+                      "several aggregators", "arrive at random"):
+            self.assertIn(said, whole)
+        names = sorted({r["algorithm"] for r in rows})
+        scenarios_ = sorted({r["scenario"] for r in rows})
+        for size in (1, 2):
+            for some in itertools.combinations(names, size):
+                self.text([r for r in rows if r["algorithm"] in some])
+        for name in scenarios_:
+            mine = [r for r in rows if r["scenario"] == name]
+            self.text(mine)
+            list(paper.claims(mine))
+            # on real hosts there are no fluid models, and drops and the law's
+            # shares are not known
+            hosts = [{k: v for k, v in r.items() if k not in (
+                "fluid", "law_can_act")} | {"drops": None, "fidelity": {
+                    "rate_mbps": None}} | ({"share_predicted": None}
+                                           if "share" in r else {})
+                     for r in mine]
+            self.text(hosts)
+            list(paper.claims(hosts))
+            self.text([r | {"late_minus_dctcp": None, "late_over_dctcp": None}
+                       for r in mine])
+            self.text([r | {"fluid": r["fluid"] | {"equal": 0.0}}
+                       if "fluid" in r else r for r in mine])
+
+    def test_the_slack_for_five_percent_is_interpolated(self):
+        rows = [{"slack": 1.0, "late_share": 0.10},
+                {"slack": 1.2, "late_share": 0.02},
+                {"slack": 1.4, "late_share": 0.01}]
+        self.assertAlmostEqual(queries.slack_at(rows, 0.05), 1.125)
+        self.assertIsNone(queries.slack_at(rows, 0.2))
+
+
+if __name__ == "__main__":
+    tap.main(sys.modules["__main__"])
