@@ -163,7 +163,7 @@ def of_recovery(rows):
     how = [(r["recovered"], r["seeds"]) for r in rows]
     said = "every run" if all(n == seeds for n, seeds in how) else \
         "no run" if not any(n for n, _ in how) else listed(
-            "%d of %d%s %s" % (*n, " of" if i else " runs of", shown(r["algorithm"]))
+            "%d of %d%s under %s" % (*n, "" if i else " runs", shown(r["algorithm"]))
             for i, (n, r) in enumerate(zip(how, rows)))
     return "After the burst the miss rate recovers in " + said
 

@@ -82,7 +82,7 @@ def long_flows(net, found):
     verb(workers[0], "flows", DIR, out, "0 --bytes 1000 --life-s 5 --to "
          + ends[1])
     found["ended"] = verb(agg, "sunk", DIR, out, "30", workers[0].ip)
-    # no flow in time, so that the sink has to be stopped
+    # no flow connects in time, so the sink must be stopped
     verb(agg, "sink", DIR, "--seconds", "1", "--listen", ends[1])
     found["slow"] = [verb(agg, "sunk", DIR, out, "1", workers[0].ip),
                      verb(agg, "stop", DIR)]

@@ -44,7 +44,7 @@ def fewest_late(jobs):
 
 
 class Optimum(unittest.TestCase):
-    def test_least_late_is_the_fewest_of_all_orders(self):
+    def test_the_lower_bound_is_the_fewest_misses_of_all_orders(self):
         draw = random.Random(1)
         for _ in range(400):
             jobs = [(draw.randint(1, 20), draw.randint(1, 60))
@@ -185,7 +185,7 @@ class Statistics(unittest.TestCase):
                 self.assertAlmostEqual(abs(intervals.mean(apart)),
                                        intervals.half95(apart), 9)
 
-    def test_a_ratio_to_what_may_be_nothing_has_no_interval(self):
+    def test_a_ratio_to_a_base_that_may_be_0_has_no_interval(self):
         self.assertEqual(intervals.ratio95([0.1, 0.1], [0.0, 0.0]),
                          (None, None))
         self.assertIsNone(intervals.ratio95([0.1, 0.2], [0.0, 0.2])[1])
@@ -210,7 +210,7 @@ class Statistics(unittest.TestCase):
         self.assertEqual(intervals.seeds_needed(shares, 0.1), 8)
         self.assertEqual(intervals.seeds_needed([0.1], 0.01), 1)
 
-    def test_what_intervals_hold_when_seeds_are_added(self):
+    def test_the_coverage_of_intervals_when_seeds_are_added(self):
         # docs/bench.md: nine in ten from blocks of 4, 93 in a hundred of 10
         draw = random.Random(6)
 
@@ -228,11 +228,11 @@ class Statistics(unittest.TestCase):
                 held += low <= 0.2 <= high
             return held / 1500
 
-        for first, most, spread, least in ((4, 20, 0.012, 0.9),
+        for first, most, spread, bound in ((4, 20, 0.012, 0.9),
                                            (4, 20, 0.02, 0.9),
                                            (10, 40, 0.02, 0.93),
                                            (20, 40, 0.02, 0.93)):
-            self.assertGreater(coverage(first, most, spread), least)
+            self.assertGreater(coverage(first, most, spread), bound)
 
 
 class Records(unittest.TestCase):
@@ -297,7 +297,7 @@ class Records(unittest.TestCase):
         self.assertEqual(gzip.decompress(first).count(b"\n"), 2)
         self.assertEqual(raw_records.read_records(path)["took_ns"].tolist(), [8])
 
-    def test_late_is_after_the_deadline_times_slack(self):
+    def test_a_response_misses_when_it_takes_longer_than_deadline_times_slack(self):
         records = {"took_ns": numpy.array([1200]),
                    "deadline_ns": numpy.array([1000])}
         self.assertTrue(raw_records.is_late(records, 1.0).all())
@@ -317,7 +317,7 @@ class Records(unittest.TestCase):
                              (late, queries, 2))
             self.assertEqual(len(found.took), 4 if member is None else 2)
 
-    def test_the_first_queries_of_each_service_are_apart(self):
+    def test_the_first_queries_of_each_service_have_a_miss_rate(self):
         # the first two queries miss, and of the other service the fourth
         for name, late in (("records-0.csv", (0, 1)), ("records-1.csv", (3,))):
             self.write([(q, a, 0, 9, 10, 0, 11 if q in late or a else 9)
@@ -366,7 +366,7 @@ class Records(unittest.TestCase):
         rows = self.load_rows(self.TOOK, {"dctcp": 2 * 10**9,
                                           "grant-dctcp": 25 * 10**8})
         plain, grants = rows["dctcp"], rows["grant-dctcp"]
-        # no schedule has to miss one: 150 + 2 * 12.1 us are less than 200
+        # the lower bound is 0: 150 + 2 * 12.1 us are less than 200
         self.assertEqual((plain["late_share"], plain["late_share_optimum"],
                           grants["late_share"]), (0.5, 0, 0.1))
         self.assertEqual((plain["closed_gap"], grants["closed_gap"]), (None, 0.8))
@@ -411,7 +411,7 @@ class Records(unittest.TestCase):
             {"aggregators": 2}, "dctcp")], [[0, 1]])
 
     def recovery(self, late, retry=False):
-        """recovery_ms() with queries every 10 ms; late(i) tells which ones miss."""
+        """recovery_ms() with queries every 10 ms; late(i) is true for queries that miss."""
         # read_run() caches by directory, so each run gets a new one
         self.directory = tempfile.mkdtemp(dir=self.directory)
         ms = 10**6
@@ -422,7 +422,7 @@ class Records(unittest.TestCase):
         self.write(lines)
         return results.recovery_ms(self.directory, 1.0, 100, 200)
 
-    def test_recovery_is_when_no_more_is_late_than_before(self):
+    def test_recovery_is_a_miss_rate_back_at_that_before_the_burst(self):
         # the last miss is before 500 ms, 300 ms after the burst
         self.assertEqual(self.recovery(lambda i: 10 <= i < 50), (300, None))
         # one in fifty still misses: 2 %
@@ -444,9 +444,9 @@ class Records(unittest.TestCase):
         # two queries of two full frames each, 12.112 us apiece at 1 Gbit/s
         self.write([(q, 0, w, 1448, 13000 + 100000 * q, 0, 1)
                     for q in range(2) for w in range(2)])
-        (least, equal, required), = results.bounds([self.directory], 1.0, 1000,
+        (bound, equal, required), = results.bounds([self.directory], 1.0, 1000,
                                                    0)
-        self.assertEqual(least, 0.25)
+        self.assertEqual(bound, 0.25)
         self.assertEqual((equal, required), (0.5, 0.5))
 
 

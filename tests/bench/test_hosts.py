@@ -151,7 +151,7 @@ class Ansible(unittest.TestCase):
             self.assertGreater(row["mbps"], 0)
         self.assertTrue(os.path.exists(out + "/coexistence-shares.svg"))
 
-    def test_a_sink_that_fails_stops_everybody(self):
+    def test_a_sink_that_fails_stops_every_host(self):
         other = subprocess.Popen(self.inside("agg", [
             INCAST, "worker", "--listen", self.ip["agg"] + ":5000"]),
             stdout=subprocess.PIPE)
@@ -172,7 +172,7 @@ class Ansible(unittest.TestCase):
         self.assertNotIn("TASK [Start the flows]", said)
         self.assertEqual(self.look(), before)
 
-    def test_the_others_are_put_back_when_a_host_is_lost(self):
+    def test_the_other_hosts_are_restored_when_one_is_lost(self):
         before = self.look()
         os.environ["D2TCP_LOST"] = "%s:%s/on-w1/flows" % (self.ns["w1"],
                                                           self.tmp)
@@ -191,7 +191,7 @@ class Ansible(unittest.TestCase):
         self.assertEqual(code, 0, said)
         self.assertEqual(self.look(), before)
 
-    def test_when_it_fails_it_says_why_and_puts_the_hosts_back(self):
+    def test_a_failed_run_says_why_and_restores_the_hosts(self):
         # another process listens at the second worker's port
         other = subprocess.Popen(self.inside("w1", [
             INCAST, "worker", "--listen", self.ip["w1"] + ":5000"]),
@@ -208,7 +208,7 @@ class Ansible(unittest.TestCase):
         self.assertIn("Address already in use", said)
         self.assertEqual(self.look(), before)
 
-    def test_what_a_broken_run_left_is_put_back_on_request(self):
+    def test_restore_undoes_an_interrupted_run(self):
         before = self.look()
         left = "%s/on-w0" % self.tmp
         os.makedirs(left, 0o700)
@@ -275,12 +275,12 @@ class Verbs(unittest.TestCase):
         self.assertIn("/var/tmp/verbs exists", said)
         self.assertEqual(self.found["free"], [0, ""])
 
-    def test_a_directory_that_others_may_write_is_not_believed(self):
+    def test_a_directory_that_others_may_write_is_refused(self):
         code, said = self.found["open"]
         self.assertEqual(code, 1)
         self.assertIn("others may write there", said)
 
-    def test_services_are_asked_side_by_side(self):
+    def test_services_send_their_queries_in_parallel(self):
         self.assertEqual(self.found["load"], [0, ""])
         self.assertEqual(self.found["files"], ["host.json", "records-0.csv",
                                                "records-1.csv"])
@@ -302,7 +302,7 @@ class Verbs(unittest.TestCase):
         self.assertIn("the sink did not end within 1 s", slow[1])
         self.assertEqual((stop, self.found["slow-left"]), ([0, ""], "0"))
 
-    def test_a_flow_of_somebody_else_is_an_error(self):
+    def test_a_flow_from_an_unexpected_host_is_an_error(self):
         code, said = self.found["stranger"]
         self.assertEqual(code, 1)
         self.assertRegex(said, r"flows came from '[0-9.]+', not from '[0-9.]+'")
@@ -326,7 +326,7 @@ class Verbs(unittest.TestCase):
         self.assertTrue(0 < float(alphas[0]) <= 1, alphas)
         self.assertEqual(alphas[1], "")
 
-    def test_a_host_that_is_not_as_it_was_is_said_to_be(self):
+    def test_a_host_that_cannot_be_restored_is_reported(self):
         code, said = self.found["unlike"]
         self.assertEqual(code, 1)
         self.assertIn("> 10.9.0.0/16 dev eth0", said)
@@ -349,10 +349,10 @@ class Verbs(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("ADDRESS:PORT", said)
 
-    def test_what_another_run_left_is_left(self):
+    def test_restore_skips_the_directory_of_another_run(self):
         self.assertEqual(self.found["other"], [[0, ""], True])
 
-    def test_restore_puts_everything_back_and_can_be_repeated(self):
+    def test_restore_undoes_every_change_and_can_be_repeated(self):
         self.assertEqual(self.found["restore"], [0, ""])
         self.assertEqual(self.found["after"], self.found["before"])
         self.assertEqual(self.found["left"].strip(), "0")

@@ -91,7 +91,7 @@ class Prompt(unittest.TestCase):
         # mark_us = 120, rounded down to CoDel's ticks of 1.024 us
         self.assertIn("ce_threshold 119us", said)
 
-    def test_parameters_that_are_none_are_named(self):
+    def test_unknown_parameters_are_reported_by_name(self):
         for wrong, right in (("incast,leafs=3", "leafs: no such parameter"),
                              ("incast,marker=blue", "codel, red"),
                              ("incast,leaves=0", "1 to 1000")):

@@ -28,7 +28,7 @@ import tap  # noqa: E402
 
 
 class Traces(unittest.TestCase):
-    """One query of two answers, of 1000 and 2000 bytes, sent 5 s after the boot."""
+    """One query with responses of 1000 and 2000 bytes, sent 5 s after the boot."""
 
     TRACE = """# tracer: nop
  x-1 [000] ..s1. 5.000100: d2tcp_grant: saddr=::ffff:10.0.0.1 daddr=::ffff:10.0.0.3 \
@@ -73,7 +73,7 @@ port=4001 peer=5000 granted=9 edge=9 flying=9
                     "1,0,1,2000,1000000,1000000000,1900000\n")
         run.compress(path)
 
-    def test_a_trace_has_what_was_granted_and_what_arrived(self):
+    def test_a_trace_has_the_bytes_granted_and_arrived(self):
         self.assertEqual(traces.read_grants(self.trace), {
             "10.0.0.3": [(5.0001, 500), (5.001, 2000)],
             "10.0.0.2": [(5.0021, 1000), (5.009, 9)]})
@@ -81,7 +81,7 @@ port=4001 peer=5000 granted=9 edge=9 flying=9
             "10.0.0.3": [(5.0009, 500), (5.0019, 1500)],
             "10.0.0.2": [(5.003, 1000)]})
 
-    def test_the_picture_of_a_query_has_its_answers_by_deadline(self):
+    def test_the_picture_of_a_query_has_its_responses_by_deadline(self):
         (name, said), = plots.plot_grants({"name": "s"}, [{"kernel": "6"}],
                                           self.directory, self.directory)
         self.assertEqual(said, "The receiver grants responses by deadline: of 1 pair of "
@@ -94,15 +94,15 @@ port=4001 peer=5000 granted=9 edge=9 flying=9
         first, second = plots.last_query(
             records, 2.0, extra, traces.read_grants(self.trace),
             traces.read_arrivals(self.trace, extra["workers"]))
-        # by deadline; what comes after an answer belongs to the next one
+        # by deadline; bytes after the end of a response belong to the next one
         self.assertEqual([(round(ms, 3), n) for ms, n in first["granted"]],
                          [(0.1, 500), (1.0, 2000)])
         self.assertEqual([(round(ms, 3), n) for ms, n in first["arrived"]],
                          [(0.9, 500), (1.9, 2000)])
         self.assertEqual([(round(ms, 3), n) for ms, n in second["granted"]],
                          [(2.1, 1000)])
-        self.assertEqual([(a["due"], a["missed"], a["done"])
-                          for a in (first, second)],
+        self.assertEqual([(r["due"], r["missed"], r["done"])
+                          for r in (first, second)],
                          [(2.0, False, 1.9), (2.5, True, 3.0)])
 
     def test_without_grants_in_the_trace_there_is_no_picture(self):
@@ -121,11 +121,11 @@ class Pictures(unittest.TestCase):
         "protanopia": [[0.152286, 1.052583, -0.204868],
                        [0.114503, 0.786281, 0.099216],
                        [-0.003882, -0.048116, 1.051998]],
-        "most": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}
+        "no deficiency": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}
 
     @staticmethod
     def lab(colour, seen_by):
-        """CIELAB (D65) of "#rrggbb" as somebody sees it."""
+        """CIELAB (D65) of "#rrggbb" after a simulation of colour vision."""
         part = numpy.array([int(colour[i:i + 2], 16) for i in (1, 3, 5)]) / 255
         part = numpy.where(part <= 0.04045, part / 12.92,
                            ((part + 0.055) / 1.055) ** 2.4)
@@ -147,7 +147,7 @@ class Pictures(unittest.TestCase):
                     apart = numpy.linalg.norm(self.lab(a, matrix)
                                               - self.lab(b, matrix))
                     self.assertGreater(apart, 25, "%s, %s: %s" % (a, b, name))
-        # blue and orange differ for everyone, these two only for most
+        # a check of the simulation: deuteranopia makes these two colours alike
         green, grey = "#009E73", "#999999"
         self.assertLess(numpy.linalg.norm(
             self.lab(green, self.SEEN_BY["deuteranopia"]) -
@@ -210,7 +210,7 @@ class Pictures(unittest.TestCase):
         burst = titles.of_recovery([{"algorithm": a, "recovered": n, "seeds": 2}
                                     for a, n in (("dctcp", 0), ("d2tcp", 2))])
         self.assertEqual(burst, "After the burst the miss rate recovers in 0 of 2 runs "
-                         "of DCTCP and 2 of 2 of d2tcp")
+                         "under DCTCP and 2 of 2 under d2tcp")
         for retries, wait, said in ((0, "-", "60 queries/s, no retries: a"),
                                     (1, "0", "60 queries/s, 1 retry, at once: a"),
                                     (2, "uniform(0, 100)", "60 queries/s, 2 retries, "
@@ -231,7 +231,7 @@ class Pictures(unittest.TestCase):
             "algorithm": "dctcp", "recovered": n, "seeds": 2} for n in (2, 2)]),
                          "After the burst the miss rate recovers in every run")
 
-    def test_times_name_those_that_were_run(self):
+    def test_the_title_of_times_names_the_algorithms_that_were_run(self):
         def title(*names):
             return titles.of_times([{"algorithm": n, "fct_ms": {"p99": 9}}
                                     for n in names], 15)

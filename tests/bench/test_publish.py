@@ -25,7 +25,7 @@ class Output(unittest.TestCase):
         self.directory = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.directory)
 
-    def test_a_directory_of_somebody_else_is_left_alone(self):
+    def test_a_directory_with_other_files_is_left_alone(self):
         mine = os.path.join(self.directory, "raw", "mine.txt")
         os.makedirs(os.path.dirname(mine))
         with open(mine, "w") as f:
@@ -35,7 +35,7 @@ class Output(unittest.TestCase):
         self.assertIn("not of the bench", str(caught.exception))
         self.assertTrue(os.path.exists(mine))
 
-    def test_what_other_commands_leave_is_no_obstacle(self):
+    def test_files_of_other_commands_are_no_obstacle(self):
         # make check runs everything that writes there before this test
         self.assertTrue(report.is_ours(os.path.join(ROOT, "bench", "out")))
         # files of an older make check are no obstacle either
@@ -46,7 +46,7 @@ class Output(unittest.TestCase):
         report.make_room(out)
         self.assertEqual(sorted(os.listdir(out)), [room.MARKER, "raw"])
 
-    def test_our_own_is_emptied(self):
+    def test_a_directory_of_the_bench_is_emptied(self):
         out = os.path.join(self.directory, "new", "out")
         old = os.path.join(report.make_room(out), "old")
         with open(old, "w") as f:

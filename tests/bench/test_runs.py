@@ -125,7 +125,7 @@ class Runs(unittest.TestCase):
                 self.assertEqual(first, self.bytes_of(again[0], name))
             self.assertEqual(second, self.bytes_of(results_[1][1], name))
 
-    def test_a_traced_run_is_asked_the_same_and_leaves_its_cuts(self):
+    def test_a_traced_run_gets_the_same_queries_and_records_its_cuts(self):
         # not the same run: the tracer reads the clock, which takes 256 ns
         plain, traced = self.job(), self.job(
             trace=["d2tcp/d2tcp_cut"])
@@ -137,7 +137,7 @@ class Runs(unittest.TestCase):
         path = os.path.join(os.path.dirname(traced), "trace.txt")
         self.assertEqual(len(traces.read_cuts(path)), 4)
 
-    def test_arrivals_in_a_trace_are_all_bytes_of_the_answers(self):
+    def test_arrivals_in_a_trace_are_all_bytes_of_the_responses(self):
         directory = self.job(algorithm="grant-dctcp", trace=[
             "tcp/tcp_probe if data_len > 0", "d2tcp/of_another_module"])
         (records,), extra = raw_records.read_run(directory)
@@ -208,15 +208,15 @@ class Runs(unittest.TestCase):
                         page.split('src="')[1:]):
             self.assertGreater(len(self.bytes_of(quiet, name)), 5000)
 
-    def test_algorithms_differ_and_all_see_the_same_requests(self):
-        asked = []
+    def test_algorithms_differ_and_all_get_the_same_queries(self):
+        queries = []
         took = set()
         for algorithm in ("cubic", "reno", "bbr", "dctcp", "dctcp-prio",
                           "dctcp-jitter", "d2tcp-nodeadline", "d2tcp",
                           "grant-dctcp", "grant-cubic", "grant-d2tcp"):
             (records,), extra = raw_records.read_run(
                 self.job(algorithm=algorithm))
-            asked.append([records[k].tolist() for k in (
+            queries.append([records[k].tolist() for k in (
                 "query", "worker", "bytes", "deadline_ns")])
             took.add(tuple(records["took_ns"]))
             self.assertEqual(len(records["query"]), 40)
@@ -225,7 +225,7 @@ class Runs(unittest.TestCase):
             else:
                 self.assertGreater(extra["marks"], 0, algorithm)
                 self.assertEqual(extra["drops"], 0, algorithm)
-            self.assertEqual(asked[0], asked[-1])
+            self.assertEqual(queries[0], queries[-1])
         self.assertEqual(len(took), 11)
 
     def test_with_priorities_the_order_is_that_of_the_deadlines(self):
@@ -274,7 +274,7 @@ class Runs(unittest.TestCase):
         # four share one port, or have one each
         self.assertGreater(took[0], 2 * took[1])
 
-    def test_services_ask_for_their_own(self):
+    def test_each_service_requests_its_own_sizes(self):
         services = [{"name": "a", "response_bytes": "5000",
                      "deadline_ms": "10", "queries": 5},
                     {"name": "b", "response_bytes": "uniform(70000, 80000)",
@@ -288,7 +288,7 @@ class Runs(unittest.TestCase):
         self.assertTrue(70000 <= second["bytes"].min())
         self.assertEqual(len(second["query"]), 40)
 
-    def test_members_of_a_mix_run_what_they_are_called(self):
+    def test_members_of_a_mix_run_the_algorithm_in_their_name(self):
         # half of the workers have no ECN; only their packets are dropped
         (records,), extra = raw_records.read_run(self.job(
             algorithm="cubic+dctcp", fan_in=8, query_bytes=4000000))
@@ -296,40 +296,40 @@ class Runs(unittest.TestCase):
         self.assertGreater(extra["drops"], 0)
         self.assertEqual(len(records["query"]), 80)
 
-    def test_what_is_late_is_asked_again(self):
+    def test_queries_that_miss_are_retried(self):
         change = {"arrival": "poisson(100)", "min_gap_ms": None,
                   "queries": 40, "retries": 2, "burst_rate": 2000.0,
                   "burst_from_ms": 100, "burst_to_ms": 110,
                   "deadline_ms": "10"}
-        for after, least, most in (("0", 0, 2), ("uniform(20, 30)", 20, 32)):
+        for after, low, high in (("0", 0, 2), ("uniform(20, 30)", 20, 32)):
             (r,), _ = raw_records.read_run(self.job(
                 algorithm="dctcp", retry_after_ms=after, **change))
-            asked = {(q, a): t for q, a, t in zip(
+            sent = {(q, a): t for q, a, t in zip(
                 r["query"].tolist(), r["attempt"].tolist(),
                 r["sent_ns"].tolist())}
             done = {}
             for q, a, t in zip(r["query"].tolist(), r["attempt"].tolist(),
                                (r["sent_ns"] + r["took_ns"]).tolist()):
                 done[q, a] = max(t, done.get((q, a), 0))
-            again = [(q, a) for q, a in asked if a]
+            again = [(q, a) for q, a in sent if a]
             self.assertGreater(len(again), 3)
-            for q, a in asked:
-                timeout = asked[q, a] + 12 * 10**6
+            for q, a in sent:
+                timeout = sent[q, a] + 12 * 10**6
                 # the kernel may end a wait 50 us late (prctl(2), timer slack):
                 # a query that completes meanwhile is not retried
                 if timeout < done[q, a] <= timeout + 50000:
                     continue
                 late = done[q, a] > timeout and a < 2
-                self.assertEqual((q, a + 1) in asked, late, (q, a))
+                self.assertEqual((q, a + 1) in sent, late, (q, a))
                 if late:
-                    wait = (asked[q, a + 1] - timeout) / 1e6
-                    self.assertTrue(least <= wait <= most, wait)
+                    wait = (sent[q, a + 1] - timeout) / 1e6
+                    self.assertTrue(low <= wait <= high, wait)
             # twenty queries are expected in the 10 ms of the burst
-            burst = [t for (q, a), t in asked.items()
+            burst = [t for (q, a), t in sent.items()
                      if not a and 100 <= t / 1e6 <= 110]
             self.assertTrue(8 <= len(burst) <= 35, len(burst))
 
-    def test_long_flows_share_as_their_claims_are(self):
+    def test_shares_of_long_flows_follow_their_claims(self):
         directory = self.job(do="flows", algorithm="flows", seconds=1,
                              flows="d2tcp:near+d2tcp:far+dctcp", fan_in=3)
         found = json.loads(self.bytes_of(directory, "flows.json"))
@@ -355,7 +355,7 @@ class Runs(unittest.TestCase):
             self.records(self.job(algorithm="d2tcp")),
             self.records(self.job(algorithm="d2tcp-nodeadline")))
 
-    def test_the_link_check_finds_what_is_there(self):
+    def test_the_link_check_measures_the_link_as_built(self):
         for change in ({}, {"mark_us": 120, "host_delay_us": 40},
                        {"rate_mbps": 10000, "mark_us": 78,
                         "host_delay_us": 25},
@@ -376,7 +376,7 @@ class Runs(unittest.TestCase):
                 run.check_fidelity({"name": "x"}, point | {
                     "host_delay_us": point["host_delay_us"] * 1.2}, found)
 
-    def test_the_link_check_refuses_what_is_slightly_wrong(self):
+    def test_the_link_check_refuses_slightly_wrong_links(self):
         fast = {"rate_mbps": 10000, "mark_us": 78, "host_delay_us": 25,
                 "buffer_packets": 1000}
         for change in ({}, fast):
@@ -398,7 +398,7 @@ class Runs(unittest.TestCase):
                 # and the message says what to do
                 self.assertIn("make clean", str(caught.exception))
 
-    def test_red_marks_and_drops_what_cannot_be_marked(self):
+    def test_red_drops_packets_that_it_cannot_mark(self):
         with open(os.path.join(self.job(do="check", marker="red"),
                                "link.json")) as f:
             run.check_fidelity({"name": "x"}, self.point | {"marker": "red"},

@@ -141,7 +141,7 @@ class Scenarios(unittest.TestCase):
             "query_bytes = 2_000_000", "response_bytes = 20000"))
         self.assertEqual(scenario["response_bytes"], 20000)
 
-    def test_what_does_not_exist_is_refused_before_anything_is_built(self):
+    def test_unknown_sets_and_scenarios_are_refused_before_anything_is_built(self):
         program = os.path.join(ROOT, "bench", "scenario.py")
         for args, said in ((["nosuch"], "there is no set 'nosuch'"),
                            (["default", "nosuch"],
@@ -189,7 +189,7 @@ retry_after_ms = ["0", "uniform(0, 5)"]""").replace("slack = [1.2, 1.4, 1.6]", "
                           if p["fan_in"] == 8],
                          [(0, "-"), (1, "0"), (1, "uniform(0, 5)")])
 
-    def test_what_depends_on_the_slack(self):
+    def test_which_algorithms_depend_on_the_slack(self):
         for algorithm, depends in (("dctcp", False), ("d2tcp", True),
                                    ("d2tcp-nodeadline", False),
                                    ("dctcp-prio", True), ("dctcp-jitter", False),

@@ -37,7 +37,7 @@ class Findings(unittest.TestCase):
         rows = examples.rows((1.2, 0.2, 0.1), (1.4, 0.1, 0.024))
         self.assertIn("from slack 1.4 on (the interval", self.text(rows))
 
-    def test_a_point_where_hardly_anybody_is_late_decides_nothing(self):
+    def test_a_point_with_hardly_any_miss_decides_nothing(self):
         rows = examples.rows((1.2, 0.2, 0.02), (1.4, 0.1, 0.01))
         # one miss each, and no interval
         rows += [examples.row("dctcp", 2.4, 1e-4),
@@ -53,7 +53,7 @@ class Findings(unittest.TestCase):
                       "points)", self.text(examples.rows((1.0, 0.2, 0.3),
                                                          (1.2, 0.2, 0.25))))
 
-    def test_what_lies_outside_is_told_apart(self):
+    def test_settings_where_the_law_cannot_act_have_their_own_sentences(self):
         def outside(**fluid):
             rows = examples.rows((1.2, 0.2, 0.1))
             rows[1] |= {"law_can_act": False,
@@ -89,7 +89,7 @@ class Findings(unittest.TestCase):
                     for a in ("dctcp", "d2tcp")]
             self.assertTrue(verdict(rows, "Coexists").startswith(said))
 
-    def test_what_is_said_of_hosts_is_what_is_known_of_them(self):
+    def test_a_report_of_hosts_claims_only_what_was_measured_there(self):
         rows = [{"scenario": "coexistence", "flows": a + "+cubic",
                  "share": 0.4, "algorithm": a, "mix": "",
                  "fidelity": {"rate_mbps": None}} for a in ("dctcp", "d2tcp")]
@@ -108,7 +108,7 @@ class Findings(unittest.TestCase):
                          "within 3.0 points given each flow's alpha")
         self.assertEqual(claims["Flows wi"][4], "holds, given alpha")
 
-    def test_what_grants_reach_and_where_they_do_not(self):
+    def test_the_sentences_on_grants(self):
         closed = {"queries_per_s": 50, "queries_over_dctcp": {"ratio": 0.99,
                                                               "ci95": None}}
         rows = examples.grants(
@@ -142,7 +142,7 @@ class Findings(unittest.TestCase):
         self.assertIn("slack 1.2, load 60 %:", other)
         self.assertNotIn("closed loop", other)
 
-    def test_grants_beside_priorities_and_long_flows(self):
+    def test_grants_compared_with_priorities_and_beside_long_flows(self):
         rows = examples.grants((1.0, 0.4, 0.04, 0.0, {}), (1.2, 0.2, 0.1, 0.0, {}))
         rows += [examples.row("dctcp-prio", 1.0, 0.05, 0.4),
                  examples.row("dctcp-prio", 1.2, 0.02, 0.2)]
@@ -158,7 +158,7 @@ class Findings(unittest.TestCase):
                       self.text(flows))
         self.assertIn("load the link equally under both, 0.800.", self.text(flows))
 
-    def test_settings_that_differ_in_more_than_the_slack_are_told_apart(self):
+    def test_settings_are_named_by_all_keys_in_which_they_differ(self):
         row = examples.row("dctcp", 1.0, 0.1, think_ms="uniform(2, 6)", load=0.484,
                            aggregators=4, aggregator_hosts=1)
         self.assertEqual(words.where(row), "s: 1 Gbit/s, fan-in 8, slack 1.0, think "

@@ -16,7 +16,7 @@ import tap  # noqa: E402
 
 
 class Columns(unittest.TestCase):
-    def test_columns_are_shown_where_they_say_something(self):
+    def test_columns_are_shown_where_a_row_has_a_value(self):
         def headings(rows):
             return [c[0] for c in tables.columns(rows)]
 
