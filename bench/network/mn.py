@@ -36,8 +36,9 @@ HELP = """Runs a fan-in: agg0 queries all workers, which respond together.
     incast [KEY=VALUE]...
 
 %s
-Prints how many responses missed their deadline. To compare: cc=dctcp.
-""" % "".join("    %s=%s\n" % pair for pair in LOAD.items())
+Prints how many responses missed their deadline. To compare: cc=%s.
+""" % ("".join("    %s=%s\n" % pair for pair in LOAD.items()),
+       algorithms.BY_NAME[algorithms.BASE].cc)
 
 
 class LoadError(Exception):
