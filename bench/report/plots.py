@@ -80,7 +80,8 @@ def plot_misses(scenario, rows, out):
     """Miss rates by the swept key, or a bar for each algorithm."""
     key = x_key(scenario)
     for group, some in panels(scenario, rows).items():
-        figure, axis = plt.subplots(figsize=SIZE)
+        figure, axis = plt.subplots(figsize=SIZE if key else (
+            SIZE[0], 0.8 + 0.3 * len(some)))
         if key is None:
             _bars(axis, some)
         else:
