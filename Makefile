@@ -22,6 +22,7 @@ help:
 	@echo '                SET=default | full | night  (default: default)'
 	@echo '  make bench-cost  count the instructions of an ACK and of the options'
 	@echo '  make bench-greedy  measure what a flow gains by lying about its deadlines'
+	@echo '                CASE=n  only row n of the table (1 to 16)'
 	@echo '  make publish  put the results of the last bench into docs/results/ and README.md'
 	@echo '  make check    run every test; ends with "N passed, N failed"'
 	@echo '                KERNEL=uml   the daily loop: on other kernels only one test'
@@ -153,7 +154,7 @@ bench-cost:
 bench-greedy:
 	@$(lab_ready)
 	@/usr/bin/python3 bench/greedy/greedy.py run \
-		"$(lab_module)"
+		"$(lab_module)" '$(CASE)'
 
 publish:
 	@/usr/bin/python3 bench/run.py --publish --set '$(SET)' \

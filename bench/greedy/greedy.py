@@ -3,8 +3,8 @@
 """The throughput that a flow with false deadlines takes from its neighbours.
 
 Eight flows share a port that marks packets (network.DEFAULTS, the link of
-paper-regime): seven honest flows and a greedy one. `greedy.py run MODULE` boots
-the lab once per case and prints the table of docs/greedy.md;
+paper-regime): seven honest flows and a greedy one. `greedy.py run MODULE [N]` boots
+the lab once per case and prints the table of docs/greedy.md, or only its row N;
 `greedy.py case CASE` runs one case inside the lab.
 """
 
@@ -85,11 +85,18 @@ def main():
     if sys.argv[1] == "case":
         print(json.dumps(measure(*json.loads(sys.argv[2]))))
         return
+    cases = CASES
+    if sys.argv[3:4] > [""]:
+        if not sys.argv[3].isdecimal() or \
+                not 1 <= int(sys.argv[3]) <= len(CASES):
+            sys.exit("greedy: CASE is a row from 1 to %d, not '%s'"
+                     % (len(CASES), sys.argv[3]))
+        cases = CASES[int(sys.argv[3]) - 1:][:1]
     print("| claim | min_budget_us | its rate, Mbit/s | each other flow, "
           "Mbit/s | ratio to a fair share |")
     print("|---|---|---|---|---|", flush=True)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for case, got in zip(CASES, pool.map(in_lab, CASES)):
+        for case, got in zip(cases, pool.map(in_lab, cases)):
             fair = (got["greedy_mbps"] +
                     (FLOWS - 1) * got["others_mbps"]) / FLOWS
             print("| %s | %d | %.1f | %.1f | %.2f |"
