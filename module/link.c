@@ -324,20 +324,19 @@ static void recount(struct d2tcp_link *link, struct link_sock *ls)
 	ls->sum_part = part;
 }
 
-/* Bytes that may still be granted. While the link is full every granted byte counts as
- * in flight. While it is not, only bytes within the senders' guessed windows count, so
- * that others fill the gap. Since the windows grow, no more than LINK_MOST times the
- * limit is granted.
+/* Bytes that may still be granted. Only granted bytes within the senders' estimated
+ * windows count as in flight, so that the next answers fill the gap that a small
+ * window leaves. Since the windows grow, no more than LINK_MOST times the limit is
+ * granted.
  */
 static u64 room_of(const struct d2tcp_link *link)
 {
-	const u64 out = link->full ? link->flying : link->part;
 	const u64 most = link->amount < U32_MAX ? LINK_MOST * link->amount :
 			 LINK_UNLIMITED;
 
-	if (out >= link->amount || link->flying >= most)
+	if (link->part >= link->amount || link->flying >= most)
 		return 0;
-	return min(link->amount - out, most - link->flying);
+	return min(link->amount - link->part, most - link->flying);
 }
 
 /* A sender that was passed over gets no further grant until data arrives; one whose
@@ -383,11 +382,30 @@ static void set_flying(struct d2tcp_link *link, struct link_sock *ls, u32 bytes)
 	recount(link, ls);
 }
 
-/* Estimates the sender's congestion window from arrivals: the bytes of a round trip are
- * the window of the round trip before. It is assumed to grow as it did last, by a
- * factor of two at most (slow start). While the link is full a round trip takes longer
- * than rtt_us, so the estimate is only raised. An answer begins with the first estimate
- * of the last one, since the window shrinks while the connection is idle (RFC 2861).
+static void start_round(struct link_sock *ls, u32 flying, u64 now_ns)
+{
+	ls->round_ns = now_ns;
+	ls->round_bytes = 0;
+	ls->round_flying = flying;
+}
+
+/* The shortest round trip or, while the link is full and packets wait in its queue,
+ * the time that the base takes, which is longer.
+ */
+static u64 round_of(const struct d2tcp_link *link)
+{
+	if (link->full && link->rate)
+		return time_of(link, base_of(link));
+	return link->rtt_us * (u64)NSEC_PER_USEC;
+}
+
+/* Estimates the sender's congestion window from arrivals. When at the end of a round
+ * seven eighths of the bytes that were granted at its start have arrived, the grant
+ * limited the sender, and its window is not known. Otherwise the bytes of a round are
+ * the window of the round before, which is assumed to grow as it did last, by a factor
+ * of two at most (slow start). While the link is full the estimate is only raised. An
+ * answer begins with the first estimate of the last one, since the window shrinks while
+ * the connection is idle (RFC 2861).
  */
 static void guess_window(struct d2tcp_link *link, struct link_sock *ls,
 			 u32 bytes, u64 now_ns)
@@ -395,27 +413,28 @@ static void guess_window(struct d2tcp_link *link, struct link_sock *ls,
 	u32 came, growth;
 
 	if (!ls->heard) {
-		ls->round_ns = now_ns;
-		ls->round_bytes = 0;
+		start_round(ls, ls->flying, now_ns);
 		ls->last = 0;
 	}
 	/* its double, and its growth in sixteenths, fit into 32 bits */
 	ls->round_bytes = min_t(u64, (u64)ls->round_bytes + bytes, 1u << 26);
-	if (now_ns - ls->round_ns < link->rtt_us * (u64)NSEC_PER_USEC)
+	if (now_ns - ls->round_ns < round_of(link))
 		return;
 	came = max(ls->round_bytes, LINK_INITIAL * ls->seg);
-	if (!ls->last) {
+	if (ls->round_bytes >= ls->round_flying - ls->round_flying / 8) {
+		ls->window = U32_MAX;
+	} else if (!ls->last) {
 		ls->window = 2 * came;
-		ls->first = ls->window;
 	} else if (link->full) {
 		ls->window = max(ls->window, 2 * came);
 	} else {
 		growth = clamp(div_u64((u64)came * 16, ls->last), 20, 32);
 		ls->window = came * growth / 16;
 	}
+	if (!ls->last)
+		ls->first = ls->window;
 	ls->last = came;
-	ls->round_ns = now_ns;
-	ls->round_bytes = 0;
+	start_round(ls, ls->flying - min(bytes, ls->flying), now_ns);
 }
 
 /* Passes over senders that have a grant and were silent for longer than a round trip

@@ -24,9 +24,10 @@ struct link_sock {
 	u32 flying;			/* bytes granted and not arrived */
 	u32 start;			/* start of the scheduled answer, for traces */
 	u32 seg;			/* unit of a grant, in bytes */
-	u32 window;			/* guessed congestion window of its sender */
-	u32 first, last;		/* of the guess: see guess_window() */
+	u32 window;			/* estimated congestion window of its sender */
+	u32 first, last;		/* of the estimate: see guess_window() */
 	u32 round_bytes;		/* arrived since round_ns */
+	u32 round_flying;		/* flying at round_ns */
 	u64 round_ns;
 	u32 sum_flying, sum_part;	/* its share of the link's flying and part */
 	bool counted;			/* flying is part of the link's */
