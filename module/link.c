@@ -403,9 +403,10 @@ static u64 round_of(const struct d2tcp_link *link)
  * seven eighths of the bytes that were granted at its start have arrived, the grant
  * limited the sender, and its window is not known. Otherwise the bytes of a round are
  * the window of the round before, which is assumed to grow as it did last, by a factor
- * of two at most (slow start). While the link is full the estimate is only raised. An
- * answer begins with the first estimate of the last one, since the window shrinks while
- * the connection is idle (RFC 2861).
+ * of two at most (slow start). While the link is full, rounds after the first only
+ * raise the estimate. A round that started with less granted than a first window says
+ * nothing. An answer begins with the first estimate of the last one, since the window
+ * shrinks while the connection is idle (RFC 2861).
  */
 static void guess_window(struct d2tcp_link *link, struct link_sock *ls,
 			 u32 bytes, u64 now_ns)
@@ -421,6 +422,10 @@ static void guess_window(struct d2tcp_link *link, struct link_sock *ls,
 	if (now_ns - ls->round_ns < round_of(link))
 		return;
 	came = max(ls->round_bytes, LINK_INITIAL * ls->seg);
+	if (ls->round_flying < LINK_INITIAL * ls->seg) {
+		start_round(ls, ls->flying - min(bytes, ls->flying), now_ns);
+		return;
+	}
 	if (ls->round_bytes >= ls->round_flying - ls->round_flying / 8) {
 		ls->window = U32_MAX;
 	} else if (!ls->last) {
@@ -438,14 +443,16 @@ static void guess_window(struct d2tcp_link *link, struct link_sock *ls,
 }
 
 /* Passes over senders that have a grant and were silent for longer than a round trip
- * plus twice the time of the base: the worker has not answered yet, the answer has
- * ended, or the grant was lost. Their bytes no longer count, and they get no further
- * grant until data arrives. A grant sent in an ACK of its own is sent once more.
+ * plus the time of all bytes in flight, or twice that of the base: the worker has not
+ * answered yet, the answer has ended, or the grant was lost. Their bytes no longer
+ * count, and they get no further grant until data arrives. A grant sent in an ACK of
+ * its own is sent once more.
  */
 static void pass_over(struct d2tcp_link *link, u64 now_ns)
 {
+	const u64 queue = max(2 * base_of(link), link->flying);
 	u64 silence_ns = link->rtt_us * (u64)NSEC_PER_USEC +
-			 2 * time_of(link, base_of(link));
+			 time_of(link, queue);
 	struct link_sock *ls;
 	int n = 4 * LINK_BATCH;
 	u32 next;

@@ -18,7 +18,7 @@ struct link_sock {
 	struct schedule_entry entry;
 	struct list_head ack;		/* on a list of sockets that need an ACK */
 	struct list_head recent;	/* while its bytes count as in flight */
-	u64 news_ns;			/* of the last grant or arrival */
+	u64 news_ns;			/* of the first grant, or of the last arrival */
 	u32 seen;			/* rcv_nxt, as last accounted for */
 	u32 odd;			/* rcv_nxt for which an ACK was requested */
 	u32 flying;			/* bytes granted and not arrived */
