@@ -42,7 +42,7 @@ esac
 exec 9>"$dir/lock"
 flock 9
 cp -ru "$src/Kbuild" "$src/VERSION" "$src/module" "$dir/"
-if ! make -C "$kdir" $arch M="$dir" "$@" modules 2>"$dir/errors"; then
+if ! make -C "$kdir" $arch M="$dir" "$@" modules 2>"$dir/errors" 9>&-; then
 	# for a kernel that is too old print only this line, without make's
 	# errors
 	grep -xF 'D2TCP supports Linux 6.1 and later; this kernel is too old.' \
