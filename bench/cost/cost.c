@@ -16,17 +16,18 @@
  * and of system calls on a connected socket, from one CPU and from four at once.
  */
 #include "../../tests/kernel/peer.h"
+#include "instructions.h"
 
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <x86intrin.h>
 
 #define WINDOW	20
 #define FLIGHTS	500
 #define CALLS	4000
+#define UPPER	2	/* % of the samples left out */
 
 static struct peer peer;
 
@@ -48,25 +49,6 @@ static size_t make_ack(uint8_t *pkt, uint32_t ack, bool ece, bool broken)
 	/* the checksum of TCP, behind the header of IP */
 	pkt[20 + 16] ^= broken ? 0x55 : 0;
 	return len;
-}
-
-static int by_size(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* The mean without the upper 2 %, which interrupts may have lengthened. */
-static double mean(uint64_t *n, size_t count)
-{
-	size_t used = count - count / 50, i;
-	double sum = 0;
-
-	qsort(n, count, sizeof(*n), by_size);
-	for (i = 0; i < used; i++)
-		sum += (double)n[i];
-	return sum / (double)used;
 }
 
 /* Sends flights that fill the window, until it is at least two WINDOWs. */
@@ -169,7 +151,7 @@ static void flow(const char *cc, int marked, int deadline, bool inside,
 	if (inside)
 		read_callbacks(r, n);
 	else
-		r->receive_path = mean(good, n) - mean(bad, FLIGHTS);
+		r->receive_path = mean(good, n, UPPER) - mean(bad, FLIGHTS, UPPER);
 	peer_close(&peer);
 }
 
@@ -231,7 +213,7 @@ static double one_cpu(int what)
 		n[i] = __rdtsc() - before;
 	}
 	close_pair(&p);
-	return mean(n, CALLS);
+	return mean(n, CALLS, UPPER);
 }
 
 /* Instructions per call over all CPUs, each with a socket of its own. */
@@ -264,22 +246,6 @@ static double four_cpus(int what)
 	for (cpu = 0; cpu < 4; cpu++)
 		wait(NULL);
 	return (double)(__rdtsc() - before) / (4.0 * CALLS);
-}
-
-/* A million rounds of ten dependent additions are ten million instructions, and
- * a few per round for the loop.
- */
-static bool counts_instructions(void)
-{
-	uint64_t before = __rdtsc(), n = 1000000, x = 0, ticks;
-
-	while (n--)
-		__asm__ volatile(
-			"add $1, %0\nadd $1, %0\nadd $1, %0\nadd $1, %0\n"
-			"add $1, %0\nadd $1, %0\nadd $1, %0\nadd $1, %0\n"
-			"add $1, %0\nadd $1, %0\n" : "+r"(x));
-	ticks = __rdtsc() - before;
-	return ticks > 10000000 && ticks < 16000000;
 }
 
 static void flows(void)

@@ -9,11 +9,14 @@
  * drops at once, is subtracted. The timer of the module is not counted.
  */
 #include "../../tests/kernel/peer.h"
-
-#include <x86intrin.h>
+#include "instructions.h"
 
 #define ANSWERS		100
 #define SEGMENTS	50	/* of an answer */
+/* % of the samples left out: a tick of the module's timer may fall into some 5 %,
+ * since each sample takes 10 us of this guest's clock.
+ */
+#define UPPER		10
 
 static struct peer peer;
 static struct pair other;
@@ -46,27 +49,6 @@ static uint64_t count_segment(bool broken)
 	CHECK_EQ(write(peer.tun, pkt, len), (ssize_t)len);
 	ticks = __rdtsc() - before;
 	return ticks;
-}
-
-static int by_size(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* The mean without the upper 10 %: a tick of the module's timer, and of the kernel's,
- * falls into some 5 % of the samples, since each takes 10 us of this guest's clock.
- */
-static double mean(uint64_t *n, size_t count)
-{
-	size_t used = count - count / 10, i;
-	double sum = 0;
-
-	qsort(n, count, sizeof(*n), by_size);
-	for (i = 0; i < used; i++)
-		sum += (double)n[i];
-	return sum / (double)used;
 }
 
 static uint64_t count_read(void)
@@ -112,7 +94,7 @@ static double segments(enum expects expects)
 	peer_close(&peer);
 	if (expects == OTHER)
 		close_pair(&other);
-	return mean(good, n) / 2 - mean(bad, ANSWERS);
+	return mean(good, n, UPPER) / 2 - mean(bad, ANSWERS, UPPER);
 }
 
 int main(void)
@@ -135,6 +117,10 @@ int main(void)
 	}
 	(void)run_tests;
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (!counts_instructions()) {
+		fprintf(stderr, "segments: the time stamp counter does not count instructions here\n");
+		return 1;
+	}
 	first_net();
 	sh("! grep -q '^tcp_d2tcp ' /proc/modules || rmmod tcp_d2tcp");
 	base = segments(NONE);

@@ -91,7 +91,7 @@ def main():
                 not 1 <= int(sys.argv[3]) <= len(CASES):
             sys.exit("greedy: CASE is a row from 1 to %d, not '%s'"
                      % (len(CASES), sys.argv[3]))
-        cases = CASES[int(sys.argv[3]) - 1:][:1]
+        cases = [CASES[int(sys.argv[3]) - 1]]
     print("| claim | min_budget_us | its rate, Mbit/s | each other flow, "
           "Mbit/s | ratio to a fair share |")
     print("|---|---|---|---|---|", flush=True)
