@@ -131,6 +131,16 @@ def test_incast(net, *_args, **values):
 
 
 class IncastCLI(MininetCLI):
+    def __init__(self, mininet, stdin=sys.stdin, **params):
+        if not stdin.isatty():
+            # While a command runs, Mininet polls stdin too, to pass it on. A
+            # pipe at its end is always ready: Mininet would spin, and in
+            # virtual time the command would never end. Lines are read from
+            # sys.stdin all the same; this one is never ready.
+            end, self.open_end = os.pipe()
+            stdin = os.fdopen(end)
+        super().__init__(mininet, stdin=stdin, **params)
+
     def do_incast(self, line):
         """See `help incast`."""
         try:
