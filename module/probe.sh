@@ -89,7 +89,7 @@ trap 'rm -rf "$dir"' EXIT
 compiles() {
 	printf '%s\n%s\n' "$include" "$1" >"$dir/probe.c"
 	shift
-	"$@" -c -o "$dir/probe.o" "$dir/probe.c" 2>"$dir/$form"
+	"$@" -fsyntax-only "$dir/probe.c" 2>"$dir/$form"
 }
 form=new
 if compiles "$new" "$@"; then
