@@ -8,7 +8,9 @@
  * Prints TAP: a line per test, then the plan, which is therefore missing from
  * the output of a program that dies early. A test stops at its first failed
  * CHECK. With an argument, only tests whose name contains it run. SKIP("why")
- * ends a test that does not apply to this kernel.
+ * ends a test that does not apply to this kernel. With TEST_PART=I/N in the
+ * environment, tests that go through many seeds or cases run one in N of them:
+ * in_part().
  */
 #ifndef HARNESS_H
 #define HARNESS_H
@@ -84,6 +86,26 @@ static void check_failed(const char *file, int line, const char *what,
 			check_failed(__FILE__, __LINE__, #a " == " #b,	\
 				     "%lld, not %lld", a_, b_);		\
 	} while (0)
+
+/* Whether case n of many belongs to the part of them that this program runs.
+ * tests/check gives each kernel another part.
+ */
+__attribute__((unused)) static bool in_part(unsigned int n)
+{
+	const char *text = getenv("TEST_PART");
+	unsigned int part, parts;
+	char end;
+
+	if (!text)
+		return true;
+	if (sscanf(text, "%u/%u%c", &part, &parts, &end) != 2 || !part ||
+	    part > parts) {
+		fprintf(stderr, "TEST_PART=%s: it is I/N, I from 1 to N\n",
+			text);
+		exit(2);
+	}
+	return n % parts == part - 1;
+}
 
 static int run_tests(int argc, char **argv)
 {

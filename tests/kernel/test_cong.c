@@ -166,29 +166,37 @@ out:
 
 TEST(without a deadline every ACK agrees with the model bit by bit)
 {
-	unsigned int seed, cuts = 0;
+	unsigned int seed, cuts = 0, runs = 0;
 
 	due_ns = 0;
-	for (seed = 1; seed <= 12; seed++)
+	for (seed = 1; seed <= 12; seed++) {
+		if (!in_part(seed))
+			continue;
 		cuts += follow(seed, 60);
+		runs++;
+	}
 	printf("# %u cuts\n", cuts);
-	CHECK(cuts > 100, "%u", cuts);
+	CHECK(cuts > 8 * runs, "%u", cuts);
 }
 
 TEST(with a deadline every ACK agrees with the model bit by bit)
 {
 	/* from too tight to very far: d at its bounds and between them */
 	static const unsigned int ms[] = { 20, 40, 80, 160, 320, 1000, 100000 };
-	unsigned int seed, i, cuts = 0;
+	unsigned int seed, i, cuts = 0, runs = 0;
 
 	for (i = 0; i < sizeof(ms) / sizeof(ms[0]); i++) {
 		for (seed = 1; seed <= 3; seed++) {
+			/* each part has each deadline */
+			if (!in_part(seed))
+				continue;
 			due_ns = ms[i] * MS;
 			cuts += follow(100 * i + seed, 60);
+			runs++;
 		}
 	}
 	printf("# %u cuts\n", cuts);
-	CHECK(cuts > 100, "%u", cuts);
+	CHECK(cuts > 4 * runs, "%u", cuts);
 }
 
 static void set_param(const char *name, const char *value)
@@ -326,6 +334,8 @@ TEST(without a deadline a cut leaves a window within a packet of that of dctcp)
 
 	/* each round has another alpha and window at the cut */
 	for (f = 1; f < 7; f++) {
+		if (!in_part(f))
+			continue;
 		memset(marked, 0, sizeof(marked));
 		marked[f] = true;
 		compare_with_dctcp(marked, lossy);
@@ -338,6 +348,8 @@ TEST(without a deadline a loss leaves a window within a packet of that of dctcp)
 	unsigned int f;
 
 	for (f = 1; f < 7; f++) {
+		if (!in_part(f))
+			continue;
 		lossy[f] = true;
 		compare_with_dctcp(marked, lossy);
 		lossy[f] = false;

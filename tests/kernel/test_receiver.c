@@ -614,11 +614,15 @@ static unsigned int any_history(unsigned int seed)
 
 TEST(over any history the edge never moves back and all data arrives)
 {
-	unsigned int seed, times = 0;
+	unsigned int seed, times = 0, runs = 0;
 
-	for (seed = 1; seed <= HISTORIES; seed++)
+	for (seed = 1; seed <= HISTORIES; seed++) {
+		if (!in_part(seed))
+			continue;
 		times += any_history(seed);
-	CHECK(times > HISTORIES, "only %u times was a peer held", times);
+		runs++;
+	}
+	CHECK(times > runs, "only %u times was a peer held", times);
 	none_held();
 }
 
