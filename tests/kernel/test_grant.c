@@ -295,6 +295,20 @@ static int ahead(struct pair *p, int urgent, uint64_t stated)
 	       (int64_t)MS;
 }
 
+/* The median of three. In QEMU one of ten urgent answers whose request comes second
+ * arrives only 20 to 30 ms before the other, instead of about 40.
+ */
+static int usually_ahead(struct pair *p, int urgent, uint64_t stated)
+{
+	int ms[3], i, low, high;
+
+	for (i = 0; i < 3; i++)
+		ms[i] = ahead(p, urgent, stated);
+	low = ms[0] < ms[1] ? ms[0] : ms[1];
+	high = ms[0] < ms[1] ? ms[1] : ms[0];
+	return ms[2] < low ? low : ms[2] > high ? high : ms[2];
+}
+
 TEST(answers of unknown length arrive by their deadlines)
 {
 	struct pair p[2];
@@ -302,7 +316,7 @@ TEST(answers of unknown length arrive by their deadlines)
 
 	two(p);
 	for (i = 0; i < 2; i++) {
-		ms = ahead(p, i, 0);
+		ms = usually_ahead(p, i, 0);
 		CHECK(ms > 25, "%d: %d ms ahead", i, ms);
 	}
 	close_two(p);
@@ -475,7 +489,7 @@ TEST(a standing expectation orders the answers to all requests)
 				CHECK_OK(expect_standing(p[!(i / 2)].client,
 							 200 * MS, bytes));
 			}
-			ms = ahead(p, i / 2, NOTHING);
+			ms = usually_ahead(p, i / 2, NOTHING);
 			CHECK(ms > 25, "%d bytes, %d: %d ms ahead", bytes, i,
 			      ms);
 		}
@@ -700,14 +714,14 @@ TEST(the default of a namespace orders the answers of unmodified programs)
 	/* the first answers measure the link */
 	ahead(p, 0, NOTHING);
 	expected = counter("D2tcpExpected");
-	ms = ahead(p, 0, NOTHING);
+	ahead(p, 0, NOTHING);
 	CHECK_EQ(counter("D2tcpExpected"), expected + 2);
 	/* the expectation of a program takes precedence, each way */
 	CHECK_OK(expect_standing(p[1].client, 70 * MS, 0));
-	ms = ahead(p, 1, NOTHING);
+	ms = usually_ahead(p, 1, NOTHING);
 	CHECK(ms > 25, "%d ms ahead", ms);
 	CHECK_OK(expect_standing(p[1].client, 400 * MS, 0));
-	ms = ahead(p, 0, NOTHING);
+	ms = usually_ahead(p, 0, NOTHING);
 	CHECK(ms > 25, "%d ms ahead", ms);
 	expected = counter("D2tcpExpected");
 	CHECK_OK(expect_len(p[0].client, &none, sizeof(none)));
