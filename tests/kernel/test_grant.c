@@ -295,9 +295,10 @@ static int ahead(struct pair *p, int urgent, uint64_t stated)
 	       (int64_t)MS;
 }
 
-/* Answers in order end about 40 ms apart. In QEMU one of ten urgent answers whose
- * request comes second ends only 17 to 30 ms before the other: docs/receiver.md,
- * Limits. User Mode Linux, where none does, has /proc/exitcode.
+/* Answers in order end about 40 ms apart. In QEMU on a busy host packets arrive
+ * unevenly, and the window of the urgent sender is sometimes underestimated, which
+ * lets in the other answer too (docs/receiver.md, Limits). Only User Mode Linux, where
+ * the host has no influence, has /proc/exitcode.
  */
 static int preferred_ms(void)
 {
