@@ -31,7 +31,7 @@
 #define LINK_BASE_SEGS	12	/* on top of 5/4 of the bandwidth-delay product */
 #define LINK_MOST	4	/* max granted, in multiples of the limit */
 #define LINK_FULL	90	/* % of the rate from which the link is full */
-#define LINK_LOW	80	/* % of the rate below which the limit may rise */
+#define LINK_LOW	80	/* % below which it is no longer, and the limit may rise */
 #define LINK_LOW_TICKS	5	/* after this many ticks below LINK_LOW */
 #define LINK_UP		12	/* % of the base, in each tick */
 #define LINK_DOWN	25	/* % of the excess over the base, in each tick */
@@ -60,6 +60,7 @@ struct d2tcp_link {
 	u32 rtt_us;			/* shortest seen; 0: none */
 	u32 rate;			/* bytes per ms, 0: not measured */
 	u32 fixed;			/* replaces the measured rate; 0: none */
+	u32 last_rate;			/* measured in the last interval */
 	u32 rates[2];			/* of this period and of the last */
 	unsigned long period;		/* end of this period, jiffies */
 	u64 tick_ns, tick_arrived;	/* time and arrived at the last tick */
@@ -194,14 +195,20 @@ static void use_rate(struct d2tcp_link *link, u32 rate)
 		schedule_set_pace(&link->schedule, pace);
 }
 
+/* Packets that wait while the host is stalled are all handled in the next interval,
+ * which then shows more than the rate of the link. So a rate counts only if two
+ * intervals in a row have reached it.
+ */
 static void measure(struct d2tcp_link *link, u64 now_ns)
 {
 	u64 ns = now_ns - link->rate_ns;
-	u32 rate;
+	u32 rate, last = link->last_rate;
 
 	if (ns < LINK_RATE_NS)
 		return;
 	rate = div64_u64((link->arrived - link->rate_arrived) * NSEC_PER_MSEC, ns);
+	link->last_rate = rate;
+	rate = min(rate, last);
 	link->rate_ns = now_ns;
 	link->rate_arrived = link->arrived;
 	if (time_after(jiffies, link->period)) {
@@ -247,7 +254,9 @@ static void adapt(struct d2tcp_link *link, u64 now_ns)
 
 	link->had = (link->had + arrived) / 2;
 	link->could = (link->could + could) / 2;
-	link->full = 100 * link->had >= LINK_FULL * link->could;
+	/* a few segments more or less in a tick do not end it */
+	link->full = 100 * link->had >=
+		     (link->full ? LINK_LOW : LINK_FULL) * link->could;
 	link->tick_ns = now_ns;
 	link->tick_arrived = link->arrived;
 	if (base == LINK_UNLIMITED || link->amount == LINK_UNLIMITED ||
