@@ -34,6 +34,7 @@
 #define LINK_LOW	80	/* % below which it is no longer, and the limit may rise */
 #define LINK_LOW_TICKS	5	/* after this many ticks below LINK_LOW */
 #define LINK_UP		12	/* % of the base, in each tick */
+#define LINK_UP_MOST	4	/* max of the limit so, in multiples of the base */
 #define LINK_DOWN	25	/* % of the excess over the base, in each tick */
 #define LINK_SHARED_UP	20	/* % of the limit, in each tick */
 #define LINK_SHARED	15	/* unexpected % of received bytes: link is shared */
@@ -242,7 +243,9 @@ static void raise(struct d2tcp_link *link, u64 bytes)
 /* Adapts the limit on bytes in flight. While other traffic shares the link it rises,
  * because the share of a receiver grows with the number of its active flows. It also
  * rises when answers wait and the link has not been full for a while, because the
- * senders that have grants cannot use them. Otherwise it falls to the base.
+ * senders that have grants cannot use them. This is bounded, since a link that losses
+ * leave idle until a timeout must not be flooded after it. Otherwise the limit falls
+ * to the base.
  */
 static void adapt(struct d2tcp_link *link, u64 now_ns)
 {
@@ -271,6 +274,7 @@ static void adapt(struct d2tcp_link *link, u64 now_ns)
 		link->amount -= div_u64((link->amount - base) * LINK_DOWN, 100);
 	} else if (now_ns - link->low_ns > LINK_LOW_TICKS * tick_of(link)) {
 		raise(link, div_u64(base * LINK_UP, 100));
+		link->amount = min(link->amount, LINK_UP_MOST * base);
 	}
 	if (!low)
 		link->low_ns = now_ns;

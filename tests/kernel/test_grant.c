@@ -1209,6 +1209,40 @@ TEST(a burst after a pause does not count as the rate of the link)
 	close_two(p);
 }
 
+/* Its worker sends a segment per ms, about an eighth of the link. The base is the
+ * bandwidth-delay product of the link times 1.25 and 12 segments; the limit may rise to
+ * four times the base, and the grants to four times the limit.
+ */
+TEST(the limit of a link that a slow worker leaves idle is bounded)
+{
+	struct d2tcp_expect_info info;
+	uint64_t base = 0, most = 0, now;
+	char buf[1448] = "";
+	struct pair p[2];
+	int i;
+
+	two(p);
+	CHECK_OK(expect(p[0].client, 900 * MS, 8000000));
+	request(p[0].client);
+	for (i = 0; i < 300; i++) {
+		CHECK_EQ(send(p[0].server, buf, sizeof(buf), 0), sizeof(buf));
+		sleep_us(1000);
+		recv(p[0].client, buf, sizeof(buf), MSG_DONTWAIT);
+		info = expect_info(p[0].client);
+		if (most < info.granted - info.arrived)
+			most = info.granted - info.arrived;
+		now = (uint64_t)info.rate * info.rtt_us / 800 + 12 * sizeof(buf);
+		/* the round trip may become shorter */
+		if (base < now)
+			base = now;
+	}
+	CHECK(most > 4 * base, "at most %llu bytes granted, base %llu",
+	      (unsigned long long)most, (unsigned long long)base);
+	CHECK(most <= 16 * base, "%llu bytes granted, base %llu",
+	      (unsigned long long)most, (unsigned long long)base);
+	close_two(p);
+}
+
 TEST(unloading the module opens every window)
 {
 	struct pair p[2];
