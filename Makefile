@@ -70,23 +70,24 @@ $(B)/d2tcp: $(COMMAND) userspace/d2tcp/command.h
 
 VERSION := $(shell cat VERSION)
 SO := libd2tcp.so.0
-LIBSRC := userspace/libd2tcp/libd2tcp.c
-LIBDEP := $(LIBSRC) userspace/libd2tcp/libd2tcp.h module/uapi/d2tcp.h Makefile
+LIBSRC := $(wildcard userspace/libd2tcp/*.c)
+LIBOBJ := $(patsubst userspace/libd2tcp/%.c,$(B)/lib/%.o,$(LIBSRC))
+LIBDEP := $(wildcard userspace/libd2tcp/*.h) module/uapi/d2tcp.h Makefile
 
 lib: $(B)/libd2tcp.a $(B)/libd2tcp.so $(B)/d2tcp.pc
 
-$(B)/libd2tcp.o: $(LIBDEP)
-	@mkdir -p $(B)
-	$(CC) $(HOSTFLAGS) -fPIC -fvisibility=hidden -c -o $@ $(LIBSRC)
+$(B)/lib/%.o: userspace/libd2tcp/%.c $(LIBDEP)
+	@mkdir -p $(B)/lib
+	$(CC) $(HOSTFLAGS) -fPIC -fvisibility=hidden -c -o $@ $<
 
-$(B)/libd2tcp.a: $(B)/libd2tcp.o
+$(B)/libd2tcp.a: $(LIBOBJ)
 	rm -f $@
-	$(AR) rcs $@ $<
+	$(AR) rcs $@ $^
 
-$(B)/libd2tcp.so: $(B)/libd2tcp.o userspace/libd2tcp/libd2tcp.map
+$(B)/libd2tcp.so: $(LIBOBJ) userspace/libd2tcp/libd2tcp.map
 	$(CC) $(HOSTFLAGS) -shared -Wl,-soname,$(SO) -Wl,-z,defs \
 		-Wl,--version-script,userspace/libd2tcp/libd2tcp.map \
-		$(LDFLAGS) -o $(B)/$(SO) $<
+		$(LDFLAGS) -o $(B)/$(SO) $(LIBOBJ)
 	ln -sf $(SO) $@
 
 # always rebuilt, because PREFIX may have changed

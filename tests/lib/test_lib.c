@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <libd2tcp.h>
@@ -26,6 +28,7 @@ TEST(d2tcp_strerror has words for every errno)
 {
 	static const int own[] = {
 		EINVAL, ERANGE, EOPNOTSUPP, ENOPROTOOPT, ENOENT, EPERM, E2BIG,
+		ETIMEDOUT, ENOTCONN,
 	};
 	size_t i;
 	int err;
@@ -38,11 +41,216 @@ TEST(d2tcp_strerror has words for every errno)
 	SAYS(EOPNOTSUPP, "d2tcp_enable()");
 	SAYS(ENOENT, "load the module");
 	SAYS(EPERM, "tcp_allowed_congestion_control");
+	SAYS(ENOPROTOOPT, "expect=1");
+	SAYS(EINVAL, "H, M, S, m, u or n");
 	SAYS(9999, "unknown error");
 	CHECK(d2tcp_version() == (LIBD2TCP_VERSION_MAJOR << 16 |
 				  LIBD2TCP_VERSION_MINOR << 8 |
 				  LIBD2TCP_VERSION_PATCH), "%#x",
 	      d2tcp_version());
+}
+
+#define HOUR	3600000000000ll
+
+TEST(budgets are parsed from grpc-timeout)
+{
+	static const struct {
+		const char *text;
+		d2tcp_nsec ns;
+	} good[] = {
+		{ "0n", 0 }, { "1n", 1 }, { "1u", 1000 }, { "007m", 7000000 },
+		{ "99999999S", 99999999000000000 }, { "1M", 60000000000 },
+		{ "2H", 2 * HOUR }, { "99999999H", INT64_MAX },
+		{ "2562047H", 2562047 * HOUR }, { "2562048H", INT64_MAX },
+	};
+	d2tcp_nsec ns;
+	size_t i;
+
+	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		ns = -1;
+		CHECK(d2tcp_parse_grpc_timeout(good[i].text, &ns) == 0 &&
+		      ns == good[i].ns, "%s: %lld", good[i].text,
+		      (long long)ns);
+	}
+}
+
+/* Every text of up to four of these characters is right, or refused and the budget
+ * left alone.
+ */
+TEST(budgets in no text but a grpc-timeout are parsed)
+{
+	static const char from[] = "09HMSmun hsN-+.\n";
+	const unsigned int kinds = sizeof(from) - 1;
+	unsigned int code, rest, len, digits, right = 0, wrong = 0;
+	char text[5];
+	d2tcp_nsec ns;
+
+	for (len = 0; len <= 4; len++) {
+		for (code = 0; code < kinds * kinds * kinds * kinds; code++) {
+			for (rest = code, digits = 0; digits < len; digits++) {
+				text[digits] = from[rest % kinds];
+				rest /= kinds;
+			}
+			/* each text once */
+			if (rest)
+				break;
+			text[len] = 0;
+			digits = strspn(text, "09");
+			ns = -7;
+			if (digits && len == digits + 1 &&
+			    strchr("HMSmun", text[digits])) {
+				right++;
+				CHECK(d2tcp_parse_grpc_timeout(text, &ns) == 0 &&
+				      ns >= 0, "'%s'", text);
+			} else {
+				wrong++;
+				FAILS(d2tcp_parse_grpc_timeout(text, &ns),
+				      EINVAL);
+				CHECK(ns == -7, "'%s': %lld", text,
+				      (long long)ns);
+			}
+		}
+	}
+	/* one to three digits of two kinds, and six units */
+	CHECK(right == (2 + 4 + 8) * 6, "%u", right);
+	CHECK(wrong > 50000, "%u", wrong);
+	FAILS(d2tcp_parse_grpc_timeout("123456789n", &ns), EINVAL);
+	FAILS(d2tcp_parse_grpc_timeout("12345678", &ns), EINVAL);
+	FAILS(d2tcp_parse_grpc_timeout("12345678nn", &ns), EINVAL);
+}
+
+static uint64_t next_random(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+/* A child's budget must not exceed its parent's, whatever the unit. */
+TEST(budgets are printed rounded down by less than a part in 100000)
+{
+	char text[D2TCP_BUDGET_SIZE], us[D2TCP_BUDGET_SIZE];
+	uint64_t state = 88172645463325252ull;
+	d2tcp_nsec ns, back;
+	int i;
+
+	for (i = 0; i < 1000000; i++) {
+		ns = next_random(&state) >> (1 + i % 63);
+		CHECK(d2tcp_print_grpc_timeout(ns, text) == 0, "%d", i);
+		CHECK(d2tcp_parse_grpc_timeout(text, &back) == 0, "%s", text);
+		/* six digits or more, or exact */
+		CHECK(back <= ns && ns - back <= ns / 100000, "%lld, %s",
+		      (long long)ns, text);
+		CHECK(d2tcp_print_usec(ns, us) == 0, "%d", i);
+		CHECK(d2tcp_parse_usec(us, &back) == 0, "%s", us);
+		CHECK(back == ns - ns % 1000, "%lld, %s", (long long)ns, us);
+	}
+	for (ns = -1; ns >= INT64_MIN / 4; ns *= 4) {
+		d2tcp_print_grpc_timeout(ns, text);
+		d2tcp_print_usec(ns, us);
+		CHECK(!strcmp(text, "0n") && !strcmp(us, "0"), "%s, %s", text,
+		      us);
+	}
+	d2tcp_print_grpc_timeout(99999999, text);
+	CHECK(!strcmp(text, "99999999n"), "%s", text);
+	d2tcp_print_grpc_timeout(100000000, text);
+	CHECK(!strcmp(text, "100000u"), "%s", text);
+	d2tcp_print_grpc_timeout(INT64_MAX, text);
+	CHECK(!strcmp(text, "2562047H"), "%s", text);
+}
+
+TEST(budgets are parsed from microseconds)
+{
+	static const char *const wrong[] = {
+		"", " 1", "1 ", "+1", "-1", "1u", "1.5", "0x1", "1e3", "\n",
+	};
+	d2tcp_nsec ns = -7;
+	size_t i;
+
+	for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		FAILS(d2tcp_parse_usec(wrong[i], &ns), EINVAL);
+	FAILS(d2tcp_parse_usec("9223372036854776", &ns), ERANGE);
+	FAILS(d2tcp_parse_usec("99999999999999999999999", &ns), ERANGE);
+	CHECK(ns == -7, "%lld", (long long)ns);
+	CHECK(d2tcp_parse_usec("9223372036854775", &ns) == 0 &&
+	      ns == 9223372036854775000, "%lld", (long long)ns);
+	CHECK(d2tcp_parse_usec("000", &ns) == 0 && ns == 0, "%lld",
+	      (long long)ns);
+}
+
+static d2tcp_nsec monotonic(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ll + now.tv_nsec;
+}
+
+TEST(budgets of children are shorter by the reserve and by the time spent)
+{
+	const d2tcp_nsec before = monotonic();
+	d2tcp_nsec deadline, child = -7, grandchild;
+
+	CHECK(d2tcp_start_budget(HOUR, &deadline) == 0, "start");
+	CHECK(deadline >= before + HOUR && deadline <= monotonic() + HOUR,
+	      "%lld", (long long)deadline);
+	FAILS(d2tcp_child_budget(deadline, HOUR, &child), ETIMEDOUT);
+	FAILS(d2tcp_child_budget(deadline, INT64_MAX, &child), ETIMEDOUT);
+	FAILS(d2tcp_child_budget(deadline, -1, &child), EINVAL);
+	FAILS(d2tcp_child_budget(INT64_MIN, 0, &child), ETIMEDOUT);
+	FAILS(d2tcp_child_budget(INT64_MIN, INT64_MAX, &child), ETIMEDOUT);
+	FAILS(d2tcp_child_budget(before, 0, &child), ETIMEDOUT);
+	CHECK(child == -7, "%lld", (long long)child);
+	CHECK(d2tcp_child_budget(deadline, HOUR / 4, &child) == 0, "child");
+	CHECK(child <= HOUR * 3 / 4 && child > HOUR / 2, "%lld",
+	      (long long)child);
+	/* on a host whose clock reads anything */
+	CHECK(d2tcp_start_budget(child, &deadline) == 0, "start");
+	CHECK(d2tcp_child_budget(deadline, HOUR / 4, &grandchild) == 0, "child");
+	CHECK(grandchild <= child - HOUR / 4, "%lld", (long long)grandchild);
+	CHECK(d2tcp_start_budget(INT64_MAX, &deadline) == 0 &&
+	      deadline == INT64_MAX, "%lld", (long long)deadline);
+	CHECK(d2tcp_start_budget(INT64_MIN, &deadline) == 0 && deadline < 0,
+	      "%lld", (long long)deadline);
+}
+
+TEST(budgets that do not suffice are found before the work)
+{
+	int l = socket(AF_INET, SOCK_STREAM, 0), udp;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in sa = { .sin_family = AF_INET };
+	const d2tcp_nsec soon = monotonic() + HOUR;
+	socklen_t len = sizeof(sa);
+
+	FAILS(d2tcp_check_time(fd, soon, 0, 0), ENOTCONN);
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CHECK(bind(l, (struct sockaddr *)&sa, sizeof(sa)) == 0 &&
+	      listen(l, 1) == 0 &&
+	      getsockname(l, (struct sockaddr *)&sa, &len) == 0, "listen");
+	FAILS(d2tcp_check_time(l, soon, 0, 0), ENOTCONN);
+	CHECK(connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0, "connect");
+	CHECK(d2tcp_check_time(fd, soon, 0, 1000) == 0, "%s", strerror(errno));
+	CHECK(d2tcp_check_time(fd, soon, HOUR / 2, 1000) == 0, "%s",
+	      strerror(errno));
+	FAILS(d2tcp_check_time(fd, soon, HOUR, 1000), ETIMEDOUT);
+	FAILS(d2tcp_check_time(fd, soon, INT64_MAX, 1000), ETIMEDOUT);
+	FAILS(d2tcp_check_time(fd, soon, -1, 1000), EINVAL);
+	FAILS(d2tcp_check_time(fd, monotonic(), 0, 0), ETIMEDOUT);
+	FAILS(d2tcp_check_time(fd, INT64_MIN, 0, 0), ETIMEDOUT);
+	FAILS(d2tcp_check_time(fd, soon, 0, UINT64_MAX), ETIMEDOUT);
+	CHECK(shutdown(fd, SHUT_WR) == 0, "shutdown");
+	FAILS(d2tcp_check_time(fd, soon, 0, 1000), ENOTCONN);
+	close(fd);
+	FAILS(d2tcp_check_time(fd, soon, 0, 0), EBADF);
+	udp = socket(AF_INET, SOCK_DGRAM, 0);
+	FAILS(d2tcp_check_time(udp, soon, 0, 0), ENOPROTOOPT);
+	close(udp);
+	udp = socket(AF_UNIX, SOCK_STREAM, 0);
+	FAILS(d2tcp_check_time(udp, soon, 0, 0), ENOPROTOOPT);
+	FAILS(d2tcp_state(udp), ENOPROTOOPT);
+	close(udp);
+	close(l);
 }
 
 TEST(calls without the module return the documented errno)
@@ -56,6 +264,9 @@ TEST(calls without the module return the documented errno)
 	FAILS(d2tcp_clear(fd), ENOPROTOOPT);
 	FAILS(d2tcp_set_budget(fd, 1000), ENOPROTOOPT);
 	FAILS(d2tcp_get_info(fd, &info), ENOPROTOOPT);
+	FAILS(d2tcp_set_earliest(fd, (d2tcp_nsec[]){ 0, 5 }, 2), ENOPROTOOPT);
+	CHECK(d2tcp_state(fd) == D2TCP_STATE_OTHER, "%d", d2tcp_state(fd));
+	FAILS(d2tcp_state(-1), EBADF);
 	FAILS(d2tcp_clear(-1), EBADF);
 	FAILS(d2tcp_clear(0), ENOTSOCK);
 	close(fd);
@@ -212,6 +423,121 @@ TEST(calls with the module turn a sysctl default into the choice of a socket)
 	close(child);
 	close(fd);
 	close(l);
+}
+
+/* Connects a pair of sockets over lo; each end is selected first if asked. */
+static void connected(int pair[2], int server, int client)
+{
+	int l = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in sa = { .sin_family = AF_INET };
+	socklen_t len = sizeof(sa);
+
+	pair[0] = socket(AF_INET, SOCK_STREAM, 0);
+	if (server)
+		CHECK(d2tcp_enable(l) == 0, "enable");
+	if (client)
+		CHECK(d2tcp_enable(pair[0]) == 0, "enable");
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CHECK(bind(l, (struct sockaddr *)&sa, sizeof(sa)) == 0 &&
+	      listen(l, 1) == 0 &&
+	      getsockname(l, (struct sockaddr *)&sa, &len) == 0, "listen");
+	if (server)
+		CHECK(d2tcp_state(l) == D2TCP_STATE_PENDING, "listener");
+	CHECK(connect(pair[0], (struct sockaddr *)&sa, sizeof(sa)) == 0,
+	      "connect");
+	pair[1] = accept(l, NULL, NULL);
+	CHECK(pair[1] >= 0, "accept");
+	close(l);
+}
+
+TEST(calls with the module name the state of a socket)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0), pair[2], state;
+
+	CHECK(d2tcp_state(fd) == D2TCP_STATE_OTHER, "%d", d2tcp_state(fd));
+	CHECK(d2tcp_enable(fd) == 0, "enable");
+	CHECK(d2tcp_state(fd) == D2TCP_STATE_PENDING, "%d", d2tcp_state(fd));
+	close(fd);
+	connected(pair, 1, 1);
+	CHECK(d2tcp_state(pair[0]) == D2TCP_STATE_AWARE &&
+	      d2tcp_state(pair[1]) == D2TCP_STATE_AWARE, "not aware");
+	close(pair[0]);
+	close(pair[1]);
+	connected(pair, 0, 1);
+	CHECK(d2tcp_state(pair[0]) == D2TCP_STATE_NO_ECN, "%d",
+	      d2tcp_state(pair[0]));
+	CHECK(d2tcp_state(pair[1]) == D2TCP_STATE_OTHER, "%d",
+	      d2tcp_state(pair[1]));
+	/* after the handshake */
+	CHECK(d2tcp_enable(pair[1]) == 0, "enable");
+	CHECK(d2tcp_state(pair[1]) == D2TCP_STATE_NO_ECN, "%d",
+	      d2tcp_state(pair[1]));
+	close(pair[0]);
+	close(pair[1]);
+	for (state = D2TCP_STATE_OTHER; state <= D2TCP_STATE_NO_ECN; state++)
+		CHECK(d2tcp_state_text(state) != d2tcp_state_text(-1), "%d",
+		      state);
+	CHECK(strstr(d2tcp_state_text(D2TCP_STATE_NO_ECN), "handshake"), "%s",
+	      d2tcp_state_text(D2TCP_STATE_NO_ECN));
+}
+
+/* A window is ten segments, and a round trip 20 ms. */
+TEST(calls with the module estimate the time of a response)
+{
+	const d2tcp_nsec ms = 1000000;
+	const d2tcp_bytes window = 10 * 1448;
+	int pair[2];
+
+	CHECK(system("ip link set lo up mtu 1500 && "
+		     "tc qdisc add dev lo root netem delay 10ms") == 0, "netem");
+	connected(pair, 1, 1);
+	/* the last byte takes half a round trip */
+	FAILS(d2tcp_check_time(pair[1], monotonic() + 9 * ms, 0, 1), ETIMEDOUT);
+	CHECK(d2tcp_check_time(pair[1], monotonic() + 11 * ms, 0, window) == 0,
+	      "%s", strerror(errno));
+	/* and each full window before it a whole one */
+	FAILS(d2tcp_check_time(pair[1], monotonic() + 29 * ms, 0, window + 1),
+	      ETIMEDOUT);
+	CHECK(d2tcp_check_time(pair[1], monotonic() + 31 * ms, 0,
+			       2 * window) == 0, "%s", strerror(errno));
+	FAILS(d2tcp_check_time(pair[1], monotonic() + 31 * ms, 3 * ms,
+			       2 * window), ETIMEDOUT);
+	/* behind the bytes that the socket still has to send */
+	CHECK(send(pair[1], "", 1, 0) == 1, "send");
+	FAILS(d2tcp_check_time(pair[1], monotonic() + 31 * ms, 0, 2 * window),
+	      ETIMEDOUT);
+	CHECK(system("tc qdisc del dev lo root; ip link set lo mtu 65536") == 0,
+	      "netem");
+	close(pair[0]);
+	close(pair[1]);
+}
+
+TEST(calls with the module set the earliest deadline of several streams)
+{
+	const d2tcp_nsec now = monotonic();
+	d2tcp_nsec streams[] = { 0, now + HOUR / 6, now + HOUR / 60, 0 };
+	struct d2tcp_info info;
+	int pair[2];
+
+	connected(pair, 1, 1);
+	CHECK(d2tcp_set_earliest(pair[1], streams, 4) == 0, "earliest");
+	CHECK(d2tcp_get_info(pair[1], &info) == 0, "info");
+	CHECK(info.outstanding == 1 && info.time_left_ns <= HOUR / 60 &&
+	      info.time_left_ns > HOUR / 100, "%u, %lld", info.outstanding,
+	      (long long)info.time_left_ns);
+	/* the second stream is the only one left */
+	streams[2] = 0;
+	CHECK(d2tcp_set_earliest(pair[1], streams, 4) == 0, "earliest");
+	CHECK(d2tcp_get_info(pair[1], &info) == 0, "info");
+	CHECK(info.time_left_ns > HOUR / 60, "%lld", (long long)info.time_left_ns);
+	/* none is left: nothing is set or cleared */
+	streams[1] = 0;
+	CHECK(d2tcp_set_earliest(pair[1], streams, 4) == 0, "earliest");
+	CHECK(d2tcp_set_earliest(pair[1], NULL, 0) == 0, "none");
+	CHECK(d2tcp_get_info(pair[1], &info) == 0, "info");
+	CHECK(info.outstanding == 1, "%u", info.outstanding);
+	close(pair[0]);
+	close(pair[1]);
 }
 
 int main(int argc, char **argv)

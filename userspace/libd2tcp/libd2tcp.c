@@ -10,10 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "libd2tcp.h"
-
-/* The version script exports the functions marked with this, and no others. */
-#define PUBLIC __attribute__((visibility("default")))
+#include "public.h"
 
 static int set_struct(int fd, int option, uint64_t ns, uint64_t bytes,
 		      uint32_t flags)
@@ -122,15 +119,19 @@ PUBLIC const char *d2tcp_strerror(int err)
 	case 0:
 		return "no error";
 	case EINVAL:
-		return "not valid: a deadline of 0 without a length, a budget below 0 or above INT_MAX microseconds, a timeout of a standing expectation below 0, or a deadline on a listening socket";
+		return "not valid: a deadline of 0 without a length, a budget below 0 or above INT_MAX microseconds, a timeout of a standing expectation, work or a reserve below 0, a deadline on a listening socket, or a text that is no budget (grpc-timeout: one to eight digits and H, M, S, m, u or n; microseconds: only digits)";
 	case ERANGE:
-		return "too long: a message must end less than 2^31 bytes beyond the acknowledged data, and expected answers beyond the received data";
+		return "too long: a message must end less than 2^31 bytes beyond the acknowledged data, expected answers beyond the received data, and a budget is INT64_MAX nanoseconds at most";
 	case ENOMEM:
 		return "no memory, or as many sockets of the namespace expect answers as net.ipv4.d2tcp.expect_max permits";
 	case EOPNOTSUPP:
 		return "the socket does not use d2tcp: call d2tcp_enable() before connect() or listen()";
 	case ENOPROTOOPT:
-		return "the module tcp_d2tcp is not loaded, or this is not a TCP socket";
+		return "the module tcp_d2tcp is not loaded (for expected answers: not with expect=1, or too old), or this is not a TCP socket";
+	case ETIMEDOUT:
+		return "too little time is left: the call or the response would be late";
+	case ENOTCONN:
+		return "the socket is not connected, or can no longer send";
 	case ENOENT:
 		return "the congestion control d2tcp is not available: load the module tcp_d2tcp as root";
 	case EPERM:
@@ -144,6 +145,47 @@ PUBLIC const char *d2tcp_strerror(int err)
 	default:
 		s = strerrordesc_np(err);
 		return s ? s : "unknown error";
+	}
+}
+
+PUBLIC int d2tcp_state(int fd)
+{
+	char name[16] = "";
+	socklen_t len = sizeof(name);
+	struct d2tcp_info info;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len)) {
+		/* what the module says about sockets of other protocols */
+		if (errno == EOPNOTSUPP)
+			errno = ENOPROTOOPT;
+		return -1;
+	}
+	if (strncmp(name, D2TCP_NAME, sizeof(name)) &&
+	    strncmp(name, D2TCP_NAME "-reno", sizeof(name)))
+		return D2TCP_STATE_OTHER;
+	if (d2tcp_get_info(fd, &info)) {
+		/* another algorithm was selected in the meantime */
+		return errno == EOPNOTSUPP ? D2TCP_STATE_OTHER : -1;
+	}
+	if (info.flags & D2TCP_INFO_FALLBACK)
+		return D2TCP_STATE_NO_ECN;
+	return info.flags & D2TCP_INFO_ECN ? D2TCP_STATE_AWARE :
+					     D2TCP_STATE_PENDING;
+}
+
+PUBLIC const char *d2tcp_state_text(int state)
+{
+	switch (state) {
+	case D2TCP_STATE_OTHER:
+		return "the socket does not use d2tcp: call d2tcp_enable() before connect() or listen()";
+	case D2TCP_STATE_PENDING:
+		return "the socket uses d2tcp; whether its connection has ECN is known after the handshake";
+	case D2TCP_STATE_AWARE:
+		return "deadlines act on this connection";
+	case D2TCP_STATE_NO_ECN:
+		return "the handshake negotiated no ECN, so deadlines have no effect: the peer's listener does not use d2tcp or dctcp, the SYN was lost, the path removes ECN, or d2tcp was selected after the handshake";
+	default:
+		return "not a state of d2tcp_state()";
 	}
 }
 

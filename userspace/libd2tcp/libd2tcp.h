@@ -5,12 +5,13 @@
  * Each call works on an IPv4 or IPv6 TCP socket, in any state unless stated
  * otherwise, and returns 0, or -1 with errno set and nothing changed.
  * d2tcp_strerror() explains that errno. The library is thread-safe, keeps no
- * state and allocates nothing. It only calls setsockopt() and getsockopt(), so
- * programs in any language can do without it.
+ * state and allocates nothing. It only calls setsockopt(), getsockopt() and
+ * clock_gettime(), so programs in any language can do without it.
  */
 #ifndef LIBD2TCP_H
 #define LIBD2TCP_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <d2tcp.h>		/* the kernel's side: struct d2tcp_info */
 
@@ -106,6 +107,90 @@ int d2tcp_get_expect_info(int fd, struct d2tcp_expect_info *info);
 
 /* Reads the state of the flow. Fields that the module does not know are 0. */
 int d2tcp_get_info(int fd, struct d2tcp_info *info);
+
+/*
+ * The states of a socket. A connection is deadline-aware only in D2TCP_STATE_AWARE.
+ * In D2TCP_STATE_NO_ECN all calls succeed, but deadlines do not affect the window.
+ */
+enum {
+	D2TCP_STATE_OTHER,	/* another congestion control */
+	D2TCP_STATE_PENDING,	/* d2tcp; not connected, or listening */
+	D2TCP_STATE_AWARE,	/* d2tcp with ECN */
+	D2TCP_STATE_NO_ECN,	/* d2tcp's Reno fallback, without ECN */
+};
+
+/*
+ * Returns the state of the socket. Check it once a connection is established: a
+ * peer without ECN is no error of any call above. ENOPROTOOPT: not a TCP socket.
+ */
+int d2tcp_state(int fd);
+
+/*
+ * Explains a result of d2tcp_state(): what it means, and what to do about it. The
+ * text is never NULL and must not be freed.
+ */
+const char *d2tcp_state_text(int state);
+
+/*
+ * Budgets that travel with requests. A request carries the time that its caller
+ * has left; the service turns it into a deadline on its own clock when the request
+ * arrives, sets the deadline of its response, and passes on what is left, less a
+ * reserve for the way back, with the calls that it makes. The clocks of the hosts
+ * need not agree, and the time that the request travelled is not counted.
+ */
+#define D2TCP_BUDGET_SIZE	24	/* of the texts below, with the final zero */
+
+/*
+ * Parse and print the value of gRPC's header grpc-timeout: one to eight digits and
+ * a unit, H, M, S, m, u or n (hours, minutes, seconds, milli-, micro- and
+ * nanoseconds). Printing rounds down, so that no budget grows on its way; a budget
+ * of 0 or less is "0n". Parsing caps at INT64_MAX. EINVAL: not such a value.
+ */
+int d2tcp_parse_grpc_timeout(const char *text, d2tcp_nsec *budget);
+int d2tcp_print_grpc_timeout(d2tcp_nsec budget, char text[D2TCP_BUDGET_SIZE]);
+
+/*
+ * The same for a header with a number of microseconds in decimal digits, without
+ * sign or unit. ERANGE: more than INT64_MAX nanoseconds.
+ */
+int d2tcp_parse_usec(const char *text, d2tcp_nsec *budget);
+int d2tcp_print_usec(d2tcp_nsec budget, char text[D2TCP_BUDGET_SIZE]);
+
+/*
+ * Sets *deadline to the time on CLOCK_MONOTONIC at which a budget that starts now
+ * ends, INT64_MAX at most. Call it when the request arrives.
+ */
+int d2tcp_start_budget(d2tcp_nsec budget, d2tcp_nsec *deadline);
+
+/*
+ * Sets *budget to the time left until the deadline less a reserve, for a call to
+ * another service. The reserve is the time that this service needs once that call
+ * has returned: its own work and its response's way back. ETIMEDOUT: no time is
+ * left, and the call should not be made. EINVAL: the reserve is negative.
+ */
+int d2tcp_child_budget(d2tcp_nsec deadline, d2tcp_nsec reserve,
+		       d2tcp_nsec *budget);
+
+/*
+ * Can a response be in time? Call it before the work starts: after that much
+ * work, a response of so many bytes, behind the bytes that the socket still has to
+ * send, must arrive before the deadline at the present window and round trip of the
+ * connection. The estimate leaves out losses and the growth of the window. A
+ * connection without a measured round trip is only judged by the work. ETIMEDOUT:
+ * the response would be late. EINVAL: the work is negative. ENOTCONN: the socket is
+ * not connected. ENOPROTOOPT: not a TCP socket.
+ */
+int d2tcp_check_time(int fd, d2tcp_nsec deadline, d2tcp_nsec work,
+		     d2tcp_bytes response);
+
+/*
+ * For many streams on one connection, as in HTTP/2: sets the deadline of the data
+ * written from now on to the earliest of n deadlines, one per outstanding stream.
+ * Entries of 0 are free. Call it when a stream starts or ends, before its data is
+ * written. If all entries are free nothing is set, and the data that is still
+ * queued keeps its deadline. Errors as for d2tcp_set_deadline().
+ */
+int d2tcp_set_earliest(int fd, const d2tcp_nsec *deadlines, size_t n);
 
 /* Explains an errno of the calls above. The result is never NULL and must not
  * be freed. For an errno that none of them sets it is the text of strerror(),

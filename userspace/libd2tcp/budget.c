@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Budgets that travel with requests: their texts, deadlines and reserves, and
+ * whether a response can still be in time.
+ */
+#include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "public.h"
+
+/* States of <netinet/tcp.h>, whose struct tcp_info is older and cannot be had beside
+ * that of <linux/tcp.h>.
+ */
+#define ESTABLISHED	1
+#define CLOSE_WAIT	8
+
+#define NSEC_PER_USEC	1000
+#define NSEC_PER_SEC	1000000000LL
+#define GRPC_DIGITS	8		/* max */
+#define GRPC_MOST	99999999
+
+/* From the finest unit to the coarsest. */
+static const struct {
+	char name;
+	d2tcp_nsec ns;
+} units[] = {
+	{ 'n', 1 },
+	{ 'u', NSEC_PER_USEC },
+	{ 'm', 1000000 },
+	{ 'S', NSEC_PER_SEC },
+	{ 'M', 60 * NSEC_PER_SEC },
+	{ 'H', 3600 * NSEC_PER_SEC },
+};
+
+#define UNITS	(sizeof(units) / sizeof(units[0]))
+
+static int fail(int err)
+{
+	errno = err;
+	return -1;
+}
+
+static d2tcp_nsec saturated_sum(d2tcp_nsec a, d2tcp_nsec b)
+{
+	d2tcp_nsec sum;
+
+	if (!__builtin_add_overflow(a, b, &sum))
+		return sum;
+	return b < 0 ? INT64_MIN : INT64_MAX;
+}
+
+static d2tcp_nsec now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
+}
+
+/* The time left until a deadline. CLOCK_MONOTONIC is never negative. */
+static d2tcp_nsec left_until(d2tcp_nsec deadline)
+{
+	return saturated_sum(deadline, -now_ns());
+}
+
+PUBLIC int d2tcp_parse_grpc_timeout(const char *text, d2tcp_nsec *budget)
+{
+	const size_t digits = strspn(text, "0123456789");
+	d2tcp_nsec value = 0;
+	size_t i;
+
+	if (!digits || digits > GRPC_DIGITS || strlen(text) != digits + 1)
+		return fail(EINVAL);
+	for (i = 0; i < digits; i++)
+		value = 10 * value + text[i] - '0';
+	for (i = 0; i < UNITS; i++) {
+		if (units[i].name != text[digits])
+			continue;
+		if (__builtin_mul_overflow(value, units[i].ns, budget))
+			*budget = INT64_MAX;
+		return 0;
+	}
+	return fail(EINVAL);
+}
+
+PUBLIC int d2tcp_print_grpc_timeout(d2tcp_nsec budget,
+				    char text[D2TCP_BUDGET_SIZE])
+{
+	size_t i = 0;
+
+	if (budget < 0)
+		budget = 0;
+	/* INT64_MAX nanoseconds are 2.6 million hours */
+	while (budget / units[i].ns > GRPC_MOST)
+		i++;
+	snprintf(text, D2TCP_BUDGET_SIZE, "%lld%c",
+		 (long long)(budget / units[i].ns), units[i].name);
+	return 0;
+}
+
+PUBLIC int d2tcp_parse_usec(const char *text, d2tcp_nsec *budget)
+{
+	const size_t digits = strspn(text, "0123456789");
+	d2tcp_nsec value = 0;
+	size_t i;
+
+	if (!digits || text[digits])
+		return fail(EINVAL);
+	for (i = 0; i < digits; i++)
+		if (__builtin_mul_overflow(value, 10, &value) ||
+		    __builtin_add_overflow(value, text[i] - '0', &value))
+			return fail(ERANGE);
+	if (__builtin_mul_overflow(value, NSEC_PER_USEC, &value))
+		return fail(ERANGE);
+	*budget = value;
+	return 0;
+}
+
+PUBLIC int d2tcp_print_usec(d2tcp_nsec budget, char text[D2TCP_BUDGET_SIZE])
+{
+	snprintf(text, D2TCP_BUDGET_SIZE, "%lld",
+		 (long long)(budget < 0 ? 0 : budget / NSEC_PER_USEC));
+	return 0;
+}
+
+PUBLIC int d2tcp_start_budget(d2tcp_nsec budget, d2tcp_nsec *deadline)
+{
+	*deadline = saturated_sum(now_ns(), budget);
+	return 0;
+}
+
+PUBLIC int d2tcp_child_budget(d2tcp_nsec deadline, d2tcp_nsec reserve,
+			      d2tcp_nsec *budget)
+{
+	d2tcp_nsec left;
+
+	if (reserve < 0)
+		return fail(EINVAL);
+	left = saturated_sum(left_until(deadline), -reserve);
+	if (left <= 0)
+		return fail(ETIMEDOUT);
+	*budget = left;
+	return 0;
+}
+
+/* The time until so many more bytes have arrived: half a round trip for the last of
+ * them, and a round trip for each full window before it.
+ */
+static d2tcp_nsec transfer_ns(const struct tcp_info *ti, d2tcp_bytes bytes)
+{
+	const d2tcp_nsec srtt = (d2tcp_nsec)ti->tcpi_rtt * NSEC_PER_USEC;
+	const uint64_t window = (uint64_t)ti->tcpi_snd_cwnd * ti->tcpi_snd_mss;
+	uint64_t ahead = (uint64_t)ti->tcpi_unacked * ti->tcpi_snd_mss +
+			 ti->tcpi_notsent_bytes;
+	d2tcp_nsec ns;
+
+	if (!srtt || !window)
+		return 0;
+	if (__builtin_add_overflow(ahead, bytes, &bytes))
+		return INT64_MAX;
+	/* full windows before the last one, which may be full too */
+	if (__builtin_mul_overflow(bytes ? (bytes - 1) / window : 0, srtt, &ns))
+		return INT64_MAX;
+	return saturated_sum(ns, srtt / 2);
+}
+
+PUBLIC int d2tcp_check_time(int fd, d2tcp_nsec deadline, d2tcp_nsec work,
+			    d2tcp_bytes response)
+{
+	struct tcp_info ti = { 0 };
+	socklen_t len = sizeof(ti);
+	d2tcp_nsec left;
+
+	if (work < 0)
+		return fail(EINVAL);
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &ti, &len))
+		return errno == EOPNOTSUPP ? fail(ENOPROTOOPT) : -1;
+	if (ti.tcpi_state != ESTABLISHED && ti.tcpi_state != CLOSE_WAIT)
+		return fail(ENOTCONN);
+	left = saturated_sum(left_until(deadline), -work);
+	if (left < transfer_ns(&ti, response))
+		return fail(ETIMEDOUT);
+	return 0;
+}
+
+PUBLIC int d2tcp_set_earliest(int fd, const d2tcp_nsec *deadlines, size_t n)
+{
+	d2tcp_nsec earliest = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (deadlines[i] && (!earliest || deadlines[i] < earliest))
+			earliest = deadlines[i];
+	return earliest ? d2tcp_set_deadline(fd, earliest, 0) : 0;
+}
