@@ -59,7 +59,12 @@ host() {
 	LD_LIBRARY_PATH=$lib "$tmp/shared" words
 	"$tmp/static" words
 }
+budgets() {
+	LD_LIBRARY_PATH=$lib "$tmp/shared" "budgets "
+	"$tmp/static" "budgets "
+}
 t "d2tcp_strerror has a text for every errno" host
+t "budgets are parsed, printed, shortened and judged before the work" budgets
 
 example() {
 	gcc -Wall -Wextra -Werror -I"$inc" -o "$tmp/example" \
@@ -71,6 +76,27 @@ example() {
 	says "load the module tcp_d2tcp" "$tmp/o"
 }
 t "the example runs, and its error names the missing module" example
+
+chain() {
+	gcc -Wall -Wextra -Werror -I"$inc" -o "$tmp/chain" \
+		userspace/examples/chain.c "$lib/libd2tcp.a"
+	tests/lab/lab run --module "$D2TCP_MODULE" -- sh -c "modprobe tcp_d2tcp
+		for us in 20000 7000 5000 1000; do
+			$tmp/chain \$us && echo 'exit 0' || echo 'exit 1'
+		done" >"$tmp/o"
+	# each budget is shorter than the one before by the reserve of 3 ms at least
+	sed -E 's/ ([0-9]+)[0-9]{3} us/ \1 ms/; s/ [0-9]{1,3} us/ 0 ms/' \
+		"$tmp/o" >"$tmp/ms"
+	same "service 1 has 20 ms;service 2 has 16 ms;service 3 has 13 ms;done;exit 0;$(:
+		)service 1 has 7 ms;service 2 has 3 ms;service 3 has 0 ms;$(:
+		)service 3: no time for the work;exit 1;$(:
+		)service 1 has 5 ms;service 2 has 1 ms;service 2: no time for a call;exit 1;$(:
+		)service 1 has 1 ms;service 1: no time for a call;exit 1" \
+		"$(paste -sd';' "$tmp/ms")"
+	status 2 "$tmp/chain" 20ms 2>"$tmp/e"
+	says "MICROSECONDS, such as 20000" "$tmp/e"
+}
+t "a budget becomes shorter along three services, and late work is refused" chain
 
 inside() {
 	tests/lab/lab run -- "$tmp/static" without
