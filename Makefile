@@ -40,7 +40,8 @@ help:
 	@echo '                refused, with a list of its users, while it is in use. Needs root'
 	@echo '  make lib      build libd2tcp, static and shared'
 	@echo '  make incast   build the load generator, build/incast'
-	@echo '  make install  install the module built for KDIR, library, headers, d2tcp'
+	@echo '  make install  install the module built for KDIR, library, headers, manual'
+	@echo '                pages and the d2tcp command'
 	@echo '                MODULE=copy | dkms | no  (default: copy)'
 	@echo '                PREFIX=/usr/local DESTDIR=; make uninstall removes them'
 	@echo '  make lint     run style and static checks on everything'
@@ -96,6 +97,9 @@ $(B)/d2tcp.pc: userspace/libd2tcp/d2tcp.pc.in $(LIBDEP)
 	@mkdir -p $(B)
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
+MAN := $(notdir $(wildcard userspace/libd2tcp/man/*.[37]))
+MANDIR = $(DESTDIR)$(PREFIX)/share/man
+
 # copy: the built module; dkms: its source, built by DKMS; no: no module
 MODULE ?= copy
 module_files = sh module/install.sh $(1) '$(MODULE)' '$(KDIR)' $(B)
@@ -111,6 +115,11 @@ install: lib command
 	install -m 755 $(B)/$(SO) $(DESTDIR)$(PREFIX)/lib
 	ln -sf $(SO) $(DESTDIR)$(PREFIX)/lib/libd2tcp.so
 	install -m 644 $(B)/d2tcp.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -d $(MANDIR)/man3 $(MANDIR)/man7
+	for page in $(MAN); do \
+		sed 's|@VERSION@|$(VERSION)|' userspace/libd2tcp/man/$$page \
+			> $(MANDIR)/man$${page##*.}/$$page && \
+		chmod 644 $(MANDIR)/man$${page##*.}/$$page || exit 1; done
 	DESTDIR='$(DESTDIR)' $(call module_files,install)
 	[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || PATH=$$PATH:/sbin ldconfig
 
@@ -118,7 +127,8 @@ uninstall:
 	DESTDIR='$(DESTDIR)' $(call module_files,uninstall)
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,include/d2tcp.h \
 		include/libd2tcp.h lib/libd2tcp.a lib/$(SO) lib/libd2tcp.so sbin/d2tcp \
-		lib/pkgconfig/d2tcp.pc)
+		lib/pkgconfig/d2tcp.pc) \
+		$(foreach page,$(MAN),$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(page))
 
 # --- the load generator -------------------------------------------------------
 

@@ -55,6 +55,32 @@ exports() {
 }
 t "the library exports the functions of its header and no others" exports
 
+# "int d2tcp_x(int fd);" without spaces, one per line
+prototypes() {
+	tr -d ' \t\n"' | tr ';' '\n' | grep '[a-z*]d2tcp_[a-z_]*(' | sort
+}
+manual() {
+	local page
+	cd "$tmp/usr/share/man"
+	# groff finds the page behind an alias from here
+	for page in man?/*; do
+		same "" "$(groff -man -Tascii -ww "$page" 2>&1 >/dev/null)"
+	done
+	for page in $(nm -D --defined-only "$lib/libd2tcp.so" |
+		      sed -n 's/.* T \(.*\)@@.*/\1/p'); do
+		groff -man -Tascii -P-cbu "man3/$page.3" >"$tmp/page"
+		says "$page(" "$tmp/page"
+	done
+	grep -q "\"d2tcp $(cat "$OLDPWD/VERSION")\"" man7/d2tcp.7
+	# the synopses have the prototypes of the header
+	same "$(gcc -fpreprocessed -dD -E -P "$inc/libd2tcp.h" |
+		grep -v '^#' | prototypes)" \
+		"$(sed -n 's/^\.BI\? "//p' man3/*.3 | sed 's/" *\([a-z]*\) *"\?/\1/g' |
+		   prototypes)"
+	cd "$OLDPWD"
+}
+t "each function has a manual page with the prototype of the header" manual
+
 host() {
 	LD_LIBRARY_PATH=$lib "$tmp/shared" words
 	"$tmp/static" words
