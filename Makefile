@@ -63,7 +63,8 @@ COMMAND := $(wildcard userspace/d2tcp/*.c)
 
 command: $(B)/d2tcp
 
-$(B)/d2tcp: $(COMMAND) userspace/d2tcp/command.h
+$(B)/d2tcp: $(COMMAND) $(wildcard userspace/d2tcp/*.h) \
+		userspace/libd2tcp/libd2tcp.h
 	@mkdir -p $(B)
 	$(CC) $(HOSTFLAGS) -o $@ $(COMMAND)
 

@@ -7,5 +7,6 @@
 #define COMMAND_H
 
 int holders(int argc, char **argv);
+int stats(int argc, char **argv);
 
 #endif /* COMMAND_H */

@@ -3,22 +3,45 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <libd2tcp.h>
+
 #include "command.h"
 
 static const char usage[] =
 	"usage: d2tcp holders\n"
+	"       d2tcp stats [--json | --prometheus]\n"
+	"       d2tcp --version\n"
 	"\n"
 	"holders  list the users that keep the module tcp_d2tcp from being unloaded:\n"
 	"         sockets and threads inside a socket option, with their processes,\n"
 	"         and network namespaces. The exit status is 3 if the module has\n"
-	"         users, 0 if it has none. Needs root.\n";
+	"         users, 0 if it has none. Needs root.\n"
+	"stats    show the counters of every network namespace, as root; of the\n"
+	"         current one otherwise. --json prints one object; --prometheus prints\n"
+	"         text for the textfile collector of node_exporter.\n";
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} verbs[] = {
+	{ "holders", holders },
+	{ "stats", stats },
+};
 
 int main(int argc, char **argv)
 {
-	if (argc > 1 && !strcmp(argv[1], "holders"))
-		return holders(argc - 1, argv + 1);
+	size_t i;
+
+	for (i = 0; argc > 1 && i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (!strcmp(argv[1], verbs[i].name))
+			return verbs[i].run(argc - 1, argv + 1);
 	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))) {
 		fputs(usage, stdout);
+		return 0;
+	}
+	if (argc == 2 && !strcmp(argv[1], "--version")) {
+		printf("d2tcp %d.%d.%d\n", LIBD2TCP_VERSION_MAJOR,
+		       LIBD2TCP_VERSION_MINOR, LIBD2TCP_VERSION_PATCH);
 		return 0;
 	}
 	if (argc > 1)

@@ -11,11 +11,9 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -32,31 +30,10 @@
 #include <d2tcp.h>
 
 #include "command.h"
+#include "walk.h"
 
 /* Sockets of other processes that could not be duplicated. */
 static unsigned int unseen;
-
-/* The inodes of the sockets, or of the namespaces, that are listed already. */
-struct seen {
-	ino_t *ino;
-	size_t n;
-};
-
-static bool seen_before(struct seen *seen, ino_t ino)
-{
-	size_t i;
-
-	for (i = 0; i < seen->n; i++)
-		if (seen->ino[i] == ino)
-			return true;
-	seen->ino = realloc(seen->ino, (seen->n + 1) * sizeof(ino));
-	if (!seen->ino) {
-		perror("d2tcp");
-		exit(1);
-	}
-	seen->ino[seen->n++] = ino;
-	return false;
-}
 
 static bool under_d2tcp(int fd)
 {
@@ -103,20 +80,6 @@ static const char *state_of(int fd)
 	    info.tcpi_state >= sizeof(names) / sizeof(names[0]))
 		return names[0];
 	return names[info.tcpi_state];
-}
-
-static void name_of(const char *pid, char *name, size_t size)
-{
-	char path[64];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
-	f = fopen(path, "r");
-	if (!f || !fgets(name, (int)size, f))
-		snprintf(name, size, "?");
-	name[strcspn(name, "\n")] = 0;
-	if (f)
-		fclose(f);
 }
 
 /* Lists the sockets of one process; returns how many were not listed before. */
@@ -233,29 +196,6 @@ static unsigned int namespace_at(const char *path, struct seen *seen)
 	printf("network namespace %s: net.ipv4.tcp_congestion_control is d2tcp\n",
 	       path);
 	return 1;
-}
-
-static unsigned int each_entry(const char *dir, const char *suffix,
-			       bool numbers, struct seen *seen,
-			       unsigned int (*what)(const char *, struct seen *))
-{
-	char path[PATH_MAX];
-	unsigned int n = 0;
-	struct dirent *e;
-	DIR *d;
-
-	d = opendir(dir);
-	while (d && (e = readdir(d))) {
-		if (e->d_name[0] == '.' ||
-		    (numbers && !isdigit((unsigned char)e->d_name[0])))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s%s", dir, e->d_name,
-			 suffix ? suffix : "");
-		n += what(suffix ? path : e->d_name, seen);
-	}
-	if (d)
-		closedir(d);
-	return n;
 }
 
 static unsigned int callers_of(const char *pid, struct seen *seen)

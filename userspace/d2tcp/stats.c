@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * d2tcp stats: the counters of /proc/net/d2tcp, of every network namespace. A process
+ * can read those of its own namespace only, so a child enters each one.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "walk.h"
+
+#define COUNTERS	64	/* max; the module has fewer */
+#define NAME_SIZE	64
+
+struct counter {
+	char name[NAME_SIZE];
+	unsigned long value;
+};
+
+/* A namespace: its name in /run/netns, "init" or the number of its inode. */
+struct netns {
+	char name[256];
+	struct counter counter[COUNTERS];
+	size_t n;
+};
+
+static struct netns *all;
+static size_t count;
+static unsigned int unreadable;
+
+static const struct {
+	const char *name, *help;
+} helps[] = {
+	{ "D2tcpArmed", "Messages given a deadline" },
+	{ "D2tcpMet", "Messages acknowledged by their deadline" },
+	{ "D2tcpMissed", "Messages acknowledged after their deadline" },
+	{ "D2tcpCleared", "Messages cleared or replaced by the program" },
+	{ "D2tcpMerged", "Messages merged with another one" },
+	{ "D2tcpArmedLate", "Messages that were late when their deadline was set" },
+	{ "D2tcpAbandoned", "Messages outstanding when their connection ended" },
+	{ "D2tcpBelowMinBudget", "Messages closer to their deadline than min_budget_us" },
+	{ "D2tcpFlowsEcn", "Connections with ECN" },
+	{ "D2tcpFlowsNoEcn", "Connections without ECN, where deadlines have no effect" },
+	{ "D2tcpExpected", "Answers that were expected" },
+	{ "D2tcpExpectedMet", "Expected answers complete by their deadline" },
+	{ "D2tcpExpectedMissed", "Expected answers complete after their deadline" },
+	{ "D2tcpGrants", "Grants given to senders" },
+	{ "D2tcpReleased", "Sockets released without expected data" },
+	{ "D2tcpRenewals", "Grants sent again" },
+	{ "D2tcpBytesHeld", "Bytes not granted when their request left" },
+};
+
+static void read_counters(struct netns *ns, FILE *f)
+{
+	while (ns->n < COUNTERS &&
+	       fscanf(f, "%63s %lu", ns->counter[ns->n].name,
+		      &ns->counter[ns->n].value) == 2)
+		ns->n++;
+}
+
+static struct netns *add(const char *name)
+{
+	all = realloc(all, (count + 1) * sizeof(*all));
+	if (!all) {
+		perror("d2tcp stats");
+		exit(1);
+	}
+	memset(&all[count], 0, sizeof(*all));
+	snprintf(all[count].name, sizeof(all[count].name), "%s", name);
+	return &all[count++];
+}
+
+/* Reads the counters of the namespace at this path, in a child, because some namespaces
+ * cannot be left again.
+ */
+static bool read_namespace(struct netns *ns, const char *path)
+{
+	int status = 1, fd, ends[2];
+	char text[4096];
+	ssize_t n;
+	pid_t pid;
+	FILE *f;
+
+	if (pipe(ends)) {
+		perror("d2tcp stats");
+		exit(1);
+	}
+	pid = fork();
+	if (!pid) {
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || setns(fd, CLONE_NEWNET))
+			_exit(1);
+		fd = open("/proc/thread-self/net/d2tcp", O_RDONLY | O_CLOEXEC);
+		while ((n = read(fd, text, sizeof(text))) > 0)
+			if (write(ends[1], text, n) != n)
+				_exit(1);
+		_exit(n != 0);
+	}
+	close(ends[1]);
+	f = fdopen(ends[0], "r");
+	if (f) {
+		read_counters(ns, f);
+		fclose(f);
+	}
+	if (pid > 0)
+		waitpid(pid, &status, 0);
+	return ns->n && WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+static unsigned int namespace_at(const char *path, struct seen *seen)
+{
+	char name[256];
+	struct stat st, init;
+	struct netns *ns;
+
+	if (stat(path, &st) || seen_before(seen, st.st_ino))
+		return 0;
+	if (!strncmp(path, "/run/netns/", 11))
+		snprintf(name, sizeof(name), "%s", path + 11);
+	else if (!stat("/proc/1/ns/net", &init) && init.st_ino == st.st_ino)
+		snprintf(name, sizeof(name), "init");
+	else
+		snprintf(name, sizeof(name), "%lu", (unsigned long)st.st_ino);
+	ns = add(name);
+	if (read_namespace(ns, path))
+		return 1;
+	count--;
+	unreadable++;
+	return 0;
+}
+
+/* Names in /run/netns may have any characters. */
+static void put_name(const char *name)
+{
+	for (; *name; name++)
+		putchar(*name < 0x20 || *name > 0x7e || *name == '"' ||
+			*name == '\\' ? '?' : *name);
+}
+
+static unsigned long value_of(const struct netns *ns, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ns->n; i++)
+		if (!strcmp(ns->counter[i].name, name))
+			return ns->counter[i].value;
+	return 0;
+}
+
+static void put_share(const char *what, unsigned long met, unsigned long missed)
+{
+	if (met + missed)
+		printf("%s: %lu of %lu missed (%.1f %%)\n", what, missed,
+		       met + missed, 100.0 * missed / (met + missed));
+	else
+		printf("%s: none\n", what);
+}
+
+static void print_text(void)
+{
+	size_t i, k;
+
+	for (i = 0; i < count; i++) {
+		printf("%snetwork namespace ", i ? "\n" : "");
+		put_name(all[i].name);
+		putchar('\n');
+		for (k = 0; k < all[i].n; k++)
+			printf("%-32s%lu\n", all[i].counter[k].name,
+			       all[i].counter[k].value);
+		put_share("messages with a deadline", value_of(&all[i], "D2tcpMet"),
+			  value_of(&all[i], "D2tcpMissed"));
+		put_share("expected answers", value_of(&all[i], "D2tcpExpectedMet"),
+			  value_of(&all[i], "D2tcpExpectedMissed"));
+	}
+}
+
+static void print_json(void)
+{
+	size_t i, k;
+
+	printf("{\"namespaces\": [");
+	for (i = 0; i < count; i++) {
+		printf("%s\n {\"netns\": \"", i ? "," : "");
+		put_name(all[i].name);
+		printf("\", \"counters\": {");
+		for (k = 0; k < all[i].n; k++)
+			printf("%s\"%s\": %lu", k ? ", " : "",
+			       all[i].counter[k].name, all[i].counter[k].value);
+		printf("}}");
+	}
+	printf("]}\n");
+}
+
+/* D2tcpFlowsNoEcn is d2tcp_flows_no_ecn_total. */
+static void metric_of(const char *name, char *metric, size_t size)
+{
+	size_t n = 0;
+
+	for (; *name && n + 8 < size; name++) {
+		if (*name >= 'A' && *name <= 'Z') {
+			if (n)
+				metric[n++] = '_';
+			metric[n++] = (char)(*name - 'A' + 'a');
+		} else {
+			metric[n++] = *name;
+		}
+	}
+	strcpy(metric + n, "_total");
+}
+
+static void print_metric(const char *name)
+{
+	char metric[2 * NAME_SIZE + 8];
+	size_t i;
+
+	metric_of(name, metric, sizeof(metric));
+	for (i = 0; i < sizeof(helps) / sizeof(helps[0]); i++)
+		if (!strcmp(helps[i].name, name))
+			printf("# HELP %s %s.\n", metric, helps[i].help);
+	printf("# TYPE %s counter\n", metric);
+	for (i = 0; i < count; i++) {
+		printf("%s{netns=\"", metric);
+		put_name(all[i].name);
+		printf("\"} %lu\n", value_of(&all[i], name));
+	}
+}
+
+/* The samples of a metric must be together. */
+static void print_prometheus(void)
+{
+	size_t k;
+
+	for (k = 0; count && k < all[0].n; k++)
+		print_metric(all[0].counter[k].name);
+}
+
+static void read_own(void)
+{
+	FILE *f = fopen("/proc/thread-self/net/d2tcp", "r");
+
+	if (f) {
+		read_counters(add("own"), f);
+		fclose(f);
+	}
+	fprintf(stderr, "d2tcp stats: only the current network namespace; root sees all of them\n");
+}
+
+int stats(int argc, char **argv)
+{
+	void (*print)(void) = print_text;
+	struct seen seen = { 0 };
+
+	if (argc == 2 && !strcmp(argv[1], "--json")) {
+		print = print_json;
+	} else if (argc == 2 && !strcmp(argv[1], "--prometheus")) {
+		print = print_prometheus;
+	} else if (argc > 1) {
+		fprintf(stderr, "d2tcp stats: takes --json or --prometheus, not '%s'\n",
+			argv[argc - 1]);
+		return 2;
+	}
+	if (access("/proc/net/d2tcp", R_OK)) {
+		fprintf(stderr, "d2tcp stats: the module tcp_d2tcp is not loaded\n");
+		return 1;
+	}
+	if (geteuid()) {
+		read_own();
+	} else {
+		each_entry("/run/netns", "", false, &seen, namespace_at);
+		each_entry("/proc", "/ns/net", true, &seen, namespace_at);
+	}
+	print();
+	if (unreadable)
+		fprintf(stderr, "d2tcp stats: %u network namespaces could not be read\n",
+			unreadable);
+	if (fflush(stdout)) {
+		perror("d2tcp stats");
+		return 1;
+	}
+	return unreadable ? 1 : 0;
+}
