@@ -198,12 +198,14 @@ static void use_rate(struct d2tcp_link *link, u32 rate)
 
 /* Packets that wait while the host is stalled are all handled in the next interval,
  * which then shows more than the rate of the link. So a rate counts only if two
- * intervals in a row have reached it.
+ * intervals in a row have reached it. There may be a pause between them, so that short
+ * answers are measured too.
  */
 static void measure(struct d2tcp_link *link, u64 now_ns)
 {
 	u64 ns = now_ns - link->rate_ns;
 	u32 rate, last = link->last_rate;
+	bool silent;
 
 	if (ns < LINK_RATE_NS)
 		return;
@@ -213,9 +215,11 @@ static void measure(struct d2tcp_link *link, u64 now_ns)
 	link->rate_ns = now_ns;
 	link->rate_arrived = link->arrived;
 	if (time_after(jiffies, link->period)) {
-		/* after a longer silence both are too old */
-		link->rates[1] = time_after(jiffies, link->period + LINK_PERIOD) ?
-				 0 : link->rates[0];
+		/* after a longer silence all are too old */
+		silent = time_after(jiffies, link->period + LINK_PERIOD);
+		if (silent)
+			rate = 0;
+		link->rates[1] = silent ? 0 : link->rates[0];
 		link->rates[0] = 0;
 		link->period = jiffies + LINK_PERIOD;
 	}
@@ -233,11 +237,30 @@ void link_set_rate(struct d2tcp_link *link, u32 rate)
 	link->amount = base_of(link);
 }
 
+/* Lowers the limit towards @least, which is below it. */
+static void fall_to(struct d2tcp_link *link, u64 least)
+{
+	link->amount -= div_u64((link->amount - least) * LINK_DOWN, 100);
+}
+
 static void raise(struct d2tcp_link *link, u64 bytes)
 {
 	/* beyond 2^32 bytes in flight a higher limit has no effect */
 	if (link->amount < U32_MAX)
 		link->amount += bytes;
+}
+
+/* Raises the limit, to @most. A shared link may have raised it above that already, and
+ * it falls then as ever.
+ */
+static void raise_to(struct d2tcp_link *link, u64 bytes, u64 most)
+{
+	if (link->amount > most) {
+		fall_to(link, most);
+		return;
+	}
+	raise(link, bytes);
+	link->amount = min(link->amount, most);
 }
 
 /* Adapts the limit on bytes in flight. While other traffic shares the link it rises,
@@ -271,10 +294,10 @@ static void adapt(struct d2tcp_link *link, u64 now_ns)
 			raise(link, div_u64(link->amount * LINK_SHARED_UP, 100));
 		low = false;
 	} else if (!low) {
-		link->amount -= div_u64((link->amount - base) * LINK_DOWN, 100);
+		fall_to(link, base);
 	} else if (now_ns - link->low_ns > LINK_LOW_TICKS * tick_of(link)) {
-		raise(link, div_u64(base * LINK_UP, 100));
-		link->amount = min(link->amount, LINK_UP_MOST * base);
+		raise_to(link, div_u64(base * LINK_UP, 100),
+			 LINK_UP_MOST * base);
 	}
 	if (!low)
 		link->low_ns = now_ns;
