@@ -68,7 +68,8 @@ TEST(budgets are parsed from grpc-timeout)
 
 	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		ns = -1;
-		CHECK(d2tcp_parse_grpc_timeout(good[i].text, &ns) == 0 &&
+		CHECK(d2tcp_parse_grpc_timeout(good[i].text,
+					       strlen(good[i].text), &ns) == 0 &&
 		      ns == good[i].ns, "%s: %lld", good[i].text,
 		      (long long)ns);
 	}
@@ -100,11 +101,11 @@ TEST(budgets in no text but a grpc-timeout are parsed)
 			if (digits && len == digits + 1 &&
 			    strchr("HMSmun", text[digits])) {
 				right++;
-				CHECK(d2tcp_parse_grpc_timeout(text, &ns) == 0 &&
+				CHECK(d2tcp_parse_grpc_timeout(text, len, &ns) == 0 &&
 				      ns >= 0, "'%s'", text);
 			} else {
 				wrong++;
-				FAILS(d2tcp_parse_grpc_timeout(text, &ns),
+				FAILS(d2tcp_parse_grpc_timeout(text, len, &ns),
 				      EINVAL);
 				CHECK(ns == -7, "'%s': %lld", text,
 				      (long long)ns);
@@ -114,9 +115,15 @@ TEST(budgets in no text but a grpc-timeout are parsed)
 	/* one to three digits of two kinds, and six units */
 	CHECK(right == (2 + 4 + 8) * 6, "%u", right);
 	CHECK(wrong > 50000, "%u", wrong);
-	FAILS(d2tcp_parse_grpc_timeout("123456789n", &ns), EINVAL);
-	FAILS(d2tcp_parse_grpc_timeout("12345678", &ns), EINVAL);
-	FAILS(d2tcp_parse_grpc_timeout("12345678nn", &ns), EINVAL);
+	FAILS(d2tcp_parse_grpc_timeout("123456789n", 10, &ns), EINVAL);
+	FAILS(d2tcp_parse_grpc_timeout("12345678", 8, &ns), EINVAL);
+	FAILS(d2tcp_parse_grpc_timeout("12345678nn", 10, &ns), EINVAL);
+	/* of a longer text, as in a packet */
+	CHECK(d2tcp_parse_grpc_timeout("12m34", 3, &ns) == 0 && ns == 12000000,
+	      "%lld", (long long)ns);
+	CHECK(d2tcp_parse_usec("1234", 2, &ns) == 0 && ns == 12000, "%lld",
+	      (long long)ns);
+	FAILS(d2tcp_parse_grpc_timeout("12m", 2, &ns), EINVAL);
 }
 
 static uint64_t next_random(uint64_t *state)
@@ -138,12 +145,12 @@ TEST(budgets are printed rounded down by less than a part in 100000)
 	for (i = 0; i < 1000000; i++) {
 		ns = next_random(&state) >> (1 + i % 63);
 		CHECK(d2tcp_print_grpc_timeout(ns, text) == 0, "%d", i);
-		CHECK(d2tcp_parse_grpc_timeout(text, &back) == 0, "%s", text);
+		CHECK(d2tcp_parse_grpc_timeout(text, strlen(text), &back) == 0, "%s", text);
 		/* six digits or more, or exact */
 		CHECK(back <= ns && ns - back <= ns / 100000, "%lld, %s",
 		      (long long)ns, text);
 		CHECK(d2tcp_print_usec(ns, us) == 0, "%d", i);
-		CHECK(d2tcp_parse_usec(us, &back) == 0, "%s", us);
+		CHECK(d2tcp_parse_usec(us, strlen(us), &back) == 0, "%s", us);
 		CHECK(back == ns - ns % 1000, "%lld, %s", (long long)ns, us);
 	}
 	for (ns = -1; ns >= INT64_MIN / 4; ns *= 4) {
@@ -169,13 +176,13 @@ TEST(budgets are parsed from microseconds)
 	size_t i;
 
 	for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-		FAILS(d2tcp_parse_usec(wrong[i], &ns), EINVAL);
-	FAILS(d2tcp_parse_usec("9223372036854776", &ns), ERANGE);
-	FAILS(d2tcp_parse_usec("99999999999999999999999", &ns), ERANGE);
+		FAILS(d2tcp_parse_usec(wrong[i], strlen(wrong[i]), &ns), EINVAL);
+	FAILS(d2tcp_parse_usec("9223372036854776", 16, &ns), ERANGE);
+	FAILS(d2tcp_parse_usec("99999999999999999999999", 23, &ns), ERANGE);
 	CHECK(ns == -7, "%lld", (long long)ns);
-	CHECK(d2tcp_parse_usec("9223372036854775", &ns) == 0 &&
+	CHECK(d2tcp_parse_usec("9223372036854775", 16, &ns) == 0 &&
 	      ns == 9223372036854775000, "%lld", (long long)ns);
-	CHECK(d2tcp_parse_usec("000", &ns) == 0 && ns == 0, "%lld",
+	CHECK(d2tcp_parse_usec("000", 3, &ns) == 0 && ns == 0, "%lld",
 	      (long long)ns);
 }
 
@@ -491,20 +498,20 @@ TEST(calls with the module estimate the time of a response)
 	CHECK(system("ip link set lo up mtu 1500 && "
 		     "tc qdisc add dev lo root netem delay 10ms") == 0, "netem");
 	connected(pair, 1, 1);
-	/* the last byte takes half a round trip */
-	FAILS(d2tcp_check_time(pair[1], monotonic() + 9 * ms, 0, 1), ETIMEDOUT);
-	CHECK(d2tcp_check_time(pair[1], monotonic() + 11 * ms, 0, window) == 0,
+	/* the last window is acknowledged after a round trip */
+	FAILS(d2tcp_check_time(pair[1], monotonic() + 19 * ms, 0, 1), ETIMEDOUT);
+	CHECK(d2tcp_check_time(pair[1], monotonic() + 21 * ms, 0, window) == 0,
 	      "%s", strerror(errno));
-	/* and each full window before it a whole one */
-	FAILS(d2tcp_check_time(pair[1], monotonic() + 29 * ms, 0, window + 1),
+	/* and each full window before it after another */
+	FAILS(d2tcp_check_time(pair[1], monotonic() + 39 * ms, 0, window + 1),
 	      ETIMEDOUT);
-	CHECK(d2tcp_check_time(pair[1], monotonic() + 31 * ms, 0,
+	CHECK(d2tcp_check_time(pair[1], monotonic() + 41 * ms, 0,
 			       2 * window) == 0, "%s", strerror(errno));
-	FAILS(d2tcp_check_time(pair[1], monotonic() + 31 * ms, 3 * ms,
+	FAILS(d2tcp_check_time(pair[1], monotonic() + 41 * ms, 3 * ms,
 			       2 * window), ETIMEDOUT);
 	/* behind the bytes that the socket still has to send */
 	CHECK(send(pair[1], "", 1, 0) == 1, "send");
-	FAILS(d2tcp_check_time(pair[1], monotonic() + 31 * ms, 0, 2 * window),
+	FAILS(d2tcp_check_time(pair[1], monotonic() + 41 * ms, 0, 2 * window),
 	      ETIMEDOUT);
 	CHECK(system("tc qdisc del dev lo root; ip link set lo mtu 65536") == 0,
 	      "netem");
@@ -530,12 +537,35 @@ TEST(calls with the module set the earliest deadline of several streams)
 	CHECK(d2tcp_set_earliest(pair[1], streams, 4) == 0, "earliest");
 	CHECK(d2tcp_get_info(pair[1], &info) == 0, "info");
 	CHECK(info.time_left_ns > HOUR / 60, "%lld", (long long)info.time_left_ns);
-	/* none is left: nothing is set or cleared */
+	/* one that has passed counts only if all have */
+	streams[0] = 1;
+	CHECK(d2tcp_set_earliest(pair[1], streams, 4) == 0, "earliest");
+	CHECK(d2tcp_get_info(pair[1], &info) == 0, "info");
+	CHECK(info.time_left_ns > HOUR / 60, "%lld", (long long)info.time_left_ns);
 	streams[1] = 0;
+	CHECK(d2tcp_set_earliest(pair[1], streams, 4) == 0, "earliest");
+	CHECK(d2tcp_get_info(pair[1], &info) == 0, "info");
+	CHECK(info.time_left_ns < 0, "%lld", (long long)info.time_left_ns);
+	/* none is left, and no byte was written: later bytes have no deadline */
+	streams[0] = 0;
+	CHECK(d2tcp_set_earliest(pair[1], streams, 4) == 0, "earliest");
+	CHECK(d2tcp_get_info(pair[1], &info) == 0, "info");
+	CHECK(info.outstanding == 0, "%u", info.outstanding);
+	/* bytes that were written keep theirs: the peer's queue discipline holds the
+	 * ACK back
+	 */
+	CHECK(system("ip link set lo up; tc qdisc add dev lo root netem delay 50ms")
+	      == 0, "netem");
+	streams[3] = monotonic() + HOUR / 6;
+	CHECK(d2tcp_set_earliest(pair[1], streams, 4) == 0, "earliest");
+	CHECK(send(pair[1], "x", 1, 0) == 1, "send");
+	streams[3] = 0;
 	CHECK(d2tcp_set_earliest(pair[1], streams, 4) == 0, "earliest");
 	CHECK(d2tcp_set_earliest(pair[1], NULL, 0) == 0, "none");
 	CHECK(d2tcp_get_info(pair[1], &info) == 0, "info");
 	CHECK(info.outstanding == 1, "%u", info.outstanding);
+	CHECK(system("tc qdisc del dev lo root") == 0, "netem");
+	FAILS(d2tcp_set_earliest(-1, NULL, 0), EBADF);
 	close(pair[0]);
 	close(pair[1]);
 }

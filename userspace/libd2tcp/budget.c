@@ -6,8 +6,8 @@
 #include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -68,13 +68,24 @@ static d2tcp_nsec left_until(d2tcp_nsec deadline)
 	return saturated_sum(deadline, -now_ns());
 }
 
-PUBLIC int d2tcp_parse_grpc_timeout(const char *text, d2tcp_nsec *budget)
+/* The number of digits at the start of a text. */
+static size_t digits_of(const char *text, size_t length)
 {
-	const size_t digits = strspn(text, "0123456789");
+	size_t n = 0;
+
+	while (n < length && text[n] >= '0' && text[n] <= '9')
+		n++;
+	return n;
+}
+
+PUBLIC int d2tcp_parse_grpc_timeout(const char *text, size_t length,
+				    d2tcp_nsec *budget)
+{
+	const size_t digits = digits_of(text, length);
 	d2tcp_nsec value = 0;
 	size_t i;
 
-	if (!digits || digits > GRPC_DIGITS || strlen(text) != digits + 1)
+	if (!digits || digits > GRPC_DIGITS || length != digits + 1)
 		return fail(EINVAL);
 	for (i = 0; i < digits; i++)
 		value = 10 * value + text[i] - '0';
@@ -103,15 +114,14 @@ PUBLIC int d2tcp_print_grpc_timeout(d2tcp_nsec budget,
 	return 0;
 }
 
-PUBLIC int d2tcp_parse_usec(const char *text, d2tcp_nsec *budget)
+PUBLIC int d2tcp_parse_usec(const char *text, size_t length, d2tcp_nsec *budget)
 {
-	const size_t digits = strspn(text, "0123456789");
 	d2tcp_nsec value = 0;
 	size_t i;
 
-	if (!digits || text[digits])
+	if (!length || digits_of(text, length) != length)
 		return fail(EINVAL);
-	for (i = 0; i < digits; i++)
+	for (i = 0; i < length; i++)
 		if (__builtin_mul_overflow(value, 10, &value) ||
 		    __builtin_add_overflow(value, text[i] - '0', &value))
 			return fail(ERANGE);
@@ -148,8 +158,9 @@ PUBLIC int d2tcp_child_budget(d2tcp_nsec deadline, d2tcp_nsec reserve,
 	return 0;
 }
 
-/* The time until so many more bytes have arrived: half a round trip for the last of
- * them, and a round trip for each full window before it.
+/* The time until so many more bytes are acknowledged: a round trip for the last window
+ * of them, and one for each full window before it. The receiver's window is left out:
+ * a receiver that expects the response opens it in time.
  */
 static d2tcp_nsec transfer_ns(const struct tcp_info *ti, d2tcp_bytes bytes)
 {
@@ -166,7 +177,7 @@ static d2tcp_nsec transfer_ns(const struct tcp_info *ti, d2tcp_bytes bytes)
 	/* full windows before the last one, which may be full too */
 	if (__builtin_mul_overflow(bytes ? (bytes - 1) / window : 0, srtt, &ns))
 		return INT64_MAX;
-	return saturated_sum(ns, srtt / 2);
+	return saturated_sum(ns, srtt);
 }
 
 PUBLIC int d2tcp_check_time(int fd, d2tcp_nsec deadline, d2tcp_nsec work,
@@ -190,11 +201,25 @@ PUBLIC int d2tcp_check_time(int fd, d2tcp_nsec deadline, d2tcp_nsec work,
 
 PUBLIC int d2tcp_set_earliest(int fd, const d2tcp_nsec *deadlines, size_t n)
 {
+	const d2tcp_nsec now = now_ns();
 	d2tcp_nsec earliest = 0;
+	struct d2tcp_info info;
+	bool passed;
 	size_t i;
 
-	for (i = 0; i < n; i++)
-		if (deadlines[i] && (!earliest || deadlines[i] < earliest))
-			earliest = deadlines[i];
-	return earliest ? d2tcp_set_deadline(fd, earliest, 0) : 0;
+	/* a deadline that has passed would hide those that can still be met */
+	for (passed = false; ; passed = true) {
+		for (i = 0; i < n; i++)
+			if (deadlines[i] && (passed || deadlines[i] > now) &&
+			    (!earliest || deadlines[i] < earliest))
+				earliest = deadlines[i];
+		if (earliest)
+			return d2tcp_set_deadline(fd, earliest, 0);
+		if (passed)
+			break;
+	}
+	/* the last call may have been for bytes that were never written */
+	if (d2tcp_get_info(fd, &info))
+		return -1;
+	return info.outstanding && !info.bytes_left ? d2tcp_clear(fd) : 0;
 }

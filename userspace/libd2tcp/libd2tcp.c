@@ -125,11 +125,11 @@ PUBLIC const char *d2tcp_strerror(int err)
 	case ENOMEM:
 		return "no memory, or as many sockets of the namespace expect answers as net.ipv4.d2tcp.expect_max permits";
 	case EOPNOTSUPP:
-		return "the socket does not use d2tcp: call d2tcp_enable() before connect() or listen()";
+		return "the socket does not use d2tcp: call d2tcp_enable() before connect() or listen(); or it is not a TCP socket";
 	case ENOPROTOOPT:
 		return "the module tcp_d2tcp is not loaded (for expected answers: not with expect=1, or too old), or this is not a TCP socket";
 	case ETIMEDOUT:
-		return "too little time is left: the call or the response would be late";
+		return "too little time is left, and the call or the response would be late; from the network: the connection timed out";
 	case ENOTCONN:
 		return "the socket is not connected, or can no longer send";
 	case ENOENT:
@@ -155,7 +155,7 @@ PUBLIC int d2tcp_state(int fd)
 	struct d2tcp_info info;
 
 	if (getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len)) {
-		/* what the module says about sockets of other protocols */
+		/* what sockets of other families say */
 		if (errno == EOPNOTSUPP)
 			errno = ENOPROTOOPT;
 		return -1;
@@ -163,9 +163,11 @@ PUBLIC int d2tcp_state(int fd)
 	if (strncmp(name, D2TCP_NAME, sizeof(name)) &&
 	    strncmp(name, D2TCP_NAME "-reno", sizeof(name)))
 		return D2TCP_STATE_OTHER;
+	/* MPTCP shows the name, and does not have the option */
 	if (d2tcp_get_info(fd, &info)) {
-		/* another algorithm was selected in the meantime */
-		return errno == EOPNOTSUPP ? D2TCP_STATE_OTHER : -1;
+		if (errno == EOPNOTSUPP)
+			errno = ENOPROTOOPT;
+		return -1;
 	}
 	if (info.flags & D2TCP_INFO_FALLBACK)
 		return D2TCP_STATE_NO_ECN;

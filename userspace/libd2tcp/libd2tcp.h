@@ -2,8 +2,8 @@
 /*
  * libd2tcp - deadlines for TCP sockets under d2tcp.
  *
- * Each call works on an IPv4 or IPv6 TCP socket, in any state unless stated
- * otherwise, and returns 0, or -1 with errno set and nothing changed.
+ * Each call returns 0, or -1 with errno set and nothing changed, unless stated
+ * otherwise; those that take a socket work on IPv4 and IPv6 TCP sockets in any state.
  * d2tcp_strerror() explains that errno. The library is thread-safe, keeps no
  * state and allocates nothing. It only calls setsockopt(), getsockopt() and
  * clock_gettime(), so programs in any language can do without it.
@@ -114,7 +114,7 @@ int d2tcp_get_info(int fd, struct d2tcp_info *info);
  */
 enum {
 	D2TCP_STATE_OTHER,	/* another congestion control */
-	D2TCP_STATE_PENDING,	/* d2tcp; not connected, or listening */
+	D2TCP_STATE_PENDING,	/* d2tcp; no handshake yet, or listening */
 	D2TCP_STATE_AWARE,	/* d2tcp with ECN */
 	D2TCP_STATE_NO_ECN,	/* d2tcp's Reno fallback, without ECN */
 };
@@ -144,16 +144,18 @@ const char *d2tcp_state_text(int state);
  * Parse and print the value of gRPC's header grpc-timeout: one to eight digits and
  * a unit, H, M, S, m, u or n (hours, minutes, seconds, milli-, micro- and
  * nanoseconds). Printing rounds down, so that no budget grows on its way; a budget
- * of 0 or less is "0n". Parsing caps at INT64_MAX. EINVAL: not such a value.
+ * of 0 or less is "0n". Parsing takes length characters, with no zero behind them, and
+ * caps at INT64_MAX. EINVAL: not such a value.
  */
-int d2tcp_parse_grpc_timeout(const char *text, d2tcp_nsec *budget);
+int d2tcp_parse_grpc_timeout(const char *text, size_t length,
+			     d2tcp_nsec *budget);
 int d2tcp_print_grpc_timeout(d2tcp_nsec budget, char text[D2TCP_BUDGET_SIZE]);
 
 /*
  * The same for a header with a number of microseconds in decimal digits, without
  * sign or unit. ERANGE: more than INT64_MAX nanoseconds.
  */
-int d2tcp_parse_usec(const char *text, d2tcp_nsec *budget);
+int d2tcp_parse_usec(const char *text, size_t length, d2tcp_nsec *budget);
 int d2tcp_print_usec(d2tcp_nsec budget, char text[D2TCP_BUDGET_SIZE]);
 
 /*
@@ -174,9 +176,10 @@ int d2tcp_child_budget(d2tcp_nsec deadline, d2tcp_nsec reserve,
 /*
  * Can a response be in time? Call it before the work starts: after that much
  * work, a response of so many bytes, behind the bytes that the socket still has to
- * send, must arrive before the deadline at the present window and round trip of the
- * connection. The estimate leaves out losses and the growth of the window. A
- * connection without a measured round trip is only judged by the work. ETIMEDOUT:
+ * send, must be acknowledged by the deadline at the present congestion window and round
+ * trip of the connection. The estimate leaves out losses, the growth of the window, its
+ * restart after a pause, and the receiver's window. A connection without a measured
+ * round trip is only judged by the work. ETIMEDOUT:
  * the response would be late. EINVAL: the work is negative. ENOTCONN: the socket is
  * not connected. ENOPROTOOPT: not a TCP socket.
  */
@@ -186,9 +189,10 @@ int d2tcp_check_time(int fd, d2tcp_nsec deadline, d2tcp_nsec work,
 /*
  * For many streams on one connection, as in HTTP/2: sets the deadline of the data
  * written from now on to the earliest of n deadlines, one per outstanding stream.
- * Entries of 0 are free. Call it when a stream starts or ends, before its data is
- * written. If all entries are free nothing is set, and the data that is still
- * queued keeps its deadline. Errors as for d2tcp_set_deadline().
+ * Entries of 0 are free. Deadlines that have passed count only if all have. Call it
+ * when a stream starts or ends, before its data is written; each call starts a
+ * message. If all entries are free, data that was written keeps its deadline, and a
+ * deadline for which none was written is cleared. Errors as for d2tcp_set_deadline().
  */
 int d2tcp_set_earliest(int fd, const d2tcp_nsec *deadlines, size_t n);
 
