@@ -64,7 +64,7 @@ COMMAND := $(wildcard userspace/d2tcp/*.c)
 command: $(B)/d2tcp
 
 $(B)/d2tcp: $(COMMAND) $(wildcard userspace/d2tcp/*.h) \
-		userspace/libd2tcp/libd2tcp.h
+		userspace/libd2tcp/libd2tcp.h module/uapi/d2tcp.h
 	@mkdir -p $(B)
 	$(CC) $(HOSTFLAGS) -o $@ $(COMMAND)
 
@@ -99,7 +99,7 @@ $(B)/d2tcp.pc: userspace/libd2tcp/d2tcp.pc.in $(LIBDEP)
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
 MAN := $(notdir $(wildcard userspace/libd2tcp/man/*.[37]))
-MANDIR = $(DESTDIR)$(PREFIX)/share/man
+mandir ?= $(PREFIX)/share/man
 
 # copy: the built module; dkms: its source, built by DKMS; no: no module
 MODULE ?= copy
@@ -116,11 +116,11 @@ install: lib command
 	install -m 755 $(B)/$(SO) $(DESTDIR)$(PREFIX)/lib
 	ln -sf $(SO) $(DESTDIR)$(PREFIX)/lib/libd2tcp.so
 	install -m 644 $(B)/d2tcp.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	install -d $(MANDIR)/man3 $(MANDIR)/man7
+	install -d $(DESTDIR)$(mandir)/man3 $(DESTDIR)$(mandir)/man7
 	for page in $(MAN); do \
 		sed 's|@VERSION@|$(VERSION)|' userspace/libd2tcp/man/$$page \
-			> $(MANDIR)/man$${page##*.}/$$page && \
-		chmod 644 $(MANDIR)/man$${page##*.}/$$page || exit 1; done
+			> $(DESTDIR)$(mandir)/man$${page##*.}/$$page && \
+		chmod 644 $(DESTDIR)$(mandir)/man$${page##*.}/$$page || exit 1; done
 	DESTDIR='$(DESTDIR)' $(call module_files,install)
 	[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || PATH=$$PATH:/sbin ldconfig
 
@@ -129,7 +129,7 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,include/d2tcp.h \
 		include/libd2tcp.h lib/libd2tcp.a lib/$(SO) lib/libd2tcp.so sbin/d2tcp \
 		lib/pkgconfig/d2tcp.pc) \
-		$(foreach page,$(MAN),$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(page))
+		$(foreach page,$(MAN),$(DESTDIR)$(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(page))
 
 # --- the load generator -------------------------------------------------------
 

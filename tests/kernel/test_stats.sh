@@ -48,7 +48,9 @@ mkfifo "$tmp/in" "$tmp/ready"
 unshare -n sh -c 'echo ready; read -r _' <"$tmp/in" >"$tmp/ready" &
 exec 7>"$tmp/in"
 read -r _ <"$tmp/ready"
-inode=$(stat -Lc %i "/proc/$!/ns/net")
+inode=net:$(stat -Lc %i "/proc/$!/ns/net")
+# a file whose namespace is gone
+: >/run/netns/stale
 
 text() {
 	build/d2tcp stats >"$tmp/o"
@@ -70,7 +72,7 @@ t "the counters of each namespace are shown, and the share missed" text
 
 json() {
 	build/d2tcp stats --json >"$tmp/o"
-	same "['$inode', 'blue', 'init'] 3 17" "$(/usr/bin/python3 -c '
+	same "['blue', 'init', '$inode'] 3 17" "$(/usr/bin/python3 -c '
 import json, sys
 spaces = {n["netns"]: n["counters"] for n in json.load(sys.stdin)["namespaces"]}
 print(sorted(spaces), spaces["blue"]["D2tcpArmed"], len(spaces["init"]))' \
@@ -101,7 +103,27 @@ unprivileged() {
 	says "only the current network namespace" "$tmp/e"
 	same "network namespace own" "$(grep '^network' "$tmp/o")"
 	says D2tcpArmed "$tmp/o"
+	# as root without the capability
+	setpriv --bounding-set -sys_admin "$tmp/d2tcp" stats >"$tmp/o" 2>"$tmp/e"
+	says "only the current network namespace" "$tmp/e"
+	same "network namespace own" "$(grep '^network' "$tmp/o")"
 }
+# a name of two lines, a quote and a backslash, and one that has another meaning
+named() {
+	local odd=$'a\nb"c\\d'
+	unshare -n sh -c ': >"$1"; mount --bind /proc/self/ns/net "$1"' - \
+		"/run/netns/$odd"
+	ip netns add init
+	build/d2tcp stats --prometheus >"$tmp/o"
+	grep -qxF 'd2tcp_met_total{netns="a\nb\"c\\d"} 0' "$tmp/o"
+	grep -qxF 'd2tcp_met_total{netns="/run/netns/init"} 0' "$tmp/o"
+	grep -qxF 'd2tcp_met_total{netns="init"} 0' "$tmp/o"
+	same "$odd" "$(build/d2tcp stats --json | /usr/bin/python3 -c '
+import json, sys
+print(next(n["netns"] for n in json.load(sys.stdin)["namespaces"]
+           if n["netns"].startswith("a")))')"
+}
+t "names of namespaces are escaped, and unique" named
 t "other users see their own namespace" unprivileged
 
 full() {

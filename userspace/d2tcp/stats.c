@@ -5,12 +5,14 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,7 +27,7 @@ struct counter {
 	unsigned long value;
 };
 
-/* A namespace: its name in /run/netns, "init" or the number of its inode. */
+/* A namespace: its name in /run/netns, "init", "own", or net: and its inode. */
 struct netns {
 	char name[256];
 	struct counter counter[COUNTERS];
@@ -78,12 +80,12 @@ static struct netns *add(const char *name)
 	return &all[count++];
 }
 
-/* Reads the counters of the namespace at this path, in a child, because some namespaces
- * cannot be left again.
+/* Reads the counters of an open namespace, in a child, because some namespaces cannot be
+ * left again.
  */
-static bool read_namespace(struct netns *ns, const char *path)
+static bool read_namespace(struct netns *ns, int fd)
 {
-	int status = 1, fd, ends[2];
+	int status = 1, ends[2];
 	char text[4096];
 	ssize_t n;
 	pid_t pid;
@@ -95,8 +97,7 @@ static bool read_namespace(struct netns *ns, const char *path)
 	}
 	pid = fork();
 	if (!pid) {
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || setns(fd, CLONE_NEWNET))
+		if (setns(fd, CLONE_NEWNET))
 			_exit(1);
 		fd = open("/proc/thread-self/net/d2tcp", O_RDONLY | O_CLOEXEC);
 		while ((n = read(fd, text, sizeof(text))) > 0)
@@ -117,32 +118,50 @@ static bool read_namespace(struct netns *ns, const char *path)
 
 static unsigned int namespace_at(const char *path, struct seen *seen)
 {
-	char name[256];
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat st, init;
-	struct netns *ns;
+	struct statfs fs;
+	char name[256];
 
-	if (stat(path, &st) || seen_before(seen, st.st_ino))
+	/* the process has ended, or a name has lost its namespace */
+	if (fd < 0)
 		return 0;
+	if (fstatfs(fd, &fs) || fs.f_type != NSFS_MAGIC || fstat(fd, &st) ||
+	    seen_before(seen, st.st_ino)) {
+		close(fd);
+		return 0;
+	}
 	if (!strncmp(path, "/run/netns/", 11))
-		snprintf(name, sizeof(name), "%s", path + 11);
+		/* a path where the name alone would be ambiguous */
+		snprintf(name, sizeof(name), "%s", path +
+			 (strcmp(path + 11, "init") && strcmp(path + 11, "own") &&
+			  strncmp(path + 11, "net:", 4) ? 11 : 0));
 	else if (!stat("/proc/1/ns/net", &init) && init.st_ino == st.st_ino)
 		snprintf(name, sizeof(name), "init");
 	else
-		snprintf(name, sizeof(name), "%lu", (unsigned long)st.st_ino);
-	ns = add(name);
-	if (read_namespace(ns, path))
-		return 1;
-	count--;
-	unreadable++;
+		snprintf(name, sizeof(name), "net:%lu", (unsigned long)st.st_ino);
+	if (!read_namespace(add(name), fd)) {
+		count--;
+		unreadable++;
+	}
+	close(fd);
 	return 0;
 }
 
-/* Names in /run/netns may have any characters. */
+/* Names in /run/netns may have any characters. Those of the label of a metric are
+ * escaped as in JSON, but for control characters, of which Prometheus knows only the
+ * newline.
+ */
 static void put_name(const char *name)
 {
-	for (; *name; name++)
-		putchar(*name < 0x20 || *name > 0x7e || *name == '"' ||
-			*name == '\\' ? '?' : *name);
+	for (; *name; name++) {
+		if (*name == '"' || *name == '\\')
+			printf("\\%c", *name);
+		else if (*name == '\n')
+			printf("\\n");
+		else
+			putchar((unsigned char)*name < 0x20 ? '?' : *name);
+	}
 }
 
 static unsigned long value_of(const struct netns *ns, const char *name)
@@ -250,7 +269,8 @@ static void read_own(void)
 		read_counters(add("own"), f);
 		fclose(f);
 	}
-	fprintf(stderr, "d2tcp stats: only the current network namespace; root sees all of them\n");
+	fprintf(stderr, "d2tcp stats: only the current network namespace; others need root with CAP_SYS_ADMIN\n");
+	unreadable = 0;
 }
 
 int stats(int argc, char **argv)
@@ -271,19 +291,17 @@ int stats(int argc, char **argv)
 		fprintf(stderr, "d2tcp stats: the module tcp_d2tcp is not loaded\n");
 		return 1;
 	}
-	if (geteuid()) {
+	each_entry("/run/netns", "", false, &seen, namespace_at);
+	each_entry("/proc", "/ns/net", true, &seen, namespace_at);
+	if (!count)
 		read_own();
-	} else {
-		each_entry("/run/netns", "", false, &seen, namespace_at);
-		each_entry("/proc", "/ns/net", true, &seen, namespace_at);
-	}
-	print();
-	if (unreadable)
+	else if (unreadable)
 		fprintf(stderr, "d2tcp stats: %u network namespaces could not be read\n",
 			unreadable);
-	if (fflush(stdout)) {
+	print();
+	if (fflush(stdout) || ferror(stdout)) {
 		perror("d2tcp stats");
 		return 1;
 	}
-	return unreadable ? 1 : 0;
+	return count && unreadable ? 1 : 0;
 }
