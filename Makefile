@@ -35,7 +35,7 @@ help:
 	@echo '                CALLS=2000000 on each; writes build/fuzz/table.md'
 	@echo '  make module   build tcp_d2tcp.ko for the running kernel'
 	@echo '                KDIR=dir  for the kernel whose headers are in dir'
-	@echo '  make command  build the command d2tcp, which lists the users of the module'
+	@echo '  make command  build the command d2tcp: users of the module, and its counters'
 	@echo '  make upgrade  replace the loaded module with the one that make module built;'
 	@echo '                refused, with a list of its users, while it is in use. Needs root'
 	@echo '  make lib      build libd2tcp, static and shared'

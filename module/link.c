@@ -31,10 +31,10 @@
 #define LINK_BASE_SEGS	12	/* on top of 5/4 of the bandwidth-delay product */
 #define LINK_MOST	4	/* max granted, in multiples of the limit */
 #define LINK_FULL	90	/* % of the rate from which the link is full */
-#define LINK_LOW	80	/* % below which it is no longer, and the limit may rise */
+#define LINK_LOW	80	/* % below which it is no longer full; the limit may rise */
 #define LINK_LOW_TICKS	5	/* after this many ticks below LINK_LOW */
 #define LINK_UP		12	/* % of the base, in each tick */
-#define LINK_UP_MOST	4	/* max of the limit so, in multiples of the base */
+#define LINK_UP_MOST	4	/* to this multiple of the base at most */
 #define LINK_DOWN	25	/* % of the excess over the base, in each tick */
 #define LINK_SHARED_UP	20	/* % of the limit, in each tick */
 #define LINK_SHARED	15	/* unexpected % of received bytes: link is shared */

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -199,25 +198,30 @@ PUBLIC int d2tcp_check_time(int fd, d2tcp_nsec deadline, d2tcp_nsec work,
 	return 0;
 }
 
-PUBLIC int d2tcp_set_earliest(int fd, const d2tcp_nsec *deadlines, size_t n)
+/* The earliest deadline that is not before @start; 0: none. */
+static d2tcp_nsec earliest_from(const d2tcp_nsec *deadlines, size_t n,
+				d2tcp_nsec start)
 {
-	const d2tcp_nsec now = now_ns();
 	d2tcp_nsec earliest = 0;
-	struct d2tcp_info info;
-	bool passed;
 	size_t i;
 
-	/* a deadline that has passed would hide those that can still be met */
-	for (passed = false; ; passed = true) {
-		for (i = 0; i < n; i++)
-			if (deadlines[i] && (passed || deadlines[i] > now) &&
-			    (!earliest || deadlines[i] < earliest))
-				earliest = deadlines[i];
-		if (earliest)
-			return d2tcp_set_deadline(fd, earliest, 0);
-		if (passed)
-			break;
-	}
+	for (i = 0; i < n; i++)
+		if (deadlines[i] && deadlines[i] >= start &&
+		    (!earliest || deadlines[i] < earliest))
+			earliest = deadlines[i];
+	return earliest;
+}
+
+PUBLIC int d2tcp_set_earliest(int fd, const d2tcp_nsec *deadlines, size_t n)
+{
+	d2tcp_nsec earliest = earliest_from(deadlines, n, now_ns());
+	struct d2tcp_info info;
+
+	/* only then one that has passed, which would hide those still to be met */
+	if (!earliest)
+		earliest = earliest_from(deadlines, n, INT64_MIN);
+	if (earliest)
+		return d2tcp_set_deadline(fd, earliest, 0);
 	/* the last call may have been for bytes that were never written */
 	if (d2tcp_get_info(fd, &info))
 		return -1;
