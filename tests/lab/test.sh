@@ -285,6 +285,20 @@ smp() {
 	says "there are uml, debug, kasan, kcsan, 6.1, 6.12, testing" "$tmp/e"
 }
 
+# A kernel that patches its code on one CPU must not crash another that runs it.
+patching() {
+	cat >"$tmp/patching" <<-'END'
+	while :; do :; done &
+	for i in $(seq 1000); do
+		echo $((i % 2)) >/proc/sys/kernel/sched_schedstats || exit
+	done
+	kill $!
+	echo patched
+	END
+	same patched "$($lab run --kernel 6.12 --real-time --cpus 2 -- \
+		bash "$tmp/patching")"
+}
+
 # The flags after a cmpxchg16b must be right on every CPU that offers it.
 flags() {
 	gcc -O2 -Wall -Wextra -static -o "$tmp/flags" tests/lab/flags.c || return
@@ -323,6 +337,7 @@ if [ "${KERNEL-}" != uml ]; then
 		stock 6.12 2
 	t "Debian testing's runs a command in virtual time" stock testing 2
 	t "a guest has the number of CPUs in --cpus" smp
+	t "a kernel that patches its own code runs on emulated CPUs" patching
 	t "the emulated CPU does not offer its faulty cmpxchg16b" flags
 	t "the debug kernel reports each bug of a broken module" debugging
 fi
