@@ -111,6 +111,7 @@ uml_key() {
 	{
 		echo "$source $gcc"
 		sed -n '/^build_uml()/,/^}/p' "$here/kernels.sh"
+		cat "$here/uml-registers.patch"
 		uml_configs "$1"
 	} | sha256sum | cut -c1-12 | sed "s/^/$1-${source%%-*}-/"
 }
@@ -125,6 +126,7 @@ build_uml() {
 	# with AMX, where 6.12 has room for 2696 and panics at boot. Upstream asks
 	# the CPU since 6.13 ("um: switch to regset API and depend on XSTATE").
 	sed -i 's/\(HOST_FP_SIZE, \)2696)/\112288)/' arch/x86/um/user-offsets.c
+	patch -p1 <"$here/uml-registers.patch"
 	uml_configs "$flavour" >lab.config
 	# The release names the recipe, so that insmod refuses a module that was
 	# built for a kernel of another recipe.
