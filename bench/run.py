@@ -191,8 +191,9 @@ def next_seeds(scenario, raw, have):
         for algorithm in scenario["algorithms"]:
             if not have.get(where) or "flows" in point:
                 break
-            for shares in late_shares(scenario, raw, point, algorithm):
-                need = max(need, seeds_needed(shares, scenario["half_width"]))
+            for shares, queries in late_shares(scenario, raw, point, algorithm):
+                need = max(need, seeds_needed(shares, queries,
+                                              scenario["half_width"]))
         # whole blocks: the results of a seed depend on earlier seeds of its block
         need = min(first * math.ceil(need / first), scenario["most_seeds"])
         wanted[where] = max(wanted.get(where, 0), need)

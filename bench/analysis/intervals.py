@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Means over seeds and their 95 % confidence intervals, by Student's t.
 
-Seeds are paired: with the same seed every algorithm serves the same queries.
+Seeds are paired: with the same seed every algorithm serves the same queries. Miss rates
+that do not vary, because nothing or everything was missed, have an exact interval.
 """
 
 import math
@@ -45,16 +46,48 @@ def interval95(values, low=-math.inf, high=math.inf):
     return [max(low, mean(values) - half), min(high, mean(values) + half)]
 
 
-def seeds_needed(values, half_width):
-    """How many seeds bring half of the interval of the mean below `half_width`.
+def _exact(shares, trials):
+    """The interval of shares that are all 0 or all 1; None for others.
 
-    Estimated from the spread of the seeds that were run, with Student's t for the new
-    number of seeds.
+    It is Clopper and Pearson's (Biometrika, 1934) for no success, or nothing but
+    successes, in `trials` independent trials.
     """
-    half = half95(values)
-    if half is None or half < half_width:
-        return len(values)
-    n = len(values)
+    bound = 1 - 0.025 ** (1 / trials)
+    return [0.0, bound] if not any(shares) else \
+        [1 - bound, 1.0] if all(v == 1 for v in shares) else None
+
+
+def share95(shares, trials):
+    """95 % interval of the mean of shares in [0, 1], each of a seed; `trials` is how
+    many independent trials all of them consist of. None for one seed whose share is
+    neither 0 nor 1.
+    """
+    return _exact(shares, trials) or interval95(shares, 0, 1)
+
+
+def half_share95(shares, trials):
+    """Half of that interval, not clipped; infinite where there is none."""
+    exact = _exact(shares, trials)
+    if exact:
+        return (exact[1] - exact[0]) / 2
+    half = half95(shares)
+    return math.inf if half is None else half
+
+
+def seeds_needed(shares, trials, half_width):
+    """How many seeds bring half of the interval of the mean share below `half_width`.
+
+    Estimated from the seeds that were run, which consist of `trials` trials: from their
+    spread, with Student's t for the new number of seeds, or from the number of trials that
+    the exact interval needs.
+    """
+    n = len(shares)
+    half = half_share95(shares, trials)
+    if n < 2 or half < half_width:
+        return n
+    if _exact(shares, trials):
+        need = math.log(0.025) / math.log(1 - 2 * half_width)
+        return math.floor(need * n / trials) + 1
     spread = half * math.sqrt(n) / t975(n - 1)
     while t975(n - 1) * spread / math.sqrt(n) >= half_width:
         n += 1

@@ -17,8 +17,8 @@ import load
 import scenario as scenarios
 from runs import Run, link_name
 from . import fluid, optimum
-from .intervals import (difference95, half95, interval95, mean, percentile,
-                        ratio95, rounded)
+from .intervals import (difference95, half_share95, interval95, mean,
+                        percentile, ratio95, rounded, share95)
 from .records import by_query, is_late, parts, read_run, select
 
 # Recovered: over BINS bins of BIN_MS the miss rate is within NORMAL of the rate before
@@ -59,11 +59,12 @@ def _run_shares(directory, slack, services, member, algorithm):
 
 
 def late_shares(scenario, raw, point, algorithm):
-    """For each part of a point, the miss rates of its seeds."""
+    """For each part of a point, the miss rates of its seeds, and the number of queries."""
     runs = Run(scenario, point, algorithm).seed_directories(raw)
     for _, services, member in parts(point, algorithm):
-        yield [_run_shares(d, point["slack"], tuple(services), member,
-                           algorithm).late for d in runs.values()]
+        seen = [_run_shares(d, point["slack"], tuple(services), member, algorithm)
+                for d in runs.values()]
+        yield [s.late for s in seen], sum(s.queries for s in seen)
 
 
 def bounds(directories, slack, rate_mbps, base_rtt_us):
@@ -123,6 +124,8 @@ def _row(scenario, point, raw, link, runs, part, algorithm):
     seen = [_run_shares(d, point["slack"], tuple(services), member, algorithm)
             for d in runs.values()]
     late = [s.late for s in seen]
+    # Trials are queries, because the responses to one query are not independent.
+    trials = sum(s.queries for s in seen)
     extras = [read_run(d)[1] for d in runs.values()]
     background = [e["background_bytes"] * 8000 / e["background_ns"]
                   for e in extras]
@@ -134,9 +137,8 @@ def _row(scenario, point, raw, link, runs, part, algorithm):
         "deadlines": algorithms.BY_NAME[names["algorithm"]].deadlines,
         "seeds": len(late), "responses": sum(len(s.took) for s in seen),
         "late_share": rounded(mean(late)),
-        "late_share_ci95": rounded(interval95(late, 0, 1)),
-        "certain": (half95(late) or 1) < scenario["half_width"]
-        if len(set(late)) > 1 else len(late) > 1,
+        "late_share_ci95": rounded(share95(late, trials)),
+        "certain": half_share95(late, trials) < scenario["half_width"],
         "first_late_share": rounded(mean([s.first for s in seen])),
         "late_share_optimum": None,
         "optimum": scenarios.optimum_kind(point) if link["rate_mbps"] else "none",

@@ -200,15 +200,49 @@ class Statistics(unittest.TestCase):
     def test_as_many_seeds_as_the_interval_needs(self):
         draw = random.Random(5)
         shares = [0.2 + draw.gauss(0, 0.02) for _ in range(8)]
-        need = intervals.seeds_needed(shares, 0.01)
+        need = intervals.seeds_needed(shares, 800, 0.01)
         self.assertGreater(need, 8)
         spread = intervals.half95(shares) * math.sqrt(8) / intervals.t975(7)
         self.assertLess(intervals.t975(need - 1) * spread / math.sqrt(need),
                         0.01)
         self.assertGreaterEqual(
             intervals.t975(need - 2) * spread / math.sqrt(need - 1), 0.01)
-        self.assertEqual(intervals.seeds_needed(shares, 0.1), 8)
-        self.assertEqual(intervals.seeds_needed([0.1], 0.01), 1)
+        self.assertEqual(intervals.seeds_needed(shares, 800, 0.1), 8)
+        self.assertEqual(intervals.seeds_needed([0.1], 100, 0.01), 1)
+
+    def test_the_interval_of_shares_that_do_not_vary_is_exact(self):
+        # no success in 10 trials: 1 - 0.025^(1/10)
+        low, high = intervals.share95([0, 0], 10)
+        self.assertEqual(low, 0)
+        self.assertAlmostEqual(high, 0.308497, 6)
+        low, high = intervals.share95([1, 1], 10)
+        self.assertAlmostEqual(low, 1 - 0.308497, 6)
+        self.assertEqual(high, 1)
+        self.assertEqual(intervals.share95([0.1, 0.2], 10),
+                         intervals.interval95([0.1, 0.2], 0, 1))
+        self.assertIsNone(intervals.share95([0.1], 10))
+        self.assertEqual(intervals.half_share95([0.1], 10), math.inf)
+        # with as many seeds as are said to be needed, and with one less
+        for width in (0.01, 0.02, 0.1):
+            need = intervals.seeds_needed([0, 0], 10, width)
+            self.assertLess(intervals.half_share95([0] * need, 5 * need), width)
+            self.assertGreaterEqual(
+                intervals.half_share95([0] * (need - 1), 5 * (need - 1)), width)
+
+    def test_zero_is_not_called_certain_where_misses_are_rare(self):
+        # One query in 200 misses its deadlines, so most runs of 80 queries have no miss.
+        # Their interval must still contain 0.5 %.
+        draw = random.Random(7)
+        held = 0
+        for _ in range(2000):
+            shares = [sum(draw.random() < 0.005 for _ in range(20)) / 20
+                      for _ in range(4)]
+            if any(shares):
+                continue
+            low, high = intervals.share95(shares, 80)
+            self.assertTrue(low <= 0.005 <= high)
+            held += 1
+        self.assertGreater(held, 1000)
 
     def test_the_coverage_of_intervals_when_seeds_are_added(self):
         # docs/bench.md: nine in ten from blocks of 4, 93 in a hundred of 10
@@ -223,7 +257,8 @@ class Statistics(unittest.TestCase):
                     shares += [0.2 + draw.gauss(0, spread)
                                for _ in range(need - len(shares))]
                     need = min(most, first * math.ceil(
-                        intervals.seeds_needed(shares, 0.01) / first))
+                        intervals.seeds_needed(shares, 100 * len(shares),
+                                               0.01) / first))
                 low, high = intervals.interval95(shares)
                 held += low <= 0.2 <= high
             return held / 1500

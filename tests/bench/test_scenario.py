@@ -206,7 +206,8 @@ retry_after_ms = ["0", "uniform(0, 5)"]""").replace("slack = [1.2, 1.4, 1.6]", "
 
         def late_shares(_, done, point, algorithm):
             where = "fan_in=%d" % point["fan_in"]
-            yield [0.2 + shares[where] * (-1) ** i for i in range(done[where])]
+            yield ([0.2 + shares[where] * (-1) ** i
+                    for i in range(done[where])], 100 * done[where])
 
         was, run.late_shares = run.late_shares, late_shares
         try:
