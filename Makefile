@@ -59,14 +59,20 @@ upgrade:
 
 # --- the d2tcp command ----------------------------------------------------------
 
-COMMAND := $(wildcard userspace/d2tcp/*.c)
+SHIM := userspace/d2tcp/preload.c
+COMMAND := $(filter-out $(SHIM),$(wildcard userspace/d2tcp/*.c))
 
-command: $(B)/d2tcp
+command: $(B)/d2tcp $(B)/libd2tcp-preload.so
 
 $(B)/d2tcp: $(COMMAND) $(wildcard userspace/d2tcp/*.h) \
 		userspace/libd2tcp/libd2tcp.h module/uapi/d2tcp.h
 	@mkdir -p $(B)
 	$(CC) $(HOSTFLAGS) -o $@ $(COMMAND)
+
+$(B)/libd2tcp-preload.so: $(SHIM) userspace/d2tcp/preload.h module/uapi/d2tcp.h
+	@mkdir -p $(B)
+	$(CC) $(HOSTFLAGS) -fPIC -fvisibility=hidden -shared -Wl,-z,defs \
+		$(LDFLAGS) -o $@ $(SHIM) -ldl
 
 # --- libd2tcp -----------------------------------------------------------------
 
@@ -98,7 +104,8 @@ $(B)/d2tcp.pc: userspace/libd2tcp/d2tcp.pc.in $(LIBDEP)
 	@mkdir -p $(B)
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
-MAN := $(notdir $(wildcard userspace/libd2tcp/man/*.[37]))
+PAGES := $(wildcard userspace/libd2tcp/man/*.[37] userspace/d2tcp/man/*.8)
+MAN := $(notdir $(PAGES))
 mandir ?= $(PREFIX)/share/man
 
 # copy: the built module; dkms: its source, built by DKMS; no: no module
@@ -113,21 +120,23 @@ install: lib command
 	install -m 644 module/uapi/d2tcp.h userspace/libd2tcp/libd2tcp.h \
 		$(DESTDIR)$(PREFIX)/include
 	install -m 644 $(B)/libd2tcp.a $(DESTDIR)$(PREFIX)/lib
-	install -m 755 $(B)/$(SO) $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(B)/$(SO) $(B)/libd2tcp-preload.so \
+		$(DESTDIR)$(PREFIX)/lib
 	ln -sf $(SO) $(DESTDIR)$(PREFIX)/lib/libd2tcp.so
 	install -m 644 $(B)/d2tcp.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	install -d $(DESTDIR)$(mandir)/man3 $(DESTDIR)$(mandir)/man7
-	for page in $(MAN); do \
-		sed 's|@VERSION@|$(VERSION)|' userspace/libd2tcp/man/$$page \
-			> $(DESTDIR)$(mandir)/man$${page##*.}/$$page && \
-		chmod 644 $(DESTDIR)$(mandir)/man$${page##*.}/$$page || exit 1; done
+	install -d $(addprefix $(DESTDIR)$(mandir)/man,3 7 8)
+	for page in $(PAGES); do \
+		to=$(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/} && \
+		sed 's|@VERSION@|$(VERSION)|' $$page > $$to && chmod 644 $$to || \
+		exit 1; done
 	DESTDIR='$(DESTDIR)' $(call module_files,install)
 	[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || PATH=$$PATH:/sbin ldconfig
 
 uninstall:
 	DESTDIR='$(DESTDIR)' $(call module_files,uninstall)
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,include/d2tcp.h \
-		include/libd2tcp.h lib/libd2tcp.a lib/$(SO) lib/libd2tcp.so sbin/d2tcp \
+		include/libd2tcp.h lib/libd2tcp.a lib/$(SO) lib/libd2tcp.so \
+		lib/libd2tcp-preload.so sbin/d2tcp \
 		lib/pkgconfig/d2tcp.pc) \
 		$(foreach page,$(MAN),$(DESTDIR)$(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(page))
 

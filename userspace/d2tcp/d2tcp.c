@@ -8,14 +8,26 @@
 #include "command.h"
 
 static const char usage[] =
-	"usage: d2tcp holders\n"
+	"usage: d2tcp doctor [--json]\n"
+	"       d2tcp holders\n"
+	"       d2tcp run [--budget TIME] [--expect TIME] [--verbose] [--] PROGRAM ...\n"
 	"       d2tcp stats [--json | --prometheus]\n"
 	"       d2tcp --version\n"
 	"\n"
+	"doctor   look for reasons why deadlines have no effect on this host, and say\n"
+	"         what to do. As root, in every network namespace. The exit status is 3\n"
+	"         if there are problems. --json prints one object.\n"
 	"holders  list the users that keep the module tcp_d2tcp from being unloaded:\n"
 	"         sockets and threads inside a socket option, with their processes,\n"
 	"         and network namespaces. The exit status is 3 if the module has\n"
 	"         users, 0 if it has none. Needs root.\n"
+	"run      run PROGRAM, unmodified, with a standing budget on each of its TCP\n"
+	"         sockets (--budget 20ms: under d2tcp, each burst of data is due that\n"
+	"         long after its start), an expectation (--expect 30ms: the answer to\n"
+	"         each request is due that long after it), or both. Works by a shared\n"
+	"         library in LD_PRELOAD, and reports a program without TCP sockets or\n"
+	"         one that did not load it. --verbose reports how many sockets. The\n"
+	"         exit status is the program's.\n"
 	"stats    show the counters of every network namespace, as root; of the\n"
 	"         current one otherwise. --json prints one object; --prometheus prints\n"
 	"         text for the textfile collector of node_exporter.\n";
@@ -24,7 +36,9 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } verbs[] = {
+	{ "doctor", doctor },
 	{ "holders", holders },
+	{ "run", run },
 	{ "stats", stats },
 };
 

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The parts of `d2tcp doctor`, and how they report. */
+#ifndef DOCTOR_H
+#define DOCTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A problem: a name for programs, where it is, what is wrong, and what to do. */
+struct finding {
+	char check[32];
+	char netns[64];		/* empty: the whole host */
+	char problem[400];
+	char action[400];
+};
+
+/* What the checks of a network namespace found out about it. */
+struct net_state {
+	char name[64];
+	unsigned int connections;	/* established, under d2tcp */
+	unsigned int fallback;		/* of them, without ECN */
+	bool is_default;		/* d2tcp is the default */
+	bool budget;			/* there is a default budget */
+};
+
+/* Adds a problem; the text of the problem is a format. */
+__attribute__((format(printf, 4, 5)))
+void found(const char *check, const char *netns, const char *action,
+	   const char *problem, ...);
+void found_copy(const struct finding *finding);
+
+/* Adds the problems of the module's files; `loaded`: is the module loaded? */
+void check_module(bool loaded);
+
+/* Adds settings of sysctl's files that are not in force. */
+void check_settings(void);
+
+/* Reads the first line of a file; returns whether it could be read. */
+bool read_line(const char *path, char *text, size_t size);
+
+/* Is this word in the text? */
+bool has_word(const char *text, const char *word);
+
+/* Adds the problems of the namespace that the process is in, and fills in *state. */
+void check_network(const char *name, struct net_state *state);
+
+#endif /* DOCTOR_H */
