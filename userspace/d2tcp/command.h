@@ -10,5 +10,6 @@ int doctor(int argc, char **argv);
 int holders(int argc, char **argv);
 int run(int argc, char **argv);
 int stats(int argc, char **argv);
+int watch(int argc, char **argv);
 
 #endif /* COMMAND_H */

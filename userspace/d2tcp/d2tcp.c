@@ -12,6 +12,7 @@ static const char usage[] =
 	"       d2tcp holders\n"
 	"       d2tcp run [--budget TIME] [--expect TIME] [--verbose] [--] PROGRAM ...\n"
 	"       d2tcp stats [--json | --prometheus]\n"
+	"       d2tcp watch [--interval TIME] [--count N] [--all] [--json]\n"
 	"       d2tcp --version\n"
 	"\n"
 	"doctor   look for reasons why deadlines have no effect on this host, and say\n"
@@ -30,7 +31,11 @@ static const char usage[] =
 	"         exit status is the program's.\n"
 	"stats    show the counters of every network namespace, as root; of the\n"
 	"         current one otherwise. --json prints one object; --prometheus prints\n"
-	"         text for the textfile collector of node_exporter.\n";
+	"         text for the textfile collector of node_exporter.\n"
+	"watch    show the flows with deadlines or expected answers, each second or each\n"
+	"         --interval, the most urgent first; --all: every flow under d2tcp. As\n"
+	"         root, of all processes. --count ends it after N times; --json prints\n"
+	"         one object per line.\n";
 
 static const struct {
 	const char *name;
@@ -40,6 +45,7 @@ static const struct {
 	{ "holders", holders },
 	{ "run", run },
 	{ "stats", stats },
+	{ "watch", watch },
 };
 
 int main(int argc, char **argv)

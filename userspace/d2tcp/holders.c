@@ -4,15 +4,8 @@
  * module is held by each socket under d2tcp, in any state, by each network
  * namespace whose default is d2tcp, and by each thread that is inside one of
  * the socket options.
- *
- * TCP_CONGESTION can be read only through a descriptor, so the sockets of every
- * process are duplicated with pidfd_getfd(2). That needs root, and changes
- * nothing.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -30,41 +23,11 @@
 #include <d2tcp.h>
 
 #include "command.h"
+#include "sockets.h"
 #include "walk.h"
 
 /* Sockets of other processes that could not be duplicated. */
 static unsigned int unseen;
-
-static bool under_d2tcp(int fd)
-{
-	char name[16] = "";
-	socklen_t len = sizeof(name);
-
-	/* d2tcp-reno is the fallback without ECN */
-	return getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len) == 0 &&
-	       (!strcmp(name, "d2tcp") || !strcmp(name, "d2tcp-reno"));
-}
-
-static void print_address(int fd, bool peer)
-{
-	union {
-		struct sockaddr sa;
-		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-	} a;
-	char text[INET6_ADDRSTRLEN] = "?";
-	socklen_t len = sizeof(a);
-
-	if (peer ? getpeername(fd, &a.sa, &len) : getsockname(fd, &a.sa, &len)) {
-		printf("-");
-	} else if (a.sa.sa_family == AF_INET6) {
-		inet_ntop(AF_INET6, &a.in6.sin6_addr, text, sizeof(text));
-		printf("[%s]:%u", text, ntohs(a.in6.sin6_port));
-	} else {
-		inet_ntop(AF_INET, &a.in.sin_addr, text, sizeof(text));
-		printf("%s:%u", text, ntohs(a.in.sin_port));
-	}
-}
 
 static const char *state_of(int fd)
 {
@@ -82,49 +45,26 @@ static const char *state_of(int fd)
 	return names[info.tcpi_state];
 }
 
-/* Lists the sockets of one process; returns how many were not listed before. */
+static struct seen listed;
+
+/* Lists a socket under d2tcp; returns 1 if it was not listed before. */
+static unsigned int list_socket(const struct held_socket *held)
+{
+	char own[80], peer[80];
+
+	if (!under_d2tcp(held->fd))
+		return 0;
+	address_of(held->fd, false, own, sizeof(own));
+	address_of(held->fd, true, peer, sizeof(peer));
+	printf("process %s (%s), descriptor %s: %s to %s, %s\n", held->pid,
+	       held->process, held->descriptor, own, peer, state_of(held->fd));
+	return !seen_before(&listed, held->ino);
+}
+
 static unsigned int sockets_of(const char *pid, struct seen *seen)
 {
-	char path[300], target[64], comm[64];
-	unsigned int found = 0;
-	struct dirent *e;
-	int pidfd, fd;
-	struct stat st;
-	ssize_t n;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
-	dir = opendir(path);
-	if (!dir)
-		return 0;
-	pidfd = (int)syscall(SYS_pidfd_open, atoi(pid), 0);
-	while ((e = readdir(dir))) {
-		n = readlinkat(dirfd(dir), e->d_name, target,
-			       sizeof(target) - 1);
-		if (n < 0 || strncmp(target, "socket:[", 8))
-			continue;
-		fd = (int)syscall(SYS_pidfd_getfd, pidfd, atoi(e->d_name), 0);
-		if (fd < 0) {
-			/* a descriptor closed in between is not counted */
-			unseen += errno != EBADF && errno != ESRCH;
-			continue;
-		}
-		if (under_d2tcp(fd) && !fstat(fd, &st)) {
-			name_of(pid, comm, sizeof(comm));
-			printf("process %s (%s), descriptor %s: ", pid, comm,
-			       e->d_name);
-			print_address(fd, false);
-			printf(" to ");
-			print_address(fd, true);
-			printf(", %s\n", state_of(fd));
-			found += !seen_before(seen, st.st_ino);
-		}
-		close(fd);
-	}
-	if (pidfd >= 0)
-		close(pidfd);
-	closedir(dir);
-	return found;
+	(void)seen;
+	return each_socket(pid, &unseen, list_socket);
 }
 
 /* Lists a thread that sleeps inside one of the options, in a page fault or on
@@ -208,7 +148,7 @@ static unsigned int callers_of(const char *pid, struct seen *seen)
 
 int holders(int argc, char **argv)
 {
-	struct seen sockets = { 0 }, nets = { 0 };
+	struct seen nets = { 0 };
 	unsigned int found;
 	long refs = -1;
 	FILE *f;
@@ -228,8 +168,8 @@ int holders(int argc, char **argv)
 		fprintf(stderr, "d2tcp holders: needs root, to inspect the sockets of other processes\n");
 		return 1;
 	}
-	found = each_entry("/proc", NULL, true, &sockets, sockets_of);
-	found += each_entry("/proc", NULL, true, &sockets, callers_of);
+	found = each_entry("/proc", NULL, true, NULL, sockets_of);
+	found += each_entry("/proc", NULL, true, NULL, callers_of);
 	found += each_entry("/proc", "/ns/net", true, &nets, namespace_at);
 	found += each_entry("/run/netns", "", false, &nets, namespace_at);
 	if (refs > (long)found)
