@@ -124,6 +124,9 @@ install: lib command
 		$(DESTDIR)$(PREFIX)/lib
 	ln -sf $(SO) $(DESTDIR)$(PREFIX)/lib/libd2tcp.so
 	install -m 644 $(B)/d2tcp.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -d $(DESTDIR)$(PREFIX)/share/d2tcp
+	install -m 644 userspace/prometheus/d2tcp.rules.yml \
+		$(DESTDIR)$(PREFIX)/share/d2tcp
 	install -d $(addprefix $(DESTDIR)$(mandir)/man,3 7 8)
 	for page in $(PAGES); do \
 		to=$(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/} && \
@@ -137,8 +140,9 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,include/d2tcp.h \
 		include/libd2tcp.h lib/libd2tcp.a lib/$(SO) lib/libd2tcp.so \
 		lib/libd2tcp-preload.so sbin/d2tcp \
-		lib/pkgconfig/d2tcp.pc) \
+		lib/pkgconfig/d2tcp.pc share/d2tcp/d2tcp.rules.yml) \
 		$(foreach page,$(MAN),$(DESTDIR)$(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(page))
+	rmdir $(DESTDIR)$(PREFIX)/share/d2tcp 2>/dev/null || true
 
 # --- the load generator -------------------------------------------------------
 

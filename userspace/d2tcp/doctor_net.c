@@ -215,7 +215,7 @@ static void check_selection(const char *name, struct net_state *state)
 
 	read_line("/proc/sys/net/ipv4/tcp_congestion_control", text, sizeof(text));
 	state->is_default = !strcmp(text, "d2tcp");
-	/* the list is the same for all namespaces, and only in the initial one */
+	/* one list for all namespaces, which the initial one may write */
 	if (state->is_default ||
 	    !read_line("/proc/sys/net/ipv4/tcp_allowed_congestion_control", text,
 		       sizeof(text)) || has_word(text, "d2tcp"))
