@@ -4,13 +4,15 @@
 KDIR ?= /lib/modules/$(shell uname -r)/build
 B := build
 PREFIX ?= /usr/local
+libdir ?= $(PREFIX)/lib
+mandir ?= $(PREFIX)/share/man
 LAB := tests/lab/lab
 
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes
-HOSTFLAGS = $(WARN) $(CFLAGS) -Imodule/uapi -Iuserspace/libd2tcp
+HOSTFLAGS = $(WARN) $(CPPFLAGS) $(CFLAGS) -Imodule/uapi -Iuserspace/libd2tcp
 
-.PHONY: help module upgrade command lib incast demo bench bench-cost bench-greedy publish check fuzz lint install uninstall clean
+.PHONY: help module upgrade command lib deb incast demo bench bench-cost bench-greedy publish check fuzz lint install uninstall clean
 
 help:
 	@echo 'D2TCP: TCP that meets deadlines. Targets:'
@@ -44,6 +46,8 @@ help:
 	@echo '                pages and the d2tcp command'
 	@echo '                MODULE=copy | dkms | no  (default: copy)'
 	@echo '                PREFIX=/usr/local DESTDIR=; make uninstall removes them'
+	@echo '  make deb      build the Debian packages in build/deb: d2tcp-dkms, d2tcp-tools,'
+	@echo '                libd2tcp0, libd2tcp-dev'
 	@echo '  make lint     run style and static checks on everything'
 	@echo '  make clean    remove build/, bench/out/ and bench/out-hosts/ (lab kernels stay'
 	@echo '                in the cache)'
@@ -67,7 +71,7 @@ command: $(B)/d2tcp $(B)/libd2tcp-preload.so
 $(B)/d2tcp: $(COMMAND) $(wildcard userspace/d2tcp/*.h) \
 		userspace/libd2tcp/libd2tcp.h module/uapi/d2tcp.h
 	@mkdir -p $(B)
-	$(CC) $(HOSTFLAGS) -o $@ $(COMMAND)
+	$(CC) $(HOSTFLAGS) $(LDFLAGS) -o $@ $(COMMAND)
 
 $(B)/libd2tcp-preload.so: $(SHIM) userspace/d2tcp/preload.h module/uapi/d2tcp.h
 	@mkdir -p $(B)
@@ -102,47 +106,61 @@ $(B)/libd2tcp.so: $(LIBOBJ) userspace/libd2tcp/libd2tcp.map
 .PHONY: $(B)/d2tcp.pc
 $(B)/d2tcp.pc: userspace/libd2tcp/d2tcp.pc.in $(LIBDEP)
 	@mkdir -p $(B)
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(libdir)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
 PAGES := $(wildcard userspace/libd2tcp/man/*.[37] userspace/d2tcp/man/*.8)
-MAN := $(notdir $(PAGES))
-mandir ?= $(PREFIX)/share/man
 
 # copy: the built module; dkms: its source, built by DKMS; no: no module
 MODULE ?= copy
 module_files = sh module/install.sh $(1) '$(MODULE)' '$(KDIR)' $(B)
 
+# where files go; every one that install puts is in FILES
+bin = $(DESTDIR)$(PREFIX)/sbin
+inc = $(DESTDIR)$(PREFIX)/include
+lib = $(DESTDIR)$(libdir)
+# private to the command, which finds it from its own place
+shim = $(DESTDIR)$(PREFIX)/lib/d2tcp
+data = $(DESTDIR)$(PREFIX)/share/d2tcp
+completions = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+page_file = $(DESTDIR)$(mandir)/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
+FILES = $(bin)/d2tcp $(inc)/d2tcp.h $(inc)/libd2tcp.h $(lib)/libd2tcp.a \
+	$(lib)/$(SO) $(lib)/libd2tcp.so $(lib)/pkgconfig/d2tcp.pc \
+	$(shim)/libd2tcp-preload.so $(data)/d2tcp.rules.yml $(completions)/d2tcp \
+	$(foreach page,$(PAGES),$(call page_file,$(page)))
+
 install: lib command
 	@DESTDIR='$(DESTDIR)' $(call module_files,check)
-	install -d $(DESTDIR)$(PREFIX)/sbin
-	install -m 755 $(B)/d2tcp $(DESTDIR)$(PREFIX)/sbin
-	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	install -m 644 module/uapi/d2tcp.h userspace/libd2tcp/libd2tcp.h \
-		$(DESTDIR)$(PREFIX)/include
-	install -m 644 $(B)/libd2tcp.a $(DESTDIR)$(PREFIX)/lib
-	install -m 755 $(B)/$(SO) $(B)/libd2tcp-preload.so \
-		$(DESTDIR)$(PREFIX)/lib
-	ln -sf $(SO) $(DESTDIR)$(PREFIX)/lib/libd2tcp.so
-	install -m 644 $(B)/d2tcp.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	install -d $(DESTDIR)$(PREFIX)/share/d2tcp
-	install -m 644 userspace/prometheus/d2tcp.rules.yml \
-		$(DESTDIR)$(PREFIX)/share/d2tcp
-	install -d $(addprefix $(DESTDIR)$(mandir)/man,3 7 8)
-	for page in $(PAGES); do \
-		to=$(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/} && \
-		sed 's|@VERSION@|$(VERSION)|' $$page > $$to && chmod 644 $$to || \
-		exit 1; done
+	install -d $(sort $(dir $(FILES)))
+	install -m 755 $(B)/d2tcp $(bin)
+	install -m 644 module/uapi/d2tcp.h userspace/libd2tcp/libd2tcp.h $(inc)
+	install -m 644 $(B)/libd2tcp.a $(lib)
+	install -m 755 $(B)/$(SO) $(lib)
+	ln -sf $(SO) $(lib)/libd2tcp.so
+	install -m 644 $(B)/d2tcp.pc $(lib)/pkgconfig
+	install -m 755 $(B)/libd2tcp-preload.so $(shim)
+	install -m 644 userspace/prometheus/d2tcp.rules.yml $(data)
+	install -m 644 userspace/d2tcp/completion.bash $(completions)/d2tcp
+	$(foreach page,$(PAGES),sed 's|@VERSION@|$(VERSION)|' $(page) \
+		> $(call page_file,$(page)) && chmod 644 $(call page_file,$(page)) &&) :
 	DESTDIR='$(DESTDIR)' $(call module_files,install)
 	[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || PATH=$$PATH:/sbin ldconfig
 
 uninstall:
 	DESTDIR='$(DESTDIR)' $(call module_files,uninstall)
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,include/d2tcp.h \
-		include/libd2tcp.h lib/libd2tcp.a lib/$(SO) lib/libd2tcp.so \
-		lib/libd2tcp-preload.so sbin/d2tcp \
-		lib/pkgconfig/d2tcp.pc share/d2tcp/d2tcp.rules.yml) \
-		$(foreach page,$(MAN),$(DESTDIR)$(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(page))
-	rmdir $(DESTDIR)$(PREFIX)/share/d2tcp 2>/dev/null || true
+	rm -f $(FILES)
+	rmdir $(shim) $(data) 2>/dev/null || true
+
+# --- Debian packages ------------------------------------------------------------
+
+# built from the committed tree, in build/deb
+deb:
+	@tests/lab/packages deb
+	rm -rf $(B)/deb
+	mkdir -p $(B)/deb/d2tcp-$(VERSION)
+	git archive HEAD | tar -x -C $(B)/deb/d2tcp-$(VERSION)
+	cd $(B)/deb/d2tcp-$(VERSION) && dpkg-buildpackage -us -uc -b
+	@rm -rf $(B)/deb/d2tcp-$(VERSION)
+	@ls $(B)/deb/*.deb
 
 # --- the load generator -------------------------------------------------------
 

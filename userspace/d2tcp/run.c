@@ -71,10 +71,10 @@ static int options(int argc, char **argv)
 	return -1;
 }
 
-/* The shim: beside the command in a build tree, else in the lib directory beside it. */
+/* The shim: beside the command in a build tree, else below the lib directory beside it. */
 static int find_shim(char *path, size_t size)
 {
-	static const char *const places[] = { "", "../lib/" };
+	static const char *const places[] = { "", "../lib/d2tcp/" };
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	const char *dir;
