@@ -115,7 +115,7 @@ MODULE ?= copy
 module_files = sh module/install.sh $(1) '$(MODULE)' '$(KDIR)' $(B)
 
 # where files go; every one that install puts is in FILES
-bin = $(DESTDIR)$(PREFIX)/sbin
+bin = $(DESTDIR)$(PREFIX)/bin
 inc = $(DESTDIR)$(PREFIX)/include
 lib = $(DESTDIR)$(libdir)
 # private to the command, which finds it from its own place

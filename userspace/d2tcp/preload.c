@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The shim that `d2tcp run` preloads: sets the budget and the expectation on each TCP
- * socket of the program, before it connects or listens.
+ * The shim that `d2tcp run` preloads: gives each TCP socket of the program the budget and
+ * the expectation, as far as the program has not set its own.
  *
- * A socket gets its options when it is created, and again in connect() and listen():
- * a failed connect clears them, and a socket may come from another process, such as
- * systemd's listeners. Accepted sockets inherit them. An option that is refused is
- * counted for `d2tcp run` and changes nothing for the program.
+ * A socket gets them when it is created; again in connect(), because a failed connect
+ * clears them; and in listen() and accept() if it comes from another process, such as
+ * systemd's listeners. Accepted sockets inherit them. An option that is refused is counted
+ * for `d2tcp run` and changes nothing for the program.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -15,10 +15,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <d2tcp.h>
@@ -29,7 +31,24 @@
 
 static int budget_us, expect_us;	/* 0: not set */
 static struct preload_report *report;	/* NULL: none */
-static bool created[1 << 16];		/* by socket() in this process, by number */
+
+/* Sockets that socket() created or that have the options, by descriptor. A number that is
+ * closed and received from another process is mistaken for one of these.
+ */
+static bool known[1 << 16];
+
+static int (*next_socket)(int domain, int type, int protocol);
+static int (*next_connect)(int fd, const struct sockaddr *address, socklen_t len);
+static int (*next_listen)(int fd, int backlog);
+static int (*next_accept)(int fd, struct sockaddr *address, socklen_t *len);
+static int (*next_accept4)(int fd, struct sockaddr *address, socklen_t *len,
+			   int flags);
+
+/* Finds the function of this name in the library after this one. */
+#define FIND(f) do { \
+	if (!next_##f) \
+		*(void **)&next_##f = dlsym(RTLD_NEXT, #f); \
+} while (0)
 
 static int from_environment(const char *name)
 {
@@ -38,114 +57,134 @@ static int from_environment(const char *name)
 	return text ? atoi(text) : 0;
 }
 
-/* Runs before main(), in each program that `d2tcp run` starts or that these start. */
-__attribute__((constructor)) static void start(void)
+static void map_report(void)
 {
-	const char *path = getenv(PRELOAD_REPORT);
+	unsigned long device, inode;
+	const char *text;
+	struct stat st;
 	void *page;
 	int fd;
 
-	budget_us = from_environment(PRELOAD_BUDGET);
-	expect_us = from_environment(PRELOAD_EXPECT);
-	fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-	if (fd < 0)
+	text = getenv(PRELOAD_REPORT);
+	if (!text || sscanf(text, "%d:%lx:%lu", &fd, &device, &inode) != 3 ||
+	    fstat(fd, &st) || st.st_dev != device || st.st_ino != inode ||
+	    st.st_size != (off_t)sizeof(*report))
 		return;
 	page = mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED,
 		    fd, 0);
-	close(fd);
 	if (page == MAP_FAILED)
 		return;
 	report = page;
 	__atomic_fetch_add(&report->programs, 1, __ATOMIC_RELAXED);
 }
 
+/* Runs before main(), in each program that `d2tcp run` starts or that these start. dlsym()
+ * must not be called where these functions may be, in a child of a threaded program.
+ */
+__attribute__((constructor)) static void start(void)
+{
+	FIND(socket);
+	FIND(connect);
+	FIND(listen);
+	FIND(accept);
+	FIND(accept4);
+	budget_us = from_environment(PRELOAD_BUDGET);
+	expect_us = from_environment(PRELOAD_EXPECT);
+	map_report();
+}
+
 static bool is_tcp(int fd)
 {
-	int domain, type, protocol, before = errno;
+	int domain, type, protocol;
 	socklen_t len = sizeof(int);
-	bool tcp;
 
-	tcp = !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) &&
+	return !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) &&
 	       (domain == AF_INET || domain == AF_INET6) &&
 	       !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) &&
 	       type == SOCK_STREAM &&
 	       !getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) &&
 	       protocol == IPPROTO_TCP;
-	errno = before;
-	return tcp;
 }
 
-static bool set_budget(int fd, unsigned int *option)
+static bool under_d2tcp(int fd)
 {
-	*option = PRELOAD_CONGESTION;
-	if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "d2tcp", strlen("d2tcp")))
-		return false;
-	*option = PRELOAD_SET_BUDGET;
-	return !setsockopt(fd, SOL_IP, D2TCP_BUDGET, &budget_us, sizeof(budget_us));
+	char name[16] = "";
+	socklen_t len = sizeof(name);
+
+	return !getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len) &&
+	       !strncmp(name, "d2tcp", 5);
 }
 
-static bool set_expect(int fd, unsigned int *option)
+/* Notes a refusal. */
+static void refused(enum preload_option option, bool counted)
+{
+	if (!report || !counted)
+		return;
+	__atomic_store_n(&report->option[option].error, errno, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&report->option[option].refused, 1, __ATOMIC_RELAXED);
+}
+
+static void give_budget(int fd, bool select, bool counted)
+{
+	socklen_t len = sizeof(int);
+	int now = 0;
+
+	if (select && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "d2tcp",
+				 strlen("d2tcp"))) {
+		refused(PRELOAD_SELECT, counted);
+		return;
+	}
+	/* it may be the program's choice not to be under d2tcp */
+	if (!under_d2tcp(fd))
+		return;
+	if (!getsockopt(fd, SOL_IP, D2TCP_BUDGET, &now, &len) && now)
+		return;
+	if (setsockopt(fd, SOL_IP, D2TCP_BUDGET, &budget_us, sizeof(budget_us)))
+		refused(PRELOAD_SET_BUDGET, counted);
+}
+
+static void give_expectation(int fd, bool counted)
 {
 	struct d2tcp_deadline standing = {
 		.deadline_ns = 1000ull * (unsigned int)expect_us,
 		.flags = D2TCP_F_RELATIVE | D2TCP_F_STANDING,
 	};
+	struct d2tcp_expect_info now = { 0 };
+	socklen_t len = sizeof(now);
 
-	*option = PRELOAD_SET_EXPECT;
-	return !setsockopt(fd, SOL_IP, D2TCP_EXPECT, &standing, sizeof(standing));
+	/* the namespace's default is not the program's */
+	if (!counted && !getsockopt(fd, SOL_IP, D2TCP_EXPECT_INFO, &now, &len) &&
+	    (now.standing_ns || now.outstanding))
+		return;
+	if (setsockopt(fd, SOL_IP, D2TCP_EXPECT, &standing, sizeof(standing)))
+		refused(PRELOAD_SET_EXPECT, counted);
 }
 
-/* Has this socket the options, as far as a single call tells? */
-static bool configured(int fd)
-{
-	struct d2tcp_expect_info info = { 0 };
-	char name[16] = "";
-	socklen_t len;
-
-	if (budget_us) {
-		len = sizeof(name);
-		return !getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len) &&
-		       !strcmp(name, "d2tcp");
-	}
-	len = sizeof(info);
-	return !getsockopt(fd, SOL_IP, D2TCP_EXPECT_INFO, &info, &len) &&
-	       info.standing_ns == 1000ull * (unsigned int)expect_us;
-}
-
-/* A socket that gets the options for the first time is counted. Keeps errno, which the
- * program may look at after a call that succeeded.
+/* A socket that is seen for the first time is counted, and put under d2tcp. Keeps errno,
+ * which the program may look at after a call that succeeded.
  */
-static void set_options(int fd, bool first)
+static void give_options(int fd, bool first)
 {
 	int before = errno;
-	unsigned int option = 0;
-	bool done = true;
 
-	if (budget_us)
-		done = set_budget(fd, &option);
-	if (done && expect_us)
-		done = set_expect(fd, &option);
-	if (report && first) {
+	if (!is_tcp(fd))
+		goto out;
+	if (report && first)
 		__atomic_fetch_add(&report->sockets, 1, __ATOMIC_RELAXED);
-		if (!done) {
-			__atomic_store_n(&report->error, errno, __ATOMIC_RELAXED);
-			__atomic_store_n(&report->option, option,
-					 __ATOMIC_RELAXED);
-			__atomic_fetch_add(&report->failed, 1, __ATOMIC_RELAXED);
-		}
-	}
+	if (budget_us)
+		give_budget(fd, first, first);
+	if (expect_us)
+		give_expectation(fd, first);
+	if ((size_t)fd < sizeof(known))
+		known[fd] = true;
+out:
 	errno = before;
 }
 
-/* Finds the function of this name in the library after this one. */
-#define FIND(f) do { \
-	if (!next_##f) \
-		*(void **)&next_##f = dlsym(RTLD_NEXT, #f); \
-} while (0)
-
-static int (*next_socket)(int domain, int type, int protocol);
-static int (*next_connect)(int fd, const struct sockaddr *address, socklen_t len);
-static int (*next_listen)(int fd, int backlog);
+static bool is_known(int fd)
+{
+	return fd < 0 || (size_t)fd >= sizeof(known) || known[fd];
+}
 
 PUBLIC int socket(int domain, int type, int protocol)
 {
@@ -153,29 +192,38 @@ PUBLIC int socket(int domain, int type, int protocol)
 
 	FIND(socket);
 	fd = next_socket(domain, type, protocol);
-	if (fd < 0 || !is_tcp(fd))
-		return fd;
-	set_options(fd, true);
-	if ((size_t)fd < sizeof(created))
-		created[fd] = true;
+	if (fd >= 0)
+		give_options(fd, true);
 	return fd;
 }
 
 PUBLIC int connect(int fd, const struct sockaddr *address, socklen_t len)
 {
 	FIND(connect);
-	/* after a failed connect; a socket without them is one that the program
-	 * has chosen another congestion control for
-	 */
-	if (is_tcp(fd) && (!budget_us || configured(fd)))
-		set_options(fd, false);
+	give_options(fd, !is_known(fd));
 	return next_connect(fd, address, len);
 }
 
 PUBLIC int listen(int fd, int backlog)
 {
 	FIND(listen);
-	if (is_tcp(fd) && !configured(fd))
-		set_options(fd, (size_t)fd < sizeof(created) && !created[fd]);
+	if (!is_known(fd))
+		give_options(fd, true);
 	return next_listen(fd, backlog);
+}
+
+PUBLIC int accept(int fd, struct sockaddr *address, socklen_t *len)
+{
+	FIND(accept);
+	if (!is_known(fd))
+		give_options(fd, true);
+	return next_accept(fd, address, len);
+}
+
+PUBLIC int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
+{
+	FIND(accept4);
+	if (!is_known(fd))
+		give_options(fd, true);
+	return next_accept4(fd, address, len, flags);
 }

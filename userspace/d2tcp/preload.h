@@ -5,22 +5,26 @@
 
 #define PRELOAD_FILE	"libd2tcp-preload.so"
 
-/* The environment: microseconds, or not set; and the path of a file that is a
- * struct preload_report.
+/* The environment: microseconds, or not set; and of the report, an inherited memory file,
+ * descriptor:device:inode. The shim uses the descriptor only if it is still that file.
  */
 #define PRELOAD_BUDGET	"D2TCP_RUN_BUDGET_US"
 #define PRELOAD_EXPECT	"D2TCP_RUN_EXPECT_US"
 #define PRELOAD_REPORT	"D2TCP_RUN_REPORT"
 
+/* The options that the shim sets; selecting d2tcp is part of the budget. */
+enum preload_option { PRELOAD_SELECT, PRELOAD_SET_BUDGET, PRELOAD_SET_EXPECT,
+		      PRELOAD_OPTIONS };
+
 /* Shared by all processes of a run, and changed with atomic operations. */
 struct preload_report {
 	unsigned int programs;	/* that loaded the shim, by exec */
 	unsigned int sockets;	/* TCP sockets */
-	unsigned int failed;	/* of them, those that an option was refused on */
-	int error;		/* the errno of the last refusal */
-	unsigned int option;	/* the option: one of those below */
+	unsigned int not_started;	/* the program could not be executed */
+	struct {
+		unsigned int refused;	/* sockets */
+		int error;		/* errno of the last one */
+	} option[PRELOAD_OPTIONS];
 };
-
-enum { PRELOAD_CONGESTION = 1, PRELOAD_SET_BUDGET, PRELOAD_SET_EXPECT };
 
 #endif /* PRELOAD_H */

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * d2tcp run - runs an unmodified program whose TCP sockets get a budget, an
- * expectation, or both, by a shim that it preloads.
+ * d2tcp run: run an unmodified program whose TCP sockets get a budget, an expectation, or
+ * both, by a shim that is preloaded.
+ *
+ * The program is executed in this process, because service managers know it by its id.
+ * A grandchild waits for its end and reports.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,49 +32,69 @@ static const char usage[] =
 	"usage: d2tcp run [--budget TIME] [--expect TIME] [--verbose] [--] PROGRAM [ARGUMENT]...\n"
 	"TIME is a whole number with a unit, us, ms or s, as in 20ms.\n";
 
+/* The descriptor of the report; high, out of the way of the program's. */
+#define REPORT_FD	200
+
 static int64_t budget_us, expect_us;
 static bool verbose;
+
+static int wrong(const char *format, const char *text)
+{
+	fprintf(stderr, "d2tcp run: ");
+	fprintf(stderr, format, text);
+	fprintf(stderr, "\n%s", usage);
+	return -1;
+}
+
+/* Reads an option that takes a time, as "--budget 20ms" or "--budget=20ms". Returns how
+ * many arguments it is, 0 if it is another option, or -1 after a message.
+ */
+static int time_option(char **argv, const char *name, int64_t *value)
+{
+	size_t n = strlen(name);
+	const char *text;
+	char what[40];
+
+	if (strncmp(argv[0], name, n) || (argv[0][n] && argv[0][n] != '='))
+		return 0;
+	text = argv[0][n] ? argv[0] + n + 1 : argv[1];
+	if (!text)
+		return wrong("%s takes a time", name);
+	snprintf(what, sizeof(what), "d2tcp run: %s", name);
+	*value = duration_us(what, text);
+	if (*value < 0)
+		return -1;
+	return argv[0][n] ? 1 : 2;
+}
 
 /* Reads the options; returns the index of the program, or -1 after a message. */
 static int options(int argc, char **argv)
 {
-	int i;
+	int i = 1, n;
 
-	for (i = 1; i < argc && argv[i][0] == '-'; i++) {
-		int64_t *value = !strcmp(argv[i], "--budget") ? &budget_us :
-				 !strcmp(argv[i], "--expect") ? &expect_us : NULL;
-		char what[32];
-
+	while (i < argc && argv[i][0] == '-') {
 		if (!strcmp(argv[i], "--")) {
 			i++;
 			break;
 		}
-		if (!strcmp(argv[i], "--verbose")) {
+		n = time_option(argv + i, "--budget", &budget_us);
+		if (!n)
+			n = time_option(argv + i, "--expect", &expect_us);
+		if (!n && !strcmp(argv[i], "--verbose")) {
 			verbose = true;
-			continue;
+			n = 1;
 		}
-		if (!value) {
-			fprintf(stderr, "d2tcp run: unknown option '%s'\n%s",
-				argv[i], usage);
+		if (n < 0)
 			return -1;
-		}
-		snprintf(what, sizeof(what), "d2tcp run: %s", argv[i]);
-		if (++i == argc) {
-			fprintf(stderr, "%s takes a time\n%s", what, usage);
-			return -1;
-		}
-		*value = duration_us(what, argv[i]);
-		if (*value < 0)
-			return -1;
+		if (!n)
+			return wrong("unknown option '%s'", argv[i]);
+		i += n;
 	}
 	if (!budget_us && !expect_us)
-		fprintf(stderr, "d2tcp run: --budget, --expect or both are required\n%s",
-			usage);
-	else if (i >= argc)
-		fprintf(stderr, "d2tcp run: no program given\n%s", usage);
-	else
-		return i;
-	return -1;
+		return wrong("%s", "--budget, --expect or both are required");
+	if (i >= argc)
+		return wrong("%s", "no program given");
+	return i;
 }
 
 /* The shim: beside the command in a build tree, else below the lib directory beside it. */
@@ -123,115 +149,135 @@ static int set_environment(const char *shim, const char *report)
 	       setenv(PRELOAD_REPORT, report, 1) ? -1 : 0;
 }
 
-static pid_t child;
-
-static void pass_on(int signal)
+static const char *refusal(enum preload_option option, int error)
 {
-	kill(child, signal);
-}
-
-/* Signals for the program that may be sent to this process. */
-static sigset_t passed_on(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGUSR1);
-	sigaddset(&set, SIGUSR2);
-	return set;
-}
-
-/* Waits for the program. The caller has blocked the signals that are passed on. */
-static int wait_for(void)
-{
-	struct sigaction pass = { .sa_handler = pass_on };
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
-	sigset_t set = passed_on();
-	int status, signal;
-
-	for (signal = 1; signal < NSIG; signal++)
-		if (sigismember(&set, signal) == 1)
-			sigaction(signal, &pass, NULL);
-	/* the terminal sends these to the program too */
-	sigaction(SIGINT, &ignore, NULL);
-	sigaction(SIGQUIT, &ignore, NULL);
-	sigprocmask(SIG_UNBLOCK, &set, NULL);
-	while (waitpid(child, &status, 0) < 0)
-		if (errno != EINTR)
-			return 1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-static const char *refusal(const struct preload_report *report)
-{
-	if (report->option == PRELOAD_CONGESTION && report->error == ENOENT)
+	if (option == PRELOAD_SELECT && error == ENOENT)
 		return "the module tcp_d2tcp is not loaded; load it with modprobe tcp_d2tcp";
-	if (report->option == PRELOAD_CONGESTION && report->error == EPERM)
+	if (option == PRELOAD_SELECT && error == EPERM)
 		return "this user may not select d2tcp; add it to the sysctl net.ipv4.tcp_allowed_congestion_control";
-	if (report->option == PRELOAD_SET_EXPECT && report->error == ENOPROTOOPT)
+	if (option == PRELOAD_SET_EXPECT && error == ENOPROTOOPT)
 		return "the module tcp_d2tcp is not loaded, is too old or was loaded without expect=1";
-	if (report->option == PRELOAD_SET_EXPECT && report->error == ENOMEM)
+	if (option == PRELOAD_SET_EXPECT && error == ENOMEM)
 		return "no memory, or as many sockets as the sysctl net.ipv4.d2tcp.expect_max allows expect answers";
-	return strerror(report->error);
+	return strerror(error);
 }
 
 static void explain(const char *program, const struct preload_report *report)
 {
-	if (!report->programs)
-		fprintf(stderr, "d2tcp run: %s has no deadlines: it did not load the shim. It may be linked statically (as Go programs are) or set-user-ID; use a route with congctl d2tcp and the sysctl net.ipv4.d2tcp.default_budget_us for it\n",
+	static const char *const lacks[] = { "budget", "budget", "expectation" };
+	bool refused = false;
+	size_t i;
+
+	if (!report->programs) {
+		fprintf(stderr, "d2tcp run: %s has no deadlines: it did not load the shim. It may be linked statically (as Go programs are), set-user-ID, or for another C library; use a route with congctl d2tcp and the sysctl net.ipv4.d2tcp.default_budget_us for it\n",
 			program);
-	else if (!report->sockets)
-		fprintf(stderr, "d2tcp run: %s has no deadlines: it opened no TCP socket through the C library\n",
+		return;
+	}
+	if (!report->sockets) {
+		fprintf(stderr, "d2tcp run: no TCP socket of %s was seen before it ended\n",
 			program);
-	else if (report->failed)
-		fprintf(stderr, "d2tcp run: %u of %u TCP sockets have no deadlines: %s\n",
-			report->failed, report->sockets, refusal(report));
-	else if (verbose)
+		return;
+	}
+	for (i = 0; i < PRELOAD_OPTIONS; i++) {
+		if (!report->option[i].refused)
+			continue;
+		refused = true;
+		fprintf(stderr, "d2tcp run: %u of %u TCP sockets have no %s: %s\n",
+			report->option[i].refused, report->sockets, lacks[i],
+			refusal(i, report->option[i].error));
+	}
+	if (verbose && !refused)
 		fprintf(stderr, "d2tcp run: %u TCP sockets in %u programs\n",
 			report->sockets, report->programs);
 }
 
+/* Waits for the end of the program and reports. What ends the program must not end this
+ * process before; it ends by itself after it.
+ */
+static void report_on(int pidfd, const char *program,
+		      const struct preload_report *report)
+{
+	static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE };
+	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
+	int null = open("/dev/null", O_RDWR);
+	size_t i;
+
+	for (i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+	/* only the errors are written to, so that a reader of the output sees its end */
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	while (poll(&ended, 1, -1) < 0 && errno == EINTR)
+		;
+	if (!report->not_started)
+		explain(program, report);
+	_exit(0);
+}
+
+/* Starts the process that reports. It is no child of this one, which the program would
+ * not expect.
+ */
+static int start_reporter(const char *program, const struct preload_report *report)
+{
+	/* closed by exec */
+	const int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	pid_t child = pidfd < 0 ? -1 : fork();
+
+	if (!child) {
+		if (!fork())
+			report_on(pidfd, program, report);
+		_exit(0);
+	}
+	return child < 0 || waitpid(child, NULL, 0) < 0 ? -1 : 0;
+}
+
+/* The report that the programs inherit; fills in how they find it. */
+static struct preload_report *make_report(char *text, size_t size)
+{
+	struct preload_report *report;
+	struct stat st;
+	int fd, high;
+
+	fd = memfd_create("d2tcp-run", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0 || ftruncate(fd, sizeof(*report)))
+		return NULL;
+	report = mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	high = fcntl(fd, F_DUPFD, REPORT_FD);
+	if (high < 0)
+		high = fcntl(fd, F_DUPFD, 3);
+	if (report == MAP_FAILED || high < 0 || fstat(high, &st) ||
+	    fcntl(high, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		return NULL;
+	close(fd);
+	snprintf(text, size, "%d:%lx:%lu", high, (unsigned long)st.st_dev,
+		 (unsigned long)st.st_ino);
+	return report;
+}
+
 int run(int argc, char **argv)
 {
-	int first = options(argc, argv), status, fd;
-	char shim[PATH_MAX], path[64];
 	struct preload_report *report;
-	sigset_t set = passed_on(), before;
+	char shim[PATH_MAX], text[64];
+	int first, err;
 
+	if (argc == 2 && !strcmp(argv[1], "--help")) {
+		fputs(usage, stdout);
+		return 0;
+	}
+	first = options(argc, argv);
 	if (first < 0)
 		return 2;
 	if (find_shim(shim, sizeof(shim)))
 		return 1;
-	/* the programs open it by this process's descriptor */
-	fd = memfd_create("d2tcp-run", MFD_CLOEXEC);
-	if (fd < 0 || ftruncate(fd, sizeof(*report)))
-		goto failed;
-	report = mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (report == MAP_FAILED)
-		goto failed;
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getpid(), fd);
-	sigprocmask(SIG_BLOCK, &set, &before);
-	child = fork();
-	if (child < 0)
-		goto failed;
-	if (!child) {
-		sigprocmask(SIG_SETMASK, &before, NULL);
-		if (set_environment(shim, path)) {
-			perror("d2tcp run");
-			_exit(126);
-		}
-		execvp(argv[first], argv + first);
-		fprintf(stderr, "d2tcp run: %s: %s\n", argv[first], strerror(errno));
-		_exit(errno == ENOENT ? 127 : 126);
+	report = make_report(text, sizeof(text));
+	if (!report || start_reporter(argv[first], report) ||
+	    set_environment(shim, text)) {
+		perror("d2tcp run");
+		return 1;
 	}
-	status = wait_for();
-	/* a program that could not be started has said so */
-	if (status != 127 && status != 126)
-		explain(argv[first], report);
-	return status;
-failed:
-	perror("d2tcp run");
-	return 1;
+	execvp(argv[first], argv + first);
+	err = errno;
+	report->not_started = 1;
+	fprintf(stderr, "d2tcp run: %s: %s\n", argv[first], strerror(err));
+	return err == ENOENT ? 127 : 126;
 }
