@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Means over seeds and their 95 % confidence intervals, by Student's t.
 
-Seeds are paired: with the same seed every algorithm serves the same queries. Miss rates
-that do not vary, because nothing or everything was missed, have an exact interval.
+Seeds are paired: with the same seed every algorithm serves the same queries. The interval
+of a miss rate is at least as wide as the exact one of no miss.
 """
 
 import math
@@ -46,15 +46,22 @@ def interval95(values, low=-math.inf, high=math.inf):
     return [max(low, mean(values) - half), min(high, mean(values) + half)]
 
 
-def _exact(shares, trials):
-    """The interval of shares that are all 0 or all 1; None for others.
-
-    It is Clopper and Pearson's (Biometrika, 1934) for no success, or nothing but
-    successes, in `trials` independent trials.
+def _none_missed(trials):
+    """Upper end of the exact interval of no success in `trials` independent trials
+    (Clopper and Pearson, Biometrika, 1934).
     """
-    bound = 1 - 0.025 ** (1 / trials)
-    return [0.0, bound] if not any(shares) else \
-        [1 - bound, 1.0] if all(v == 1 for v in shares) else None
+    return 1 - 0.025 ** (1 / trials)
+
+
+def _ends(middle, half, trials):
+    """The interval around a mean share, not clipped.
+
+    Few misses say as little about the rate of misses as none do: where they are rare, the
+    spread between seeds is often too small. So the interval reaches at least as far as
+    that of no miss, and, mirrored, as that of nothing else.
+    """
+    bound = _none_missed(trials)
+    return min(middle - half, 1 - bound), max(middle + half, bound)
 
 
 def share95(shares, trials):
@@ -62,36 +69,42 @@ def share95(shares, trials):
     many independent trials all of them consist of. None for one seed whose share is
     neither 0 nor 1.
     """
-    return _exact(shares, trials) or interval95(shares, 0, 1)
+    middle, half = mean(shares), half95(shares)
+    if half is None:
+        if middle not in (0, 1):
+            return None
+        half = 0
+    low, high = _ends(middle, half, trials)
+    return [max(0.0, low), min(1.0, high)]
 
 
 def half_share95(shares, trials):
     """Half of that interval, not clipped; infinite where there is none."""
-    exact = _exact(shares, trials)
-    if exact:
-        return (exact[1] - exact[0]) / 2
-    half = half95(shares)
-    return math.inf if half is None else half
+    middle, half = mean(shares), half95(shares)
+    if half is None:
+        if middle not in (0, 1):
+            return math.inf
+        half = 0
+    low, high = _ends(middle, half, trials)
+    return (high - low) / 2
 
 
 def seeds_needed(shares, trials, half_width):
     """How many seeds bring half of the interval of the mean share below `half_width`.
 
-    Estimated from the seeds that were run, which consist of `trials` trials: from their
-    spread, with Student's t for the new number of seeds, or from the number of trials that
-    the exact interval needs.
+    Estimated from the spread of the seeds that were run, which consist of `trials` trials,
+    with Student's t for the new number of seeds.
     """
     n = len(shares)
-    half = half_share95(shares, trials)
-    if n < 2 or half < half_width:
+    if n < 2 or half_share95(shares, trials) < half_width:
         return n
-    if _exact(shares, trials):
-        need = math.log(0.025) / math.log(1 - 2 * half_width)
-        return math.floor(need * n / trials) + 1
-    spread = half * math.sqrt(n) / t975(n - 1)
-    while t975(n - 1) * spread / math.sqrt(n) >= half_width:
+    middle, each = mean(shares), trials / n
+    spread = half95(shares) * math.sqrt(n) / t975(n - 1)
+    while True:
         n += 1
-    return n
+        low, high = _ends(middle, t975(n - 1) * spread / math.sqrt(n), each * n)
+        if (high - low) / 2 < half_width:
+            return n
 
 
 def difference95(values, base):

@@ -48,28 +48,30 @@ absent() {
 	mv "$modules/build/away" "$modules/build/Makefile"
 	mkdir -p /lib/modules/1.2.3/updates/dkms
 	: >/lib/modules/1.2.3/updates/dkms/tcp_d2tcp.ko.xz
-	finds kernel "was built for Linux 1.2.3, and $(uname -r) is running" "dkms autoinstall"
+	finds kernel "was built for Linux 1.2.3, and $(uname -r) is running" "make install"
 	rm -r /lib/modules/1.2.3
+	mkdir -p /var/lib/dkms/d2tcp
+	finds dkms "has not built it" make.log
+	rmdir /var/lib/dkms/d2tcp
 }
-t "1 to 3: not installed, without headers, built for another kernel" absent
+t "1 to 4: not installed, without headers, for another kernel, not built by DKMS" absent
 
 cp "$ko" "$modules/updates"
 unloaded() {
 	finds loaded "installed, but not loaded" "modprobe tcp_d2tcp" modules-load.d
 }
-t "4: built, but not loaded" unloaded
+t "5: built, but not loaded" unloaded
 
 secure() {
-	local efi=/sys/firmware/efi/efivars
-	mount -t tmpfs firmware /sys/firmware || return
-	mkdir -p $efi
-	printf '\6\0\0\0\1' >$efi/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c
-	finds signature "is not signed, and Secure Boot refuses" "mokutil --import"
-	printf '\6\0\0\0\0' >$efi/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c
+	mount -t tmpfs kernel /sys/kernel || return
+	mkdir /sys/kernel/security
+	echo "none [integrity] confidentiality" >/sys/kernel/security/lockdown
+	finds signature "is not signed" "Secure Boot" "mokutil --import"
+	echo "[none] integrity confidentiality" >/sys/kernel/security/lockdown
 	finds loaded
-	umount /sys/firmware
+	umount /sys/kernel
 }
-t "5: Secure Boot, and the module is not signed" secure
+t "6: Secure Boot, and the module is not signed" secure
 
 ip link set lo up
 insmod "$ko" expect=1 || exit 1
@@ -78,10 +80,12 @@ unselected() {
 	finds selection "nothing selects d2tcp" tcp_allowed_congestion_control
 	# a route is enough
 	ip route add 10.9.0.0/16 dev lo congctl d2tcp
+	ip netns add red
 	healthy
+	ip netns del red
 	ip route del 10.9.0.0/16 dev lo
 }
-t "6: only root may select it, and nothing else does" unselected
+t "7: only root may select it, and nothing else does" unselected
 
 echo "$before d2tcp" >$four/tcp_allowed_congestion_control
 t "nothing is wrong with a good set-up" healthy
@@ -92,7 +96,7 @@ twice() {
 	finds files "installed more than once" updates/dkms "remove the one"
 	rm -r "$modules/updates/dkms"
 }
-t "7: installed in two ways" twice
+t "8: installed in two ways" twice
 
 # A file from other source: srcversion in it is changed, with the same length.
 stale() {
@@ -100,10 +104,10 @@ stale() {
 	src=$(cat /sys/module/tcp_d2tcp/srcversion)
 	LC_ALL=C sed "s/srcversion=$src/srcversion=000000000000000000000${src:21}/" \
 		"$ko" >"$modules/updates/tcp_d2tcp.ko"
-	finds reload "built from other source" "make upgrade"
+	finds reload "built from other source" "make upgrade" "if the file is newer"
 	cp "$ko" "$modules/updates"
 }
-t "8: the loaded module is not the one that is installed" stale
+t "9: the loaded module is not the one that is installed" stale
 
 lost() {
 	echo "net.ipv4.d2tcp.default_budget_us = 20000" >/etc/sysctl.d/d2tcp.conf
@@ -125,10 +129,23 @@ lost() {
 	echo "$before d2tcp" >$four/tcp_allowed_congestion_control
 	echo "net.ipv4.d2tcp.no_such_us = 1" >>/run/sysctl.d/z.conf
 	finds settings "no_such_us, which does not exist"
-	rm /etc/sysctl.d/d2tcp.conf /run/sysctl.d/*
+	echo "net.ipv4.tcp_allowed_congestion_control = reno" >/run/sysctl.d/zz.conf
+	sed -i '/no_such/d' /run/sysctl.d/z.conf
+	finds overridden "zz.conf sets net.ipv4.tcp_allowed_congestion_control to \"reno\", which replaces the line with d2tcp in /run/sysctl.d/z.conf"
+	rm /run/sysctl.d/z*.conf
+	if [ ! -e /usr/lib/sysctl.d/99-sysctl.conf ]; then
+		cp /etc/sysctl.conf "$tmp/sysctl.conf" 2>/dev/null
+		echo "net.ipv4.d2tcp.default_budget_us = 20000" >>/etc/sysctl.conf
+		finds old-file "is not read at boot" "move it"
+		ln -s ../sysctl.conf /etc/sysctl.d/99-sysctl.conf
+		healthy
+		rm /etc/sysctl.d/99-sysctl.conf /etc/sysctl.conf
+		[ ! -e "$tmp/sysctl.conf" ] || cp "$tmp/sysctl.conf" /etc/sysctl.conf
+	fi
+	rm -f /etc/sysctl.d/d2tcp.conf /run/sysctl.d/*
 	echo 0 >$four/d2tcp/default_budget_us
 }
-t "9: a setting of sysctl's files was lost by a reload" lost
+t "10 and 11: a setting of sysctl's files was lost by a reload, or is overridden" lost
 
 units() {
 	echo 20 >$four/d2tcp/default_budget_us
@@ -139,10 +156,13 @@ units() {
 	echo 20000 >$four/d2tcp/default_budget_us
 	echo 30000 >$four/d2tcp/min_budget_us
 	finds floor "below min_budget_us, 30000"
+	# a floor may be as short as a round trip
+	echo 50 >$four/d2tcp/min_budget_us
+	healthy
 	echo 0 >$four/d2tcp/min_budget_us
 	echo 0 >$four/d2tcp/default_budget_us
 }
-t "10: a budget in a wrong unit, or below the minimum" units
+t "12: a budget in a wrong unit, or below the minimum" units
 
 # connect LISTENER CLIENT ACCEPTED: a connection, with these congestion controls, while
 # `finds` and its arguments run
@@ -175,12 +195,15 @@ late() {
 	connect cubic cubic d2tcp finds listener \
 		"1 accepted connections have no ECN" "port 7007 is under cubic" \
 		"select d2tcp on the listener"
+	# a client that does not ask for ECN is no problem of this host
+	connect d2tcp cubic "" healthy
+	says "1 connections under d2tcp, 1 of them without ECN" "$tmp/o"
 	connect d2tcp d2tcp "" healthy
 	says "2 connections under d2tcp, 0 of them without ECN" "$tmp/o"
-	connect cubic d2tcp "" finds peer "one is with 127.0.0.1:7007" \
+	connect cubic d2tcp "" finds peer "one is to 127.0.0.1:7007" \
 		"convert the peer first"
 }
-t "11 and 12: d2tcp on accepted sockets only, and a peer without ECN" late
+t "13 and 14: d2tcp on accepted sockets only, and a peer without ECN" late
 
 old() {
 	local default
@@ -192,18 +215,34 @@ old() {
 	echo "$default" >$four/tcp_congestion_control
 	echo "$before d2tcp" >$four/tcp_allowed_congestion_control
 }
-t "13: a listener from before d2tcp was the default" old
+t "15: a listener from before d2tcp was the default" old
 
+# space NAME: a network namespace with a listener
+space() {
+	ip netns add "$1"
+	ip netns exec "$1" /usr/bin/python3 -c 'import os, socket, sys
+s = socket.socket()
+s.listen()
+open(sys.argv[1], "w").close()
+os.read(os.open(sys.argv[2], os.O_RDWR), 1)' "$tmp/ready" "$tmp/end" &
+	: <"$tmp/ready"
+}
 spaces() {
 	local n default
 	default=$(cat $four/tcp_congestion_control)
-	ip netns add red
+	mkfifo "$tmp/ready" "$tmp/end"
+	space red
 	# a namespace whose programs do not use d2tcp is none of its business
 	healthy
 	echo d2tcp >$four/tcp_congestion_control
 	finds namespaces "d2tcp is the default in the initial network namespace, but not in 1 others (red)" \
-		"in each namespace"
-	for n in 1 2 3 4 5; do ip netns add n$n; done
+		nsenter
+	# a sandbox without sockets lacks nothing
+	ip netns add sandbox
+	ip netns exec sandbox sh -c "echo $default >$four/tcp_congestion_control"
+	finds namespaces "not in 1 others"
+	ip netns del sandbox
+	for n in 1 2 3 4 5; do space n$n; done
 	# those get the default from the initial one
 	finds namespaces "not in 1 others"
 	echo 20000 >$four/d2tcp/default_budget_us
@@ -212,6 +251,11 @@ spaces() {
 		ip netns exec n$n sh -c "echo $default >$four/tcp_congestion_control"
 	done
 	finds namespaces "not in 6 others" ", ...)"
+	# let the listeners end; those in other namespaces keep them alive
+	exec 8<>"$tmp/end"
+	printf '\n\n\n\n\n\n' >&8
+	wait
+	exec 8>&-
 	for n in 1 2 3 4 5; do ip netns del n$n; done
 	echo "$default" >$four/tcp_congestion_control
 	echo "$before d2tcp" >$four/tcp_allowed_congestion_control
@@ -226,7 +270,7 @@ print(p["check"], p["netns"])')"
 	ip netns del red
 	healthy
 }
-t "14: another namespace differs from the initial one" spaces
+t "16: another namespace differs from the initial one" spaces
 
 user() {
 	mkdir "$tmp/bin"

@@ -126,17 +126,29 @@ static bool collect(int in)
 	return done;
 }
 
-static void name_of_net(const char *path, const struct stat *st, char *name,
-			size_t size)
+static bool is_init(const struct stat *st)
 {
 	struct stat init;
 
-	if (!strncmp(path, "/run/netns/", 11))
-		snprintf(name, size, "%s", path + 11);
-	else if (!stat("/proc/1/ns/net", &init) && init.st_ino == st->st_ino)
+	return !stat("/proc/1/ns/net", &init) && init.st_ino == st->st_ino;
+}
+
+/* Its name in /run/netns, "init", or one of its processes. */
+static void name_of_net(const char *path, const struct stat *st, char *name,
+			size_t size)
+{
+	char pid[24] = "", process[64];
+
+	if (!strncmp(path, "/run/netns/", 11)) {
+		snprintf(name, size, "%.90s", path + 11);
+	} else if (is_init(st)) {
 		snprintf(name, size, "init");
-	else
-		snprintf(name, size, "net:%lu", (unsigned long)st->st_ino);
+	} else {
+		/* the path is /proc/PID/ns/net */
+		sscanf(path, "/proc/%23[0-9]", pid);
+		name_of(pid, process, sizeof(process));
+		snprintf(name, size, "of process %s (%.60s)", pid, process);
+	}
 }
 
 static unsigned int namespace_at(const char *path, struct seen *seen)
@@ -144,7 +156,7 @@ static unsigned int namespace_at(const char *path, struct seen *seen)
 	int fd = open(path, O_RDONLY | O_CLOEXEC), ends[2], status = 0;
 	struct statfs fs;
 	struct stat st;
-	char name[64];
+	char name[96];
 	pid_t pid;
 
 	/* the process has ended, or a name has lost its namespace */
@@ -171,21 +183,22 @@ out:
 	return 0;
 }
 
+/* A sandbox without sockets lacks nothing. */
 static bool no_default(const struct net_state *net)
 {
-	return !net->is_default;
+	return net->sockets && !net->is_default;
 }
 
 static bool no_budget(const struct net_state *net)
 {
-	return !net->budget && (net->is_default || net->connections);
+	return !net->budget && net->sockets && (net->is_default || net->connections);
 }
 
 /* Adds one finding for all namespaces that lack what the initial one has. */
 static void compare(const char *check, bool (*lacks)(const struct net_state *),
 		    const char *what, const char *action)
 {
-	char names[200] = "";
+	char names[280] = "";
 	size_t i, n = 0;
 
 	for (i = 0; i < net_count; i++) {
@@ -193,7 +206,7 @@ static void compare(const char *check, bool (*lacks)(const struct net_state *),
 			continue;
 		if (n++ < 5)
 			snprintf(names + strlen(names), sizeof(names) - strlen(names),
-				 "%s%.32s", *names ? ", " : "", nets[i].name);
+				 "%s%.48s", *names ? ", " : "", nets[i].name);
 	}
 	if (n)
 		found(check, "", action,
@@ -212,10 +225,29 @@ static void compare_networks(void)
 		return;
 	if (nets[i].is_default)
 		compare("namespaces", no_default, "d2tcp is the default",
-			"set the sysctl net.ipv4.tcp_congestion_control in each namespace whose programs use d2tcp, or create the namespace again");
+			"if its programs use d2tcp: nsenter -t PID -n sysctl -w net.ipv4.tcp_congestion_control=d2tcp, with the id of one of them, or create the namespace again");
 	if (nets[i].budget)
 		compare("budgets", no_budget, "there is a default budget",
-			"set the sysctl net.ipv4.d2tcp.default_budget_us in each of these namespaces");
+			"nsenter -t PID -n sysctl -w net.ipv4.d2tcp.default_budget_us=..., with the id of one of its processes");
+}
+
+/* Nothing on this host selects d2tcp, and only root could. The list of the algorithms that
+ * others may select is the same for all namespaces.
+ */
+static void check_selection(void)
+{
+	char allowed[512];
+	size_t i;
+
+	for (i = 0; i < net_count; i++)
+		if (nets[i].is_default || nets[i].connections)
+			return;
+	if (!read_line("/proc/sys/net/ipv4/tcp_allowed_congestion_control", allowed,
+		       sizeof(allowed)) || has_word(allowed, "d2tcp") || has_route())
+		return;
+	found("selection", "",
+	      "let every program select it: add d2tcp to the sysctl net.ipv4.tcp_allowed_congestion_control; or use a route with congctl d2tcp",
+	      "nothing selects d2tcp: it is not the default, no route has it, no connection uses it, and only root may select it");
 }
 
 /* --- the report ------------------------------------------------------------- */
@@ -270,17 +302,25 @@ int doctor(int argc, char **argv)
 	const bool json = argc == 2 && !strcmp(argv[1], "--json");
 	unsigned int connections = 0, fallback = 0;
 	struct seen seen = { 0 };
+	struct stat st, init;
 	struct net_state own;
 	bool loaded;
 	size_t i;
 
+	if (argc == 2 && !strcmp(argv[1], "--help")) {
+		printf("usage: d2tcp doctor [--json]\n");
+		return 0;
+	}
 	if (argc > 1 && !json) {
 		fprintf(stderr, "d2tcp doctor: takes --json, not '%s'\n", argv[1]);
 		return 2;
 	}
 	loaded = !access("/proc/net/d2tcp", R_OK);
 	check_module(loaded);
-	check_settings();
+	/* the files are for the initial namespace; other users cannot tell which is */
+	if (stat("/proc/self/ns/net", &st) || stat("/proc/1/ns/net", &init) ||
+	    st.st_ino == init.st_ino)
+		check_settings();
 	if (loaded && !geteuid()) {
 		each_entry("/run/netns", "", false, &seen, namespace_at);
 		each_entry("/proc", "/ns/net", true, &seen, namespace_at);
@@ -294,6 +334,8 @@ int doctor(int argc, char **argv)
 		nets[0] = own;
 	}
 	compare_networks();
+	if (loaded)
+		check_selection();
 	if (unreadable)
 		fprintf(stderr, "d2tcp doctor: %u network namespaces could not be checked\n",
 			unreadable);

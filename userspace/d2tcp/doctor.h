@@ -9,14 +9,15 @@
 /* A problem: a name for programs, where it is, what is wrong, and what to do. */
 struct finding {
 	char check[32];
-	char netns[64];		/* empty: the whole host */
+	char netns[96];		/* empty: the whole host */
 	char problem[400];
 	char action[400];
 };
 
 /* What the checks of a network namespace found out about it. */
 struct net_state {
-	char name[64];
+	char name[96];
+	unsigned int sockets;		/* listening or established */
 	unsigned int connections;	/* established, under d2tcp */
 	unsigned int fallback;		/* of them, without ECN */
 	bool is_default;		/* d2tcp is the default */
@@ -32,7 +33,7 @@ void found_copy(const struct finding *finding);
 /* Adds the problems of the module's files; `loaded`: is the module loaded? */
 void check_module(bool loaded);
 
-/* Adds settings of sysctl's files that are not in force. */
+/* Adds settings of sysctl's files that are not in force in this network namespace. */
 void check_settings(void);
 
 /* Reads the first line of a file; returns whether it could be read. */
@@ -40,6 +41,9 @@ bool read_line(const char *path, char *text, size_t size);
 
 /* Is this word in the text? */
 bool has_word(const char *text, const char *word);
+
+/* Does a route of this network namespace select d2tcp? */
+bool has_route(void);
 
 /* Adds the problems of the namespace that the process is in, and fills in *state. */
 void check_network(const char *name, struct net_state *state);

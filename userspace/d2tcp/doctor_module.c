@@ -54,22 +54,15 @@ static void file_field(const char *path, const char *field, char *text, size_t s
 		pclose(f);
 }
 
-/* Does Secure Boot, or the lockdown that follows from it, refuse unsigned modules? */
+/* Does the kernel refuse unsigned modules? Secure Boot has that effect by a lockdown, or
+ * not, depending on how it is configured, so the kernel is asked and not the firmware.
+ */
 static bool signatures_enforced(void)
 {
-	static const char variable[] =
-		"/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
-	unsigned char value[5] = { 0 };
-	FILE *f = fopen(variable, "r");
 	char text[80];
 
-	/* four bytes of attributes, and the value */
-	if (f) {
-		if (fread(value, sizeof(value), 1, f) != 1)
-			value[4] = 0;
-		fclose(f);
-	}
-	if (value[4] == 1)
+	if (read_line("/sys/kernel/security/lockdown", text, sizeof(text)) &&
+	    !strstr(text, "[none]"))
 		return true;
 	return read_line("/sys/module/module/parameters/sig_enforce", text,
 			 sizeof(text)) && text[0] == 'Y';
@@ -102,17 +95,22 @@ static void check_missing(const char *release)
 	snprintf(build, sizeof(build), MODULES "/%s/build/Makefile", release);
 	if (access(build, F_OK))
 		found("headers", "",
-		      "install the headers of the running kernel, on Debian: apt install linux-headers-$(uname -r); DKMS then builds the module, or make install does",
+		      "install the headers of the running kernel, on Debian: apt install linux-headers-amd64 linux-headers-$(uname -r), or boot a kernel whose headers are installed; DKMS then builds the module, or make install does",
 		      "the module tcp_d2tcp was not built for the running kernel %s, whose headers are not installed",
+		      release);
+	else if (!access("/var/lib/dkms/d2tcp", F_OK))
+		found("dkms", "",
+		      "run dkms autoinstall; if it fails, the reason is in /var/lib/dkms/d2tcp/*/build/make.log",
+		      "DKMS has the source of the module tcp_d2tcp, but has not built it for %s",
 		      release);
 	else if (built_for_other(release, other, sizeof(other)))
 		found("kernel", "",
-		      "build it for this kernel, with dkms autoinstall or make install, or boot the other kernel",
+		      "build it for this kernel, with make module and make install, or boot the other kernel",
 		      "the module tcp_d2tcp was built for Linux %s, and %s is running",
 		      other, release);
 	else
 		found("installed", "",
-		      "install it, by the package d2tcp-dkms or with make install",
+		      "install it, with make install or from the packages that make deb builds",
 		      "the module tcp_d2tcp is not installed");
 }
 
@@ -130,12 +128,19 @@ static void check_file(const char *path, bool loaded)
 		      host.release);
 		return;
 	}
+	if (loaded)
+		return;
 	file_field(path, "sig_id", text, sizeof(text));
 	if (!*text && signatures_enforced())
 		found("signature", "",
 		      "let DKMS sign it, and enrol DKMS's key: mokutil --import /var/lib/dkms/mok.pub, then reboot",
-		      "%s is not signed, and Secure Boot refuses unsigned modules", path);
-	else if (!loaded)
+		      "%s is not signed, and the kernel refuses unsigned modules (Secure Boot)",
+		      path);
+	else if (signatures_enforced())
+		found("loaded", "",
+		      "modprobe tcp_d2tcp; if the key is rejected, enrol it: mokutil --import /var/lib/dkms/mok.pub, then reboot; at each boot: echo tcp_d2tcp >/etc/modules-load.d/d2tcp.conf",
+		      "the module tcp_d2tcp is installed, but not loaded");
+	else
 		found("loaded", "",
 		      "modprobe tcp_d2tcp; at each boot: echo tcp_d2tcp >/etc/modules-load.d/d2tcp.conf",
 		      "the module tcp_d2tcp is installed, but not loaded");
@@ -150,7 +155,7 @@ static void check_loaded(const char *path)
 		file_field(path, "srcversion", file, sizeof(file));
 		if (*file && strcmp(file, mine))
 			found("reload", "",
-			      "make upgrade replaces it when nothing uses it (d2tcp holders lists its users); otherwise reboot",
+			      "if the file is newer: rmmod tcp_d2tcp && modprobe tcp_d2tcp (d2tcp holders lists what uses it), or reboot; if the loaded one is, as after make upgrade: make install",
 			      "the loaded module was built from other source than %s",
 			      path);
 	}

@@ -19,8 +19,8 @@
 #define ESTABLISHED	1
 #define LISTENING	10
 
-/* A budget below this is shorter than a round trip, and one of this length or more is not a
- * deadline of a data centre: both look like a wrong unit.
+/* A deadline below this is shorter than a round trip, and one of this length or more is
+ * not one of a data centre: both look like a wrong unit.
  */
 #define SHORTEST_US	100
 #define LONGEST_US	10000000
@@ -33,7 +33,7 @@ struct tcp_socket {
 };
 
 static struct tcp_socket *sockets;
-static size_t count;
+static size_t count, listeners;	/* these are first */
 
 /* --- the sockets, by sock_diag ------------------------------------------------ */
 
@@ -82,7 +82,7 @@ static bool receive_all(int fd)
 	return false;
 }
 
-static bool read_sockets(int family)
+static bool read_sockets(int family, int state)
 {
 	struct {
 		struct nlmsghdr header;
@@ -97,7 +97,7 @@ static bool read_sockets(int family)
 			.sdiag_family = (unsigned char)family,
 			.sdiag_protocol = IPPROTO_TCP,
 			.idiag_ext = 1 << (INET_DIAG_CONG - 1),
-			.idiag_states = 1 << ESTABLISHED | 1 << LISTENING,
+			.idiag_states = 1u << state,
 		},
 	};
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
@@ -116,13 +116,24 @@ static bool negotiates_ecn(const struct tcp_socket *listener)
 	return !strcmp(listener->cong, "d2tcp") || !strcmp(listener->cong, "dctcp");
 }
 
-/* The listener that a connection was accepted from; NULL for one of a client. */
+static bool any_address(const struct tcp_socket *s)
+{
+	static const uint32_t zero[4];
+
+	return !memcmp(s->source, zero, sizeof(zero));
+}
+
+/* The listener that a connection was accepted from; NULL for one of a client. Listeners
+ * come first in the array. One on any IPv6 address accepts IPv4 too, as a rule.
+ */
 static const struct tcp_socket *listener_of(const struct tcp_socket *s)
 {
 	size_t i;
 
-	for (i = 0; i < count; i++)
-		if (sockets[i].state == LISTENING && sockets[i].port == s->port)
+	for (i = 0; i < listeners; i++)
+		if (sockets[i].port == s->port &&
+		    (any_address(&sockets[i]) ||
+		     !memcmp(sockets[i].source, s->source, sizeof(s->source))))
 			return &sockets[i];
 	return NULL;
 }
@@ -136,29 +147,35 @@ static void print_peer(const struct tcp_socket *s, char *text, size_t size)
 		 s->peer_port);
 }
 
-/* Connections in the fallback, one finding for each of two causes. */
+/* Connections in the fallback, one finding for each of two causes. That a client does not
+ * ask for ECN is no problem of this host: it may be a probe, or a host to be converted yet.
+ */
 static void check_fallback(const char *name, struct net_state *state)
 {
-	unsigned int accepted = 0, other = 0;
+	unsigned int accepted = 0, opened = 0;
 	const struct tcp_socket *listener;
 	char peer[80] = "", cong[16] = "";
 	unsigned int port = 0;
+	int routed = -1;	/* not known yet */
 	size_t i;
 
-	for (i = 0; i < count; i++) {
-		if (sockets[i].state != ESTABLISHED)
-			continue;
+	for (i = listeners; i < count; i++) {
 		state->connections += !strncmp(sockets[i].cong, "d2tcp", 5);
 		if (strcmp(sockets[i].cong, "d2tcp-reno"))
 			continue;
 		state->fallback++;
 		listener = listener_of(&sockets[i]);
-		if (listener && !negotiates_ecn(listener)) {
+		if (!listener) {
+			if (!opened++)
+				print_peer(&sockets[i], peer, sizeof(peer));
+		} else if (!negotiates_ecn(listener)) {
+			if (routed < 0)
+				routed = has_route();
+			if (routed)
+				continue;
 			accepted++;
 			port = listener->port;
 			strcpy(cong, listener->cong);
-		} else if (!other++) {
-			print_peer(&sockets[i], peer, sizeof(peer));
 		}
 	}
 	if (accepted)
@@ -166,11 +183,11 @@ static void check_fallback(const char *name, struct net_state *state)
 		      "select d2tcp on the listener before connections arrive, not on accepted sockets",
 		      "%u accepted connections have no ECN, so deadlines have no effect: the listener on port %u is under %s",
 		      accepted, port, cong);
-	if (other)
+	if (opened)
 		found("peer", name,
 		      "convert the peer first: its listeners must select d2tcp or dctcp, by a route with congctl or TCP_CONGESTION; if they do, a host between removes ECN",
-		      "%u connections have no ECN, so deadlines have no effect; one is with %s",
-		      other, peer);
+		      "%u connections to others have no ECN, so deadlines have no effect; one is to %s",
+		      opened, peer);
 }
 
 /* Listeners that were created before d2tcp became the default keep what they had. */
@@ -179,8 +196,8 @@ static void check_listeners(const char *name, const struct net_state *state)
 	char ports[120] = "";
 	size_t i, n = 0;
 
-	for (i = 0; state->is_default && i < count; i++) {
-		if (sockets[i].state != LISTENING || negotiates_ecn(&sockets[i]))
+	for (i = 0; state->is_default && i < listeners; i++) {
+		if (negotiates_ecn(&sockets[i]))
 			continue;
 		if (n++ < 5)
 			snprintf(ports + strlen(ports), sizeof(ports) - strlen(ports),
@@ -194,8 +211,7 @@ static void check_listeners(const char *name, const struct net_state *state)
 		      n, ports, n > 5 ? ", ..." : "");
 }
 
-/* Does any route name this congestion control? ip(8) prints it. */
-static bool has_route(void)
+bool has_route(void)
 {
 	FILE *f = popen("PATH=$PATH:/usr/sbin:/sbin; { ip route show table all; ip -6 route show table all; } 2>/dev/null", "r");
 	char line[1024];
@@ -208,71 +224,57 @@ static bool has_route(void)
 	return has;
 }
 
-static void check_selection(const char *name, struct net_state *state)
-{
-	char text[512];
-	size_t i;
-
-	read_line("/proc/sys/net/ipv4/tcp_congestion_control", text, sizeof(text));
-	state->is_default = !strcmp(text, "d2tcp");
-	/* one list for all namespaces, which the initial one may write */
-	if (state->is_default ||
-	    !read_line("/proc/sys/net/ipv4/tcp_allowed_congestion_control", text,
-		       sizeof(text)) || has_word(text, "d2tcp"))
-		return;
-	for (i = 0; i < count; i++)
-		if (!strncmp(sockets[i].cong, "d2tcp", 5))
-			return;
-	if (!has_route())
-		found("selection", name,
-		      "let every program select it: add d2tcp to the sysctl net.ipv4.tcp_allowed_congestion_control; or use a route with congctl d2tcp",
-		      "nothing selects d2tcp: it is not the default, no route has it, no socket uses it, and only root may select it");
-}
-
-/* A sysctl of times that is probably in the wrong unit; returns its value, 0 if it does
- * not exist.
- */
-static long check_time(const char *name, const char *key)
+/* Reads a sysctl of microseconds; 0 if it does not exist. */
+static long time_of(const char *key)
 {
 	char path[80], text[32];
-	long us;
 
 	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/d2tcp/%s", key);
-	if (!read_line(path, text, sizeof(text)))
-		return 0;
-	us = atol(text);
-	if (us && (us < SHORTEST_US || us >= LONGEST_US))
-		found("unit", name, "it is in microseconds: 20 ms are 20000",
-		      "net.ipv4.d2tcp.%s is %ld, which is %s", key, us,
-		      us < SHORTEST_US ? "shorter than a round trip" :
-		      "ten seconds or more");
-	return us;
+	return read_line(path, text, sizeof(text)) ? atol(text) : 0;
 }
 
+/* Deadlines that are probably in a wrong unit, or that the floor makes later. */
 static void check_times(const char *name, struct net_state *state)
 {
-	const long budget = check_time(name, "default_budget_us");
-	const long floor = check_time(name, "min_budget_us");
+	static const char *const keys[] = { "default_budget_us", "default_expect_us" };
+	const long floor = time_of("min_budget_us");
+	long us;
+	size_t i;
 
-	state->budget = budget;
-	check_time(name, "default_expect_us");
-	if (budget && floor > budget)
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		us = time_of(keys[i]);
+		if (us && (us < SHORTEST_US || us >= LONGEST_US))
+			found("unit", name, "it is in microseconds: 20 ms are 20000",
+			      "net.ipv4.d2tcp.%s is %ld, which is %s", keys[i], us,
+			      us < SHORTEST_US ? "shorter than a round trip" :
+			      "ten seconds or more");
+	}
+	us = time_of(keys[0]);
+	state->budget = us > 0;
+	if (us && floor > us)
 		found("floor", name,
 		      "lower net.ipv4.d2tcp.min_budget_us, or raise the budget",
 		      "net.ipv4.d2tcp.default_budget_us is %ld, below min_budget_us, %ld: no flow is more urgent than the latter",
-		      budget, floor);
+		      us, floor);
 }
 
 void check_network(const char *name, struct net_state *state)
 {
+	char text[64];
+
 	snprintf(state->name, sizeof(state->name), "%s", name);
 	count = 0;
-	/* the second fails where there is no IPv6 */
-	if (!read_sockets(AF_INET))
+	/* those of IPv6 fail where there is none */
+	if (!read_sockets(AF_INET, LISTENING))
 		found("sockets", name, "load the kernel's module inet_diag (tcp_diag)",
 		      "the sockets could not be listed");
-	read_sockets(AF_INET6);
-	check_selection(name, state);
+	read_sockets(AF_INET6, LISTENING);
+	listeners = count;
+	read_sockets(AF_INET, ESTABLISHED);
+	read_sockets(AF_INET6, ESTABLISHED);
+	state->sockets = (unsigned int)count;
+	read_line("/proc/sys/net/ipv4/tcp_congestion_control", text, sizeof(text));
+	state->is_default = !strcmp(text, "d2tcp");
 	check_listeners(name, state);
 	check_fallback(name, state);
 	check_times(name, state);

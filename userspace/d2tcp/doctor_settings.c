@@ -18,6 +18,7 @@
 
 struct setting {
 	char key[128], value[160], file[128];
+	char before[128];	/* a file whose line with d2tcp it replaced */
 };
 
 static struct setting settings[64];
@@ -34,29 +35,38 @@ static char *trimmed(char *text)
 	return text;
 }
 
-/* Is it one of d2tcp's, or one that names d2tcp? */
-static bool concerns_us(const char *key, const char *value)
+/* Is it one of d2tcp's, or one that may name d2tcp? */
+static bool may_concern_us(const char *key)
 {
-	if (!strncmp(key, "net.ipv4.d2tcp.", 15))
-		return true;
-	return (!strcmp(key, "net.ipv4.tcp_congestion_control") ||
-		!strcmp(key, "net.ipv4.tcp_allowed_congestion_control")) &&
-	       has_word(value, "d2tcp");
+	return !strncmp(key, "net.ipv4.d2tcp.", 15) ||
+	       !strcmp(key, "net.ipv4.tcp_congestion_control") ||
+	       !strcmp(key, "net.ipv4.tcp_allowed_congestion_control");
+}
+
+static bool concerns_us(const struct setting *setting)
+{
+	return !strncmp(setting->key, "net.ipv4.d2tcp.", 15) ||
+	       has_word(setting->value, "d2tcp");
 }
 
 /* The last line of a key is the one that counts. */
 static void put(const char *key, const char *value, const char *file)
 {
+	struct setting *setting;
 	size_t i;
 
 	for (i = 0; i < count && strcmp(settings[i].key, key); i++)
 		;
 	if (i == sizeof(settings) / sizeof(settings[0]))
 		return;
-	count += i == count;
-	snprintf(settings[i].key, sizeof(settings[i].key), "%s", key);
-	snprintf(settings[i].value, sizeof(settings[i].value), "%s", value);
-	snprintf(settings[i].file, sizeof(settings[i].file), "%s", file);
+	setting = &settings[i];
+	if (i == count)
+		count++;
+	else if (strcmp(setting->file, file) && has_word(setting->value, "d2tcp"))
+		strcpy(setting->before, setting->file);
+	snprintf(setting->key, sizeof(setting->key), "%s", key);
+	snprintf(setting->value, sizeof(setting->value), "%s", value);
+	snprintf(setting->file, sizeof(setting->file), "%s", file);
 }
 
 static void read_settings(const char *path)
@@ -79,7 +89,7 @@ static void read_settings(const char *path)
 			if (key[i] == '/')
 				key[i] = '.';
 		value = trimmed(value);
-		if (concerns_us(key, value))
+		if (may_concern_us(key))
 			put(key, value, path);
 	}
 	if (f)
@@ -133,6 +143,15 @@ static void check_one(const struct setting *setting)
 	size_t i, n = strlen(path);
 	bool same;
 
+	if (!concerns_us(setting)) {
+		if (*setting->before)
+			found("overridden", "",
+			      "remove the line from the later file, or add d2tcp to it, and run sysctl --system",
+			      "%s sets %s to \"%s\", which replaces the line with d2tcp in %s",
+			      setting->file, setting->key, setting->value,
+			      setting->before);
+		return;
+	}
 	for (i = 0; setting->key[i] && n < sizeof(path) - 1; i++)
 		path[n++] = setting->key[i] == '.' ? '/' : setting->key[i];
 	path[n] = 0;
@@ -153,13 +172,32 @@ static void check_one(const struct setting *setting)
 		      setting->key, setting->value, now);
 }
 
-void check_settings(void)
+/* Debian 13 reads /etc/sysctl.conf only by sysctl --system, and not at boot, unless a
+ * link in one of the directories points to it.
+ */
+static void check_old_file(const char *path)
 {
 	size_t i;
 
+	for (i = 0; i < count; i++)
+		if (!strcmp(settings[i].file, path) && concerns_us(&settings[i]) &&
+		    access("/etc/sysctl.d/99-sysctl.conf", F_OK) &&
+		    access("/usr/lib/sysctl.d/99-sysctl.conf", F_OK)) {
+			found("old-file", "", "move it to /etc/sysctl.d/d2tcp.conf",
+			      "%s sets %s, and is not read at boot on this system",
+			      path, settings[i].key);
+			return;
+		}
+}
+
+void check_settings(void)
+{
+	static const char old[] = "/etc/sysctl.conf";
+	size_t i;
+
 	read_directories();
-	if (!access("/etc/sysctl.conf", R_OK))
-		read_settings("/etc/sysctl.conf");
+	read_settings(old);
+	check_old_file(old);
 	for (i = 0; i < count; i++)
 		check_one(&settings[i]);
 }
