@@ -331,6 +331,15 @@ debugging() {
 	reported locks "possible circular locking"
 	reported shift "UBSAN: shift-out-of-bounds"
 }
+# uml-registers.patch writes them only when they changed
+vectors() {
+	gcc -O1 -Wall -Wextra -Werror -mgeneral-regs-only -o "$tmp/registers" \
+		tests/lab/registers.c -pthread
+	"$tmp/registers"
+	same "1200 rounds,1200 rounds" "$($lab run -- "$tmp/registers" | paste -sd,)"
+}
+t "a process keeps its vector registers" vectors
+
 if [ "${KERNEL-}" != uml ]; then
 	t "Debian's 6.1 runs a command in virtual time" stock 6.1 1
 	t "Debian's 6.12 runs a command in virtual time on two CPUs" \
