@@ -47,7 +47,7 @@ help:
 	@echo '                MODULE=copy | dkms | no  (default: copy)'
 	@echo '                PREFIX=/usr/local DESTDIR=; make uninstall removes them'
 	@echo '  make deb      build the Debian packages in build/deb: d2tcp-dkms, d2tcp-tools,'
-	@echo '                libd2tcp0, libd2tcp-dev'
+	@echo '                libd2tcp0, libd2tcp-dev, python3-d2tcp'
 	@echo '  make lint     run style and static checks on everything'
 	@echo '  make clean    remove build/, bench/out/ and bench/out-hosts/ (lab kernels stay'
 	@echo '                in the cache)'
@@ -159,6 +159,9 @@ deb:
 	mkdir -p $(B)/deb/d2tcp-$(VERSION)
 	git archive HEAD | tar -x -C $(B)/deb/d2tcp-$(VERSION)
 	cd $(B)/deb/d2tcp-$(VERSION) && dpkg-buildpackage -us -uc -b
+	@# the project has no public address yet
+	lintian --allow-root --fail-on error,warning --suppress-tags \
+		bogus-mail-host,bogus-mail-host-in-debian-changelog $(B)/deb/*.changes
 	@rm -rf $(B)/deb/d2tcp-$(VERSION)
 	@ls $(B)/deb/*.deb
 
