@@ -72,4 +72,27 @@ guest() {
 }
 t "installed in a guest they work, keep settings, and purge leaves nothing" guest
 
+# apt-get needs a network and DKMS the headers of the guest's kernel, which it does not
+# have, so dpkg stands for the former and the lab has the module.
+page() {
+	tests/lab/lab run --mem 768 --module "$D2TCP_MODULE" -- bash -c '
+		set -eu
+		ip link set lo up
+		mkdir /tmp/bin /tmp/home
+		cat >/tmp/bin/apt-get <<-END
+		#!/bin/sh
+		shift
+		dpkg -i --force-depends "\$@" >/tmp/log 2>&1 || cat /tmp/log
+		END
+		chmod +x /tmp/bin/apt-get
+		PATH=/tmp/bin:$PATH
+		cd /tmp/home
+		mkdir build
+		ln -s "$1/build/deb" build/deb
+		/usr/bin/python3 "$1/tests/lib/page.py" "$1/docs/first-five-minutes.md"' - \
+		"$PWD" >"$tmp/o" || { cat "$tmp/o"; return 1; }
+	says "17 commands" "$tmp/o"
+}
+t "every command of docs/first-five-minutes.md does what the page says" page
+
 end_of_tests
