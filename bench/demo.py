@@ -24,7 +24,7 @@ INFO = struct.Struct("=12IQqQ4Q")  # struct d2tcp_info
 PORT = 5000
 POINT = DEFAULTS | {"topology": "star", "fan_in": 2}
 # bytes, and milliseconds until the deadline
-MESSAGES = ((1000000, 40), (1000000, 25), (1000000, 5))
+MESSAGES = ((1000000, 60), (1000000, 35), (1000000, 5))
 
 
 def info(sock):
