@@ -20,6 +20,7 @@
 
 #include "command.h"
 #include "doctor.h"
+#include "escape.h"
 #include "walk.h"
 
 static struct finding *findings;
@@ -255,12 +256,7 @@ static void check_selection(void)
 static void put_json(const char *text)
 {
 	putchar('"');
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			printf("\\%c", *text);
-		else
-			putchar((unsigned char)*text < 0x20 ? '?' : *text);
-	}
+	put_escaped(text);
 	putchar('"');
 }
 

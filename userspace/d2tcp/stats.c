@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "escape.h"
 #include "walk.h"
 
 #define COUNTERS	64	/* max; the module has fewer */
@@ -148,22 +149,6 @@ static unsigned int namespace_at(const char *path, struct seen *seen)
 	return 0;
 }
 
-/* Names in /run/netns may have any characters. Those of the label of a metric are
- * escaped as in JSON, but for control characters, of which Prometheus knows only the
- * newline.
- */
-static void put_name(const char *name)
-{
-	for (; *name; name++) {
-		if (*name == '"' || *name == '\\')
-			printf("\\%c", *name);
-		else if (*name == '\n')
-			printf("\\n");
-		else
-			putchar((unsigned char)*name < 0x20 ? '?' : *name);
-	}
-}
-
 static unsigned long value_of(const struct netns *ns, const char *name)
 {
 	size_t i;
@@ -189,7 +174,7 @@ static void print_text(void)
 
 	for (i = 0; i < count; i++) {
 		printf("%snetwork namespace ", i ? "\n" : "");
-		put_name(all[i].name);
+		put_escaped(all[i].name);
 		putchar('\n');
 		for (k = 0; k < all[i].n; k++)
 			printf("%-32s%lu\n", all[i].counter[k].name,
@@ -208,7 +193,7 @@ static void print_json(void)
 	printf("{\"namespaces\": [");
 	for (i = 0; i < count; i++) {
 		printf("%s\n {\"netns\": \"", i ? "," : "");
-		put_name(all[i].name);
+		put_escaped(all[i].name);
 		printf("\", \"counters\": {");
 		for (k = 0; k < all[i].n; k++)
 			printf("%s\"%s\": %lu", k ? ", " : "",
@@ -247,7 +232,7 @@ static void print_metric(const char *name)
 	printf("# TYPE %s counter\n", metric);
 	for (i = 0; i < count; i++) {
 		printf("%s{netns=\"", metric);
-		put_name(all[i].name);
+		put_escaped(all[i].name);
 		printf("\"} %lu\n", value_of(&all[i], name));
 	}
 }

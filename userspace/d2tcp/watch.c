@@ -19,6 +19,7 @@
 
 #include "command.h"
 #include "duration.h"
+#include "escape.h"
 #include "sockets.h"
 #include "walk.h"
 
@@ -202,14 +203,9 @@ static void print_json(void)
 	printf("{\"flows\": [");
 	for (i = 0; i < count; i++) {
 		const struct flow *f = &flows[i];
-		const char *c;
 
 		printf("%s{\"pid\": %s, \"process\": \"", i ? ", " : "", f->pid);
-		for (c = f->process; *c; c++)
-			if (*c == '"' || *c == '\\')
-				printf("\\%c", *c);
-			else
-				putchar((unsigned char)*c < 0x20 ? '?' : *c);
+		put_escaped(f->process);
 		printf("\", \"local\": \"%s\", \"peer\": \"%s\", \"state\": \"%s\"",
 		       f->own, f->peer, state_of(f));
 		if (f->info.size)
