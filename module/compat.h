@@ -66,6 +66,18 @@ static inline bool d2tcp_ecn(const struct tcp_sock *tp)
 #endif
 }
 
+/* Classic ECN (RFC 3168), where ECE echoes a mark; in AccECN the bit is a part of a
+ * counter.
+ */
+static inline bool d2tcp_ecn_classic(const struct tcp_sock *tp)
+{
+#if D2TCP_HAVE_ECN_MODE
+	return tcp_ecn_mode_rfc3168(tp);
+#else
+	return tp->ecn_flags & TCP_ECN_OK;
+#endif
+}
+
 /* hrtimer_init() and setting the function were two steps until upstream commit
  * "hrtimers: Introduce hrtimer_setup() to replace hrtimer_init()" (6.13).
  */

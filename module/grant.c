@@ -693,6 +693,23 @@ static void grant_window(struct grant_sock *gs, struct sk_buff *skb)
 		gs->edge = want;
 }
 
+/* Clears the echo of a mark that the limit on bytes in flight answers. */
+static void grant_absorb(struct grant_sock *gs, struct sk_buff *skb, u32 bytes,
+			 u64 now_ns)
+{
+	const struct tcp_sock *tp = tcp_sk(gs->sk);
+	struct tcphdr *th = tcp_hdr(skb);
+	/* the 16 bits with the flags */
+	__be16 *flags = (__be16 *)th + 6, old = *flags;
+
+	if (!th->ece || !d2tcp_ecn_classic(tp) ||
+	    !link_absorbs(gs->link, &gs->ls, bytes, tp->bytes_received, now_ns))
+		return;
+	th->ece = 0;
+	inet_proto_csum_replace2(&th->check, skb, old, *flags, false);
+	d2tcp_count(gs->sk, D2TCP_STAT_ABSORBED, 1);
+}
+
 /* The unit of a grant: whole segments, and at least one step of the window scale. */
 static u32 unit_of(const struct tcp_sock *tp)
 {
@@ -709,6 +726,7 @@ static void grant_packet(struct grant_sock *gs, struct sk_buff *skb)
 	const struct grant_net *gn = grant_net_of(sock_net(gs->sk));
 	struct d2tcp_link *link = gs->link;
 	u64 now_ns = ktime_get_ns();
+	const u32 seen = gs->ls.seen;
 
 	link_lock(link);
 	link_learn(link, &gs->ls, unit_of(tp), tcp_min_rtt(tp));
@@ -720,6 +738,7 @@ static void grant_packet(struct grant_sock *gs, struct sk_buff *skb)
 	/* an answer that this grant completes makes room for the next */
 	grant_ask(gs, now_ns);
 	grant_held(gs, now_ns);
+	grant_absorb(gs, skb, gs->ls.seen - seen, now_ns);
 	grant_window(gs, skb);
 	link_unlock(link);
 }
@@ -769,6 +788,18 @@ static bool is_far(const struct grant_sock *gs)
 	       own_us / 8 > link_us;
 }
 
+/* Learns the speed of the device before the first request leaves. */
+static void grant_hint(struct net *net, const struct dst_entry *dst, bool process)
+{
+	struct d2tcp_link *link;
+
+	if (!dst)
+		return;
+	link = d2tcp_link_of(net, dst->dev->ifindex);
+	if (link)
+		link_hint(link, process);
+}
+
 /* Handles a packet of an expecting socket, whose state is locked. */
 static void grant_handle(struct grant_sock *gs, struct sk_buff *skb,
 			 const struct nf_hook_state *state)
@@ -780,6 +811,7 @@ static void grant_handle(struct grant_sock *gs, struct sk_buff *skb,
 
 	if ((1 << sk->sk_state) & (TCPF_SYN_SENT | TCPF_SYN_RECV | TCPF_CLOSE)) {
 		grant_unconnected(gs);
+		grant_hint(state->net, skb_dst(skb), false);
 		return;
 	}
 	if (th->syn || th->rst)
@@ -919,6 +951,7 @@ int d2tcp_grant_prepare(struct sock *sk)
 {
 	struct net *net = sock_net(sk);
 	struct grant_sock *gs;
+	struct dst_entry *dst;
 	int err;
 
 	rcu_read_lock();
@@ -932,6 +965,9 @@ int d2tcp_grant_prepare(struct sock *sk)
 	gs = grant_alloc(sk, GFP_KERNEL_ACCOUNT);
 	if (!gs)
 		return -ENOMEM;
+	dst = sk_dst_get(sk);
+	grant_hint(net, dst, true);
+	dst_release(dst);
 	if (!tcp_sk(sk)->bytes_sent)
 		inherit(gs, grant_net_of(net));
 	return grant_insert(gs) ? 0 : -ENOMEM;

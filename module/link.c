@@ -7,9 +7,11 @@
  * inside the lock of a socket's state (grant.c). An ACK needs the socket lock, which
  * is outside of both, so sockets that need an ACK are put on a list.
  */
+#include <linux/ethtool.h>
 #include <linux/hrtimer.h>
 #include <linux/interrupt.h>
 #include <linux/moduleparam.h>
+#include <linux/rtnetlink.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 #include <net/net_namespace.h>
@@ -42,6 +44,11 @@
 #define LINK_SAMPLE_NS	NSEC_PER_MSEC	/* between two reads of the device's counters */
 #define LINK_PROBE	2	/* segments for a sender that starts late */
 #define LINK_INITIAL	10	/* segments of a first window, RFC 6928 */
+#define LINK_SPEED_MAX	10000000	/* Mbit/s */
+#define LINK_PAYLOAD	94	/* % of the line rate, MTU 1500 */
+#define LINK_HINT_INTERVALS 8	/* with data, for which the hint counts */
+#define LINK_MARK_TICKS	3	/* in which most bytes are marked */
+#define LINK_MARK_OWN	85	/* % of the rate at which marks come from this link */
 
 /* A device on which answers arrive. */
 struct d2tcp_link {
@@ -61,6 +68,8 @@ struct d2tcp_link {
 	u32 rtt_us;			/* shortest seen; 0: none */
 	u32 rate;			/* bytes per ms, 0: not measured */
 	u32 fixed;			/* replaces the measured rate; 0: none */
+	u32 hint;			/* of the device's driver; 0: none */
+	u32 intervals;			/* with data, while the hint counts */
 	u32 last_rate;			/* measured in the last interval */
 	u32 rates[2];			/* of this period and of the last */
 	unsigned long period;		/* end of this period, jiffies */
@@ -72,12 +81,17 @@ struct d2tcp_link {
 	u64 sample_ns, sample_rx, sample_arrived;	/* at the last sample */
 	u64 rx, ours;			/* bytes per sample, smoothed */
 	u64 shared_ns;			/* when other traffic was last seen */
+	u64 tick_marked;		/* bytes with CE since the last tick */
+	u64 marked_had, marked_could;	/* arrived, permitted: while most are marked */
+	u32 marked_ticks;		/* ticks in a row with most bytes marked */
+	u64 foreign_ns;			/* when another queue marked packets */
+	bool hinted;			/* the driver was asked for its speed */
 	bool full;
 	bool ticking;
 	struct hrtimer timer;
 	struct tasklet_struct acker;
 	struct delayed_work ack_work;
-	struct work_struct sampler;
+	struct work_struct sampler, hinter;
 };
 
 static DEFINE_SPINLOCK(links_lock);
@@ -196,6 +210,16 @@ static void use_rate(struct d2tcp_link *link, u32 rate)
 		schedule_set_pace(&link->schedule, pace);
 }
 
+static u32 measured_rate(const struct d2tcp_link *link)
+{
+	return max(link->rates[0], link->rates[1]);
+}
+
+static void choose_rate(struct d2tcp_link *link)
+{
+	use_rate(link, link->fixed ?: max(measured_rate(link), link->hint));
+}
+
 /* Packets that wait while the host is stalled are all handled in the next interval,
  * which then shows more than the rate of the link. So a rate counts only if two
  * intervals in a row have reached it. There may be a pause between them, so that short
@@ -210,6 +234,8 @@ static void measure(struct d2tcp_link *link, u64 now_ns)
 	if (ns < LINK_RATE_NS)
 		return;
 	rate = div64_u64((link->arrived - link->rate_arrived) * NSEC_PER_MSEC, ns);
+	if (rate && ++link->intervals == LINK_HINT_INTERVALS)
+		link->hint = 0;
 	link->last_rate = rate;
 	rate = min(rate, last);
 	link->rate_ns = now_ns;
@@ -224,7 +250,7 @@ static void measure(struct d2tcp_link *link, u64 now_ns)
 		link->period = jiffies + LINK_PERIOD;
 	}
 	link->rates[0] = max(link->rates[0], rate);
-	use_rate(link, link->fixed ?: max(link->rates[0], link->rates[1]));
+	choose_rate(link);
 }
 
 /* Uses the configured rate instead of the measured one; 0: measure again. */
@@ -233,8 +259,53 @@ void link_set_rate(struct d2tcp_link *link, u32 rate)
 	if (rate == link->fixed)
 		return;
 	link->fixed = rate;
-	use_rate(link, rate ?: max(link->rates[0], link->rates[1]));
+	choose_rate(link);
 	link->amount = base_of(link);
+}
+
+/* Until the rate is measured, the speed that the driver reports replaces it. */
+static void read_speed(struct d2tcp_link *link)
+{
+	struct ethtool_link_ksettings settings;
+	struct net_device *dev;
+	u32 mbps = 0;
+
+	ASSERT_RTNL();
+	dev = __dev_get_by_index(link->net, link->ifindex);
+	if (dev && !__ethtool_get_link_ksettings(dev, &settings) &&
+	    ethtool_validate_speed(settings.base.speed) &&
+	    settings.base.speed != (u32)SPEED_UNKNOWN)
+		mbps = min_t(u32, settings.base.speed, LINK_SPEED_MAX);
+	link_lock(link);
+	/* 125 bytes per ms for each Mbit/s; below 2^31 for LINK_SPEED_MAX */
+	link->hint = div_u64((u64)mbps * 125 * LINK_PAYLOAD, 100);
+	WRITE_ONCE(link->hinted, true);
+	choose_rate(link);
+	link_unlock(link);
+}
+
+static void hint(struct work_struct *work)
+{
+	struct d2tcp_link *link = container_of(work, struct d2tcp_link, hinter);
+
+	rtnl_lock();
+	read_speed(link);
+	rtnl_unlock();
+}
+
+/* Asks the driver for its speed, once. The requests that follow need the answer, so a
+ * process asks at once, unless another one holds the RTNL.
+ */
+void link_hint(struct d2tcp_link *link, bool process)
+{
+	if (READ_ONCE(link->hinted))
+		return;
+	if (process && rtnl_trylock()) {
+		read_speed(link);
+		rtnl_unlock();
+	} else {
+		queue_work(system_highpri_wq, &link->hinter);
+	}
 }
 
 /* Lowers the limit towards @least, which is below it. */
@@ -263,6 +334,36 @@ static void raise_to(struct d2tcp_link *link, u64 bytes, u64 most)
 	link->amount = min(link->amount, most);
 }
 
+/* A marked packet has waited in a full queue. While most packets are marked, that queue
+ * sends without a pause, so their rate is the rate of its link. If this is not the rate
+ * assumed here, the queue is another one, which the limit on bytes in flight does not
+ * control, or the hint was wrong.
+ */
+static void judge_marks(struct d2tcp_link *link, u64 arrived, u64 could, u64 now_ns)
+{
+	const bool marked = arrived && 2 * link->tick_marked >= arrived;
+
+	link->tick_marked = 0;
+	if (!marked) {
+		link->marked_ticks = 0;
+		return;
+	}
+	/* the queue may have filled during the first tick */
+	if (!link->marked_ticks++) {
+		link->marked_had = 0;
+		link->marked_could = 0;
+		return;
+	}
+	link->marked_had += arrived;
+	link->marked_could += could;
+	if (link->marked_ticks < LINK_MARK_TICKS ||
+	    100 * link->marked_had >= LINK_MARK_OWN * link->marked_could)
+		return;
+	link->foreign_ns = now_ns;
+	link->hint = 0;
+	choose_rate(link);
+}
+
 /* Adapts the limit on bytes in flight. While other traffic shares the link it rises,
  * because the share of a receiver grows with the number of its active flows. It also
  * rises when answers wait and the link has not been full for a while, because the
@@ -285,6 +386,7 @@ static void adapt(struct d2tcp_link *link, u64 now_ns)
 		     (link->full ? LINK_LOW : LINK_FULL) * link->could;
 	link->tick_ns = now_ns;
 	link->tick_arrived = link->arrived;
+	judge_marks(link, arrived, could, now_ns);
 	if (base == LINK_UNLIMITED || link->amount == LINK_UNLIMITED ||
 	    link->amount < base) {
 		link->amount = base;
@@ -394,6 +496,27 @@ static void count(struct d2tcp_link *link, struct link_sock *ls)
 {
 	ls->counted = true;
 	recount(link, ls);
+}
+
+/**
+ * link_absorbs() - does the limit on bytes in flight answer a mark?
+ * @link: the link, locked
+ * @ls: the socket whose ACK echoes a mark
+ * @bytes: that this ACK acknowledges
+ * @all: received on the connection
+ * @now_ns: now
+ *
+ * Return: true if the sender need not see it.
+ */
+bool link_absorbs(struct d2tcp_link *link, const struct link_sock *ls, u32 bytes,
+		  u64 all, u64 now_ns)
+{
+	link->tick_marked += bytes;
+	if (all <= LINK_INITIAL * ls->seg)
+		return true;
+	return base_of(link) != LINK_UNLIMITED &&
+	       now_ns - link->foreign_ns >= LINK_SHARED_NS &&
+	       now_ns - link->shared_ns >= LINK_SHARED_NS;
 }
 
 /* Restarts the silence timer: data arrived, or the sender got its first grant. Further
@@ -635,6 +758,9 @@ void link_learn(struct d2tcp_link *link, struct link_sock *ls, u32 seg,
 	if (rtt_us && rtt_us != ~0U &&
 	    (!link->rtt_us || rtt_us < link->rtt_us))
 		link->rtt_us = rtt_us;
+	/* known before the first tick, so that the first requests are held */
+	if (link->amount == LINK_UNLIMITED)
+		link->amount = base_of(link);
 }
 
 /**
@@ -866,6 +992,7 @@ static struct d2tcp_link *new_link(struct net *net, int ifindex)
 			    HRTIMER_MODE_REL_SOFT);
 	tasklet_setup(&link->acker, acks);
 	INIT_WORK(&link->sampler, sample);
+	INIT_WORK(&link->hinter, hint);
 	INIT_DELAYED_WORK(&link->ack_work, late_acks);
 	return link;
 }
@@ -921,6 +1048,7 @@ void d2tcp_link_exit(const struct net *net)
 		/* no socket is left that could start these again */
 		hrtimer_cancel(&link->timer);
 		cancel_work_sync(&link->sampler);
+		cancel_work_sync(&link->hinter);
 		tasklet_kill(&link->acker);
 		cancel_delayed_work_sync(&link->ack_work);
 		tasklet_kill(&link->acker);

@@ -49,6 +49,9 @@ u64 link_flying(const struct d2tcp_link *link);
 void link_path(const struct d2tcp_link *link, u32 *rate, u32 *rtt_us);
 bool link_look(const struct d2tcp_link *link, const struct link_sock *ls, bool granted,
 	       u64 due_ns, u64 now_ns);
+void link_hint(struct d2tcp_link *link, bool process);
+bool link_absorbs(struct d2tcp_link *link, const struct link_sock *ls, u32 bytes,
+		  u64 all, u64 now_ns);
 void link_init_sock(struct link_sock *ls, struct sock *sk);
 void link_learn(struct d2tcp_link *link, struct link_sock *ls, u32 seg,
 		u32 rtt_us);

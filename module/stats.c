@@ -44,6 +44,7 @@ static const char *const d2tcp_stat_names[D2TCP_STATS] = {
 	[D2TCP_STAT_RELEASED]	= "D2tcpReleased",
 	[D2TCP_STAT_RENEWALS]	= "D2tcpRenewals",
 	[D2TCP_STAT_BYTES_HELD]	= "D2tcpBytesHeld",
+	[D2TCP_STAT_ABSORBED]	= "D2tcpMarksAbsorbed",
 };
 
 static unsigned int d2tcp_stats_id __read_mostly;

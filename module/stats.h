@@ -26,6 +26,7 @@ enum d2tcp_counter {
 	D2TCP_STAT_RELEASED,	/* sockets released without expected data */
 	D2TCP_STAT_RENEWALS,	/* grants sent again */
 	D2TCP_STAT_BYTES_HELD,	/* bytes not granted when their request left */
+	D2TCP_STAT_ABSORBED,	/* echoes of marks removed from ACKs */
 	D2TCP_STATS
 };
 
