@@ -61,6 +61,7 @@ struct d2tcp_link {
 	struct list_head acks;		/* sockets that need an ACK */
 	struct list_head late_acks;	/* of sockets that a process owned */
 	struct list_head recent;	/* counted sockets, oldest news first */
+	struct list_head passed;	/* sockets that were passed over */
 	u64 arrived;			/* bytes, since the link was created */
 	u64 flying;			/* bytes in flight of the counted sockets */
 	u64 amount;			/* limit on the bytes in flight */
@@ -601,6 +602,39 @@ static void guess_window(struct d2tcp_link *link, struct link_sock *ls,
 	start_round(ls, ls->flying - min(bytes, ls->flying), now_ns);
 }
 
+/* Has a segment arrived whose ACK is delayed? It is accounted for with the ACK, so
+ * requests that ACK, once.
+ */
+static bool find_odd(struct d2tcp_link *link, struct link_sock *ls)
+{
+	const u32 next = READ_ONCE(tcp_sk(ls->sk)->rcv_nxt);
+
+	if (!after(next, ls->seen) || next == ls->odd)
+		return false;
+	ls->odd = next;
+	link_want_ack(link, ls);
+	return true;
+}
+
+/* Looks at the next of the sockets that were passed over: their senders start with a
+ * segment or two, and wait for a further grant.
+ */
+static void poll_passed(struct d2tcp_link *link)
+{
+	struct link_sock *ls, *first = NULL;
+	int n = LINK_BATCH;
+
+	while (n--) {
+		ls = list_first_entry_or_null(&link->passed, struct link_sock,
+					      recent);
+		if (!ls || ls == first)
+			break;
+		first = first ?: ls;
+		list_move_tail(&ls->recent, &link->passed);
+		find_odd(link, ls);
+	}
+}
+
 /* Passes over senders that have a grant and were silent for longer than a round trip
  * plus the time of all bytes in flight, or twice that of the base: the worker has not
  * answered yet, the answer has ended, or the grant was lost. Their bytes no longer
@@ -614,7 +648,6 @@ static void pass_over(struct d2tcp_link *link, u64 now_ns)
 			 time_of(link, queue);
 	struct link_sock *ls;
 	int n = 4 * LINK_BATCH;
-	u32 next;
 
 	if (!link->rate || !link->rtt_us)
 		return;
@@ -626,18 +659,15 @@ static void pass_over(struct d2tcp_link *link, u64 now_ns)
 			break;
 		if (now_ns - ls->news_ns <= silence_ns)
 			break;
-		/* an odd segment has arrived, and its ACK is delayed */
-		next = READ_ONCE(tcp_sk(ls->sk)->rcv_nxt);
-		if (after(next, ls->seen) && next != ls->odd) {
-			ls->odd = next;
+		if (find_odd(link, ls)) {
 			note(link, ls, now_ns);
-			link_want_ack(link, ls);
 			continue;
 		}
 		uncount(link, ls);
 		/* with less than a segment the sender may wait for more */
 		if (ls->flying < ls->seg)
 			continue;
+		list_add_tail(&ls->recent, &link->passed);
 		if (!ls->heard)
 			ls->thinks = true;
 		if (ls->renew) {
@@ -723,6 +753,7 @@ static enum hrtimer_restart tick(struct hrtimer *timer)
 	/* read under the lock, so that no news_ns is later than this */
 	now_ns = ktime_get_ns();
 	measure(link, now_ns);
+	poll_passed(link);
 	pass_over(link, now_ns);
 	adapt(link, now_ns);
 	if (now_ns - link->sample_ns >= LINK_SAMPLE_NS)
@@ -986,6 +1017,7 @@ static struct d2tcp_link *new_link(struct net *net, int ifindex)
 	INIT_LIST_HEAD(&link->acks);
 	INIT_LIST_HEAD(&link->late_acks);
 	INIT_LIST_HEAD(&link->recent);
+	INIT_LIST_HEAD(&link->passed);
 	link->amount = LINK_UNLIMITED;
 	link->period = jiffies + LINK_PERIOD;
 	d2tcp_hrtimer_setup(&link->timer, tick, CLOCK_MONOTONIC,

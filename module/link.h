@@ -17,7 +17,7 @@ struct link_sock {
 	struct sock *sk;
 	struct schedule_entry entry;
 	struct list_head ack;		/* on a list of sockets that need an ACK */
-	struct list_head recent;	/* while its bytes count as in flight */
+	struct list_head recent;	/* while counted, or passed over */
 	u64 news_ns;			/* of the first grant, or of the last arrival */
 	u32 seen;			/* rcv_nxt, as last accounted for */
 	u32 odd;			/* rcv_nxt for which an ACK was requested */
