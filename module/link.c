@@ -743,6 +743,17 @@ void link_grant(struct d2tcp_link *link, struct link_sock *here, u64 now_ns)
 	start_ticking(link, now_ns);
 }
 
+/* A process rarely owns a socket for longer than a tick. The delayed work is for those
+ * that do, and for ACKs without ticks.
+ */
+static void retry_acks(struct d2tcp_link *link)
+{
+	if (list_empty(&link->late_acks))
+		return;
+	list_splice_tail_init(&link->late_acks, &link->acks);
+	tasklet_schedule(&link->acker);
+}
+
 static enum hrtimer_restart tick(struct hrtimer *timer)
 {
 	struct d2tcp_link *link = container_of(timer, struct d2tcp_link, timer);
@@ -753,6 +764,7 @@ static enum hrtimer_restart tick(struct hrtimer *timer)
 	/* read under the lock, so that no news_ns is later than this */
 	now_ns = ktime_get_ns();
 	measure(link, now_ns);
+	retry_acks(link);
 	poll_passed(link);
 	pass_over(link, now_ns);
 	adapt(link, now_ns);
@@ -946,7 +958,9 @@ static struct sock *next_ack(struct d2tcp_link *link, struct list_head *from,
 	return sk;
 }
 
-/* Sends the ACKs of a list. A socket that a process owns is retried after a jiffy. */
+/* Sends the ACKs of a list. A socket that a process owns is retried at the next tick and
+ * after a jiffy.
+ */
 static void send_acks(struct d2tcp_link *link, struct list_head *from)
 {
 	struct link_sock *ls;
@@ -985,9 +999,8 @@ static void late_acks(struct work_struct *work)
 					       ack_work.work);
 
 	link_lock(link);
-	list_splice_tail_init(&link->late_acks, &link->acks);
+	retry_acks(link);
 	link_unlock(link);
-	tasklet_schedule(&link->acker);
 }
 
 /* Takes a socket off the lists, because its state is about to be freed. */
