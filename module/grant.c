@@ -82,6 +82,7 @@ struct grant_sock {
 	bool first_ask;			/* no byte of the answer was scheduled yet */
 	bool own;			/* the program declared the answer itself */
 	u32 asked;			/* one after the last byte sent */
+	u32 segs;			/* data segments received so far */
 	u32 met, missed, waited;	/* answers; releases after silence */
 	/* protected by the lock of grant_net too */
 	u32 standing_bytes;
@@ -249,6 +250,20 @@ static void grant_settle(struct grant_sock *gs, u64 now_ns)
 		link_settled(gs->link, &gs->ls, !gs->answers);
 }
 
+/* Segments behind a lost one are received all at once when it arrives. Counted as
+ * arrivals of that moment, they would make the link look faster than it is.
+ */
+static u32 timely_of(struct grant_sock *gs, u32 bytes)
+{
+	const struct tcp_sock *tp = tcp_sk(gs->sk);
+	const u32 segs = READ_ONCE(tp->data_segs_in);
+	/* the product is below 2^48 */
+	const u64 most = (u64)(segs - gs->segs) * max_t(u32, tp->advmss, 64);
+
+	gs->segs = segs;
+	return min_t(u64, bytes, most);
+}
+
 /* Accounts for what has arrived. */
 static void grant_arrived(struct grant_sock *gs, u32 rcv_nxt, u64 now_ns)
 {
@@ -261,7 +276,7 @@ static void grant_arrived(struct grant_sock *gs, u32 rcv_nxt, u64 now_ns)
 	/* bytes that were not expected do not keep the socket held */
 	if (gs->answers)
 		WRITE_ONCE(gs->active, jiffies);
-	link_arrived(gs->link, &gs->ls, bytes, now_ns);
+	link_arrived(gs->link, &gs->ls, bytes, timely_of(gs, bytes), now_ns);
 	grant_settle(gs, now_ns);
 }
 
@@ -320,6 +335,7 @@ static void grant_start(struct grant_sock *gs)
 	}
 	gs->end += base;
 	gs->ls.seen = base;
+	gs->segs = tp->data_segs_in;
 	gs->edge = base + tp->rcv_wnd;
 	WRITE_ONCE(gs->active, jiffies);
 	WRITE_ONCE(gs->started, true);

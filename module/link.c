@@ -32,10 +32,10 @@
 /* Constants of the limit on bytes in flight; docs/receiver.md has the reasons. */
 #define LINK_BASE_SEGS	12	/* on top of 5/4 of the bandwidth-delay product */
 #define LINK_MOST	4	/* max granted, in multiples of the limit */
-#define LINK_FULL	90	/* % of the rate from which the link is full */
-#define LINK_LOW	80	/* % below which it is no longer full; the limit may rise */
-#define LINK_LOW_TICKS	5	/* after this many ticks below LINK_LOW */
-#define LINK_UP		12	/* % of the base, in each tick */
+#define LINK_FULL	95	/* % of the rate from which the link is full */
+#define LINK_LOW	90	/* % below which it is no longer full; the limit may rise */
+#define LINK_LOW_TICKS	3	/* after this many ticks below LINK_LOW */
+#define LINK_UP		25	/* % of the base, in each tick */
 #define LINK_UP_MOST	4	/* to this multiple of the base at most */
 #define LINK_DOWN	25	/* % of the excess over the base, in each tick */
 #define LINK_SHARED_UP	20	/* % of the limit, in each tick */
@@ -63,6 +63,7 @@ struct d2tcp_link {
 	struct list_head recent;	/* counted sockets, oldest news first */
 	struct list_head passed;	/* sockets that were passed over */
 	u64 arrived;			/* bytes, since the link was created */
+	u64 timely;			/* of these, accounted for when they arrived */
 	u64 flying;			/* bytes in flight of the counted sockets */
 	u64 amount;			/* limit on the bytes in flight */
 	u32 seg;			/* bytes of a segment */
@@ -75,7 +76,7 @@ struct d2tcp_link {
 	u32 rates[2];			/* of this period and of the last */
 	unsigned long period;		/* end of this period, jiffies */
 	u64 tick_ns, tick_arrived;	/* time and arrived at the last tick */
-	u64 rate_ns, rate_arrived;	/* and at the start of the rate measurement */
+	u64 rate_ns, rate_timely;	/* and at the start of the rate measurement */
 	u64 part;			/* flying, limited to the guessed windows */
 	u64 had, could;			/* per tick: arrived, permitted; smoothed */
 	u64 low_ns;			/* since when less than LINK_LOW arrives */
@@ -234,13 +235,13 @@ static void measure(struct d2tcp_link *link, u64 now_ns)
 
 	if (ns < LINK_RATE_NS)
 		return;
-	rate = div64_u64((link->arrived - link->rate_arrived) * NSEC_PER_MSEC, ns);
+	rate = div64_u64((link->timely - link->rate_timely) * NSEC_PER_MSEC, ns);
 	if (rate && ++link->intervals == LINK_HINT_INTERVALS)
 		link->hint = 0;
 	link->last_rate = rate;
 	rate = min(rate, last);
 	link->rate_ns = now_ns;
-	link->rate_arrived = link->arrived;
+	link->rate_timely = link->timely;
 	if (time_after(jiffies, link->period)) {
 		/* after a longer silence all are too old */
 		silent = time_after(jiffies, link->period + LINK_PERIOD);
@@ -691,7 +692,7 @@ static void start_ticking(struct d2tcp_link *link, u64 now_ns)
 	link->low_ns = now_ns;
 	link->tick_arrived = link->arrived;
 	link->rate_ns = now_ns;
-	link->rate_arrived = link->arrived;
+	link->rate_timely = link->timely;
 	hrtimer_start(&link->timer, ns_to_ktime(tick_of(link)),
 		      HRTIMER_MODE_REL_SOFT);
 }
@@ -811,14 +812,16 @@ void link_learn(struct d2tcp_link *link, struct link_sock *ls, u32 seg,
  * @link: the link, locked
  * @ls: the socket
  * @bytes: number of bytes, above 0
+ * @timely: of these, not counting what had waited behind a lost packet
  * @now_ns: now
  */
 void link_arrived(struct d2tcp_link *link, struct link_sock *ls, u32 bytes,
-		  u64 now_ns)
+		  u32 timely, u64 now_ns)
 {
 	u32 granted = min(bytes, ls->flying), early = bytes - granted;
 
 	link->arrived += bytes;
+	link->timely += timely;
 	guess_window(link, ls, bytes, now_ns);
 	if (!ls->heard)
 		ls->thinks = !ls->counted && ls->flying;

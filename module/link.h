@@ -56,7 +56,7 @@ void link_init_sock(struct link_sock *ls, struct sock *sk);
 void link_learn(struct d2tcp_link *link, struct link_sock *ls, u32 seg,
 		u32 rtt_us);
 void link_arrived(struct d2tcp_link *link, struct link_sock *ls, u32 bytes,
-		  u64 now_ns);
+		  u32 timely, u64 now_ns);
 void link_adopt(struct d2tcp_link *link, struct link_sock *ls, u32 open,
 		u64 now_ns);
 void link_settled(struct d2tcp_link *link, struct link_sock *ls, bool last);
