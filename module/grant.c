@@ -718,8 +718,11 @@ static void grant_absorb(struct grant_sock *gs, struct sk_buff *skb, u32 bytes,
 	/* the 16 bits with the flags */
 	__be16 *flags = (__be16 *)th + 6, old = *flags;
 
-	if (!th->ece || !d2tcp_ecn_classic(tp) ||
-	    !link_absorbs(gs->link, &gs->ls, bytes, tp->bytes_received, now_ns))
+	if (!th->ece || !d2tcp_ecn_classic(tp))
+		return;
+	/* marks are noted in either case */
+	if (!link_absorbs(gs->link, &gs->ls, bytes, tp->bytes_received, now_ns) ||
+	    READ_ONCE(grant_net_of(sock_net(gs->sk))->echo_ce))
 		return;
 	th->ece = 0;
 	inet_proto_csum_replace2(&th->check, skb, old, *flags, false);

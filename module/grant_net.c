@@ -13,6 +13,9 @@
  *					too.
  * net.ipv4.d2tcp.expect_rate_mbps	the rate of each link over which answers
  *					arrive; 0 (the default): measured
+ * net.ipv4.d2tcp.expect_echo_ce	1: echo all marks to the senders; 0 (the
+ *					default): not those that the limit on
+ *					bytes in flight answers
  *
  * docs/receiver.md describes them. They exist while D2TCP_EXPECT does.
  */
@@ -127,6 +130,14 @@ static const struct ctl_table grant_table[] = {
 		.extra1		= SYSCTL_ZERO,
 		.extra2		= (void *)&grant_rate_max,
 	},
+	{
+		.procname	= "expect_echo_ce",
+		.maxlen		= sizeof(unsigned int),
+		.mode		= 0644,
+		.proc_handler	= proc_douintvec_minmax,
+		.extra1		= SYSCTL_ZERO,
+		.extra2		= SYSCTL_ONE,
+	},
 	{ }
 };
 
@@ -147,6 +158,7 @@ static int __net_init grant_net_init(struct net *net)
 	gn->table[0].data = &gn->default_us;
 	gn->table[1].data = &gn->max;
 	gn->table[2].data = &gn->rate_mbps;
+	gn->table[3].data = &gn->echo_ce;
 	gn->header = d2tcp_register_sysctl(net, "net/ipv4/d2tcp", gn->table,
 					   ARRAY_SIZE(grant_table) - 1);
 	if (!gn->header) {

@@ -18,6 +18,7 @@ struct grant_net {
 	unsigned int default_us;	/* standing expectation; 0: none */
 	unsigned int max;		/* of socks: expect_max */
 	unsigned int rate_mbps;		/* of each link; 0: measured */
+	unsigned int echo_ce;		/* echo all marks */
 
 	struct net *net;
 	struct ctl_table_header *header;

@@ -44,7 +44,8 @@
 #define LINK_SAMPLE_NS	NSEC_PER_MSEC	/* between two reads of the device's counters */
 #define LINK_PROBE	2	/* segments for a sender that starts late */
 #define LINK_INITIAL	10	/* segments of a first window, RFC 6928 */
-#define LINK_SPEED_MAX	10000000	/* Mbit/s */
+#define LINK_SPEED_MIN	1000	/* Mbit/s; tunnels report 10 or so */
+#define LINK_SPEED_MAX	10000000
 #define LINK_PAYLOAD	94	/* % of the line rate, MTU 1500 */
 #define LINK_HINT_INTERVALS 8	/* with data, for which the hint counts */
 #define LINK_MARK_TICKS	3	/* in which most bytes are marked */
@@ -276,6 +277,7 @@ static void read_speed(struct d2tcp_link *link)
 	dev = __dev_get_by_index(link->net, link->ifindex);
 	if (dev && !__ethtool_get_link_ksettings(dev, &settings) &&
 	    ethtool_validate_speed(settings.base.speed) &&
+	    settings.base.speed >= LINK_SPEED_MIN &&
 	    settings.base.speed != (u32)SPEED_UNKNOWN)
 		mbps = min_t(u32, settings.base.speed, LINK_SPEED_MAX);
 	link_lock(link);

@@ -312,6 +312,7 @@ static void write_a_setting(void)
 		{ "/proc/sys/net/ipv4/d2tcp/default_expect_us", 0, 20000 },
 		{ "/proc/sys/net/ipv4/d2tcp/expect_max", 0, 200 },
 		{ "/proc/sys/net/ipv4/d2tcp/expect_rate_mbps", 0, 2000 },
+		{ "/proc/sys/net/ipv4/d2tcp/expect_echo_ce", 0, 1 },
 		{ "/sys/module/tcp_d2tcp/parameters/shift_g", 0, 10 },
 		{ "/sys/module/tcp_d2tcp/parameters/alpha_on_init", 0, 1 << 20 },
 		{ "/sys/module/tcp_d2tcp/parameters/d_min", 64, 256 },

@@ -22,8 +22,8 @@
 #define NS_PER_MS	1000000ull
 #define NS_PER_US	1000ull
 
-/* The link that the peers share in serve(): bytes per us, so 160 Mbit/s */
-#define LINK_RATE	20ull
+/* The link that the peers share in serve(): bytes per us, so 160 Mbit/s at first */
+static uint64_t link_rate = 20;
 #define LINK_RTT_US	200
 /* Data of peers starts here, so that it soon wraps around. */
 #define PEERS_ISS	0xfffe0000u
@@ -47,6 +47,8 @@ struct peer_flow {
 	uint32_t base;		/* if whole: start of the edge, see check_whole() */
 	bool whole;
 	bool silent;		/* it sends nothing for now */
+	bool marked;		/* its packets pass a congested queue: CE */
+	unsigned int echoes;	/* ACKs with ECE that it received */
 	bool unread;		/* its program does not read, or is stuck */
 	bool reset;		/* it sent or got a RST */
 	bool fin;		/* it sent a FIN */
@@ -69,6 +71,7 @@ struct peers_shape {
 				 */
 	int rcvbuf;		/* SO_RCVBUF; 0: not set, 1 MB at first */
 	bool timestamps;
+	bool ecn;		/* sockets and peers negotiate ECN, as under DCTCP */
 	bool gro;		/* segments arrive merged, up to 64 KB */
 	const char *device;	/* sockets are bound to it */
 	uint32_t address;	/* sockets connect to it, if it is not the peers' */
@@ -183,6 +186,7 @@ static inline void put(struct peer_flow *f, uint16_t flags, uint32_t seq,
 	CHECK(tcp_len <= 65515, "a packet of %zu bytes", tcp_len);
 	memset(opt, 0, len);
 	ip[0] = 0x45;
+	ip[1] = f->marked ? 3 : net.shape.ecn ? 2 : 0;
 	put16(ip + 2, 20 + tcp_len);
 	ip[8] = 64;
 	ip[9] = IPPROTO_TCP;
@@ -302,6 +306,7 @@ static inline void see_packet(const uint8_t *ip, size_t n)
 		f->reset = true;
 		return;
 	}
+	f->echoes += !!(th[13] & TH_ECE);
 	if (!len && !(th[13] & TH_FIN)) {
 		f->pure++;
 		if (f->lose) {
@@ -402,6 +407,7 @@ static inline void open_net(const struct peers_shape *shape)
 	net.shape = shape ? *shape : usual;
 	net.iss = PEERS_ISS;
 	net.history = 0;
+	link_rate = 20;
 	if (!net.shape.mss)
 		net.shape.mss = 1460;
 	net.tun = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
@@ -455,7 +461,7 @@ static inline void answer_flow(struct peer_flow *f)
 	f->edge = f->nxt;
 	f->end = f->nxt;
 	sleep_us(LINK_RTT_US);
-	put(f, TH_SYN | TH_ACK, f->nxt - 1, 0);
+	put(f, TH_SYN | TH_ACK | (net.shape.ecn ? TH_ECE : 0), f->nxt - 1, 0);
 	f->mss -= timestamp;
 	f->seg = f->offered - timestamp;
 	look();
@@ -465,7 +471,8 @@ static inline void answer_flow(struct peer_flow *f)
 
 static inline int flow_socket(void)
 {
-	int fd = tcp_socket(AF_INET, "cubic"), v = net.shape.mss;
+	int fd = tcp_socket(AF_INET, net.shape.ecn ? "dctcp" : "cubic");
+	int v = net.shape.mss;
 
 	if (v < 500)
 		CHECK_OK(setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &v, sizeof(v)));

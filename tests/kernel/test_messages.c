@@ -786,6 +786,7 @@ static const char *const counters[] = {
 	"D2tcpFlowsEcn", "D2tcpFlowsNoEcn",
 	"D2tcpExpected", "D2tcpExpectedMet", "D2tcpExpectedMissed",
 	"D2tcpGrants", "D2tcpReleased", "D2tcpRenewals", "D2tcpBytesHeld",
+	"D2tcpMarksAbsorbed",
 };
 
 #define COUNTERS (sizeof(counters) / sizeof(counters[0]))

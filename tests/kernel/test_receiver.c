@@ -10,6 +10,8 @@
 #include "kernel.h"
 #include "nfnetlink.h"
 #include "peers.h"
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sys/utsname.h>
@@ -89,7 +91,7 @@ static bool serve_some(void)
 
 	sleep_us(100);
 	now_ns = clock_ns();
-	line.credit += (now_ns - line.ns) * LINK_RATE / NS_PER_US;
+	line.credit += (now_ns - line.ns) * link_rate / NS_PER_US;
 	if (line.credit > 65536)
 		line.credit = 65536;
 	line.ns = now_ns;
@@ -255,6 +257,158 @@ static void none_held(void)
 	}
 	load();
 	close_peers();
+}
+
+/* --- the rate and marks ------------------------------------------------------- */
+
+/* In real time a busy machine serves the peers in bursts, and no rate is certain. */
+static void need_virtual_time(void)
+{
+	struct utsname name;
+
+	CHECK_OK(uname(&name));
+	if (!strstr(name.release, "-d2tcp-"))
+		SKIP("rates are certain in virtual time only");
+}
+
+static struct d2tcp_expect_info expect_info(const struct peer_flow *f)
+{
+	struct d2tcp_expect_info info;
+	socklen_t len = sizeof(info);
+
+	CHECK_OK(getsockopt(f->sock, SOL_IP, D2TCP_EXPECT_INFO, &info, &len));
+	return info;
+}
+
+static uint32_t speed_of_tun(void)
+{
+	struct ethtool_cmd cmd = { .cmd = ETHTOOL_GSET };
+	struct ifreq ifr = { .ifr_data = (void *)&cmd };
+
+	if_ioctl(SIOCETHTOOL, &ifr);
+	return ethtool_cmd_speed(&cmd);
+}
+
+/* A device slower than 1000 Mbit/s may be a tunnel, which only claims a speed. */
+TEST(the speed of the device holds answers before the rate is measured)
+{
+	struct d2tcp_expect_info info;
+	struct peer_flow *f;
+	uint32_t speed;
+
+	load();
+	open_net(NULL);
+	speed = speed_of_tun();
+	f = open_flow(0);
+	/* more than the limit, whatever the round trip of the handshake */
+	ask(f, 100 * MS, 1u << 30);
+	info = expect_info(f);
+	CHECK_EQ(info.rate, speed < 1000 ? 0 : speed * 125 * 94 / 100);
+	CHECK_EQ(!!(info.flags & D2TCP_EXPECT_HELD), speed >= 1000);
+	close_flow(f);
+	none_held();
+}
+
+/* Receives an answer whose packets are all marked. Returns the number of ACKs that
+ * echoed a mark, beginning with the fourth tick.
+ */
+static unsigned int echoes_of(struct peer_flow *f, uint32_t bytes)
+{
+	unsigned int before = 0;
+	int i;
+
+	f->marked = true;
+	ask(f, 1000 * MS, bytes);
+	start_line();
+	for (i = 0; serve_some() || i < 40; i++)
+		if (i == 40)
+			before = f->echoes;
+	f->marked = false;
+	return f->echoes - before;
+}
+
+TEST(marks are echoed unless the limit on bytes in flight answers them)
+{
+	const struct peers_shape shape = { .ecn = true };
+	long absorbed;
+	struct peer_flow *f;
+
+	need_virtual_time();
+	trained(&shape, 1);
+	f = &net.flow[0];
+	absorbed = counter("D2tcpMarksAbsorbed");
+	/* at the rate of the link: its own queue */
+	CHECK_EQ(echoes_of(f, 400000), 0);
+	CHECK(counter("D2tcpMarksAbsorbed") > absorbed + 50, "%ld ACKs",
+	      counter("D2tcpMarksAbsorbed") - absorbed);
+	/* at half of its rate: another queue */
+	link_rate = 10;
+	CHECK(echoes_of(f, 400000) > 50, "%u echoes", f->echoes);
+	link_rate = 20;
+	ask(f, 1000 * MS, 400000);
+	serve();
+	CHECK_EQ(echoes_of(f, 400000), 0);
+	sysctl_net("d2tcp/expect_echo_ce", "1");
+	CHECK(echoes_of(f, 400000) > 50, "%u echoes", f->echoes);
+	none_held();
+}
+
+/* Each loss holds up the bytes of 4 ms, which are then received at once. */
+TEST(losses do not make the link look faster than it is)
+{
+	struct peer_flow *f;
+	uint32_t rate, first;
+	int i, n;
+
+	need_virtual_time();
+	trained(NULL, 1);
+	f = &net.flow[0];
+	rate = expect_info(f).rate;
+	for (i = 0; i < 8; i++) {
+		ask(f, 1000 * MS, 60 * f->mss);
+		first = f->nxt;
+		for (n = 1; n < 60; n++) {
+			put(f, TH_ACK, first + n * f->mss, f->mss);
+			sleep_us(f->mss / 20);
+			look();
+		}
+		put(f, TH_ACK, first, f->mss);
+		f->nxt = f->end;
+		look();
+		take_all();
+		look();
+		CHECK_EQ(f->una, f->end);
+	}
+	CHECK(expect_info(f).rate < rate + rate / 16, "%u, before the losses %u",
+	      expect_info(f).rate, rate);
+	none_held();
+}
+
+/* The ACK of one segment is delayed, and the next grant must not wait for it. */
+TEST(a sender that was passed over and begins with one segment is granted more)
+{
+	struct peer_flow *f;
+	uint32_t edge;
+	int i;
+
+	need_virtual_time();
+	trained(NULL, 1);
+	f = &net.flow[0];
+	/* each answer begins after a pause in which its sender is passed over */
+	for (i = 0; i < 3; i++) {
+		f->silent = true;
+		ask(f, 1000 * MS, ALL / 64);
+		wait_ms(20);
+		edge = f->edge;
+		put_next(f, TH_ACK, f->mss);
+		sleep_us(2000);
+		look();
+		CHECK(f->edge != edge || usable(f) >= left(f) || usable(f) > 8 * f->mss,
+		      "answer %d: no further grant, %u to send", i, usable(f));
+		f->silent = false;
+		serve();
+	}
+	none_held();
 }
 
 /* --- segments and windows of every size --------------------------------------- */

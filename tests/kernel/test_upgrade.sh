@@ -144,11 +144,13 @@ kept_of_the_receiver() {
 	echo 40000 >/proc/sys/net/ipv4/d2tcp/default_expect_us
 	echo 77 >/proc/sys/net/ipv4/d2tcp/expect_max
 	echo 940 >/proc/sys/net/ipv4/d2tcp/expect_rate_mbps
+	echo 1 >/proc/sys/net/ipv4/d2tcp/expect_echo_ce
 	echo 7 >/sys/module/tcp_d2tcp/parameters/shift_g
 	upgrade >"$tmp/o" 2>"$tmp/e"
 	same Y "$(cat /sys/module/tcp_d2tcp/parameters/expect)"
-	same "40000 77 940" "$(cd /proc/sys/net/ipv4/d2tcp
-		cat default_expect_us expect_max expect_rate_mbps | xargs)"
+	same "40000 77 940 1" "$(cd /proc/sys/net/ipv4/d2tcp
+		cat default_expect_us expect_max expect_rate_mbps \
+			expect_echo_ce | xargs)"
 	same "" "$(cat "$tmp/e")"
 }
 t "an upgrade keeps the settings of expected answers" kept_of_the_receiver

@@ -59,6 +59,7 @@ static const struct {
 	{ "D2tcpReleased", "Sockets released without expected data" },
 	{ "D2tcpRenewals", "Grants sent again" },
 	{ "D2tcpBytesHeld", "Bytes not granted when their request left" },
+	{ "D2tcpMarksAbsorbed", "ACKs from which the echo of a mark was removed" },
 };
 
 static void read_counters(struct netns *ns, FILE *f)
