@@ -237,7 +237,9 @@ static void measure(struct d2tcp_link *link, u64 now_ns)
 	if (ns < LINK_RATE_NS)
 		return;
 	rate = div64_u64((link->timely - link->rate_timely) * NSEC_PER_MSEC, ns);
-	if (rate && ++link->intervals == LINK_HINT_INTERVALS)
+	if (rate && link->intervals < LINK_HINT_INTERVALS)
+		link->intervals++;
+	if (link->intervals == LINK_HINT_INTERVALS)
 		link->hint = 0;
 	link->last_rate = rate;
 	rate = min(rate, last);
@@ -502,6 +504,16 @@ static void count(struct d2tcp_link *link, struct link_sock *ls)
 	recount(link, ls);
 }
 
+/* Is about as much in flight as the limit permits? Windows that TCP advertised before
+ * the socket expected anything cannot be revoked. For the first answers this is ignored:
+ * otherwise their marks would end the slow start of all senders.
+ */
+static bool is_in_control(const struct d2tcp_link *link)
+{
+	return link->intervals < LINK_HINT_INTERVALS ||
+	       link->flying <= LINK_MOST * link->amount;
+}
+
 /**
  * link_absorbs() - does the limit on bytes in flight answer a mark?
  * @link: the link, locked
@@ -516,11 +528,12 @@ bool link_absorbs(struct d2tcp_link *link, const struct link_sock *ls, u32 bytes
 		  u64 all, u64 now_ns)
 {
 	link->tick_marked += bytes;
-	if (all <= LINK_INITIAL * ls->seg)
-		return true;
-	return base_of(link) != LINK_UNLIMITED &&
-	       now_ns - link->foreign_ns >= LINK_SHARED_NS &&
-	       now_ns - link->shared_ns >= LINK_SHARED_NS;
+	if (now_ns - link->foreign_ns < LINK_SHARED_NS ||
+	    now_ns - link->shared_ns < LINK_SHARED_NS)
+		return false;
+	if (base_of(link) == LINK_UNLIMITED)
+		return !link->intervals && all <= LINK_INITIAL * ls->seg;
+	return is_in_control(link);
 }
 
 /* Restarts the silence timer: data arrived, or the sender got its first grant. Further
