@@ -27,14 +27,19 @@
  */
 #define LET_GO_MS	280
 
-/* LET_GO_MS in virtual time; on kernels in real time the machine may be busy. */
-static uint64_t bound_ms(void)
+static bool virtual_time(void)
 {
 	struct utsname name;
 
 	CHECK_OK(uname(&name));
 	return strstr(name.release, "-d2tcp-uml") ||
-	       strstr(name.release, "-d2tcp-debug") ? LET_GO_MS : 20 * LET_GO_MS;
+	       strstr(name.release, "-d2tcp-debug");
+}
+
+/* LET_GO_MS in virtual time; on kernels in real time the machine may be busy. */
+static uint64_t bound_ms(void)
+{
+	return virtual_time() ? LET_GO_MS : 20 * LET_GO_MS;
 }
 #define TRAIN		131072u
 #define ALL		0x800000u	/* more than the limit permits at once */
@@ -264,10 +269,7 @@ static void none_held(void)
 /* In real time a busy machine serves the peers in bursts, and no rate is certain. */
 static void need_virtual_time(void)
 {
-	struct utsname name;
-
-	CHECK_OK(uname(&name));
-	if (!strstr(name.release, "-d2tcp-"))
+	if (!virtual_time())
 		SKIP("rates are certain in virtual time only");
 }
 
@@ -1396,8 +1398,8 @@ static void others_go_on(int which, bool receives)
 		if (i != which)
 			serve_first(&net.flow[i]);
 	get_unstuck(&s);
-	/* its ACK is retried after a jiffy */
-	wait_ms(50);
+	/* its ACK is retried at the next tick, not only after a jiffy */
+	wait_ms(virtual_time() ? 2 : 50);
 	CHECK(may_send(f), "held at %u", usable(f));
 	f->silent = false;
 	f->unread = false;
