@@ -81,8 +81,8 @@ struct grant_sock {
 	bool asked_known;
 	bool first_ask;			/* no byte of the answer was scheduled yet */
 	bool own;			/* the program declared the answer itself */
+	bool disordered;		/* segments wait behind a lost one */
 	u32 asked;			/* one after the last byte sent */
-	u32 segs;			/* data segments received so far */
 	u32 met, missed, waited;	/* answers; releases after silence */
 	/* protected by the lock of grant_net too */
 	u32 standing_bytes;
@@ -251,23 +251,24 @@ static void grant_settle(struct grant_sock *gs, u64 now_ns)
 }
 
 /* Segments behind a lost one are received all at once when it arrives. Counted as
- * arrivals of that moment, they would make the link look faster than it is.
+ * arrivals of that moment, they would make the link look faster than it is. Each of
+ * them causes an ACK, so the queue is seen here before it is empty again.
  */
 static u32 timely_of(struct grant_sock *gs, u32 bytes)
 {
 	const struct tcp_sock *tp = tcp_sk(gs->sk);
-	const u32 segs = READ_ONCE(tp->data_segs_in);
-	/* the product is below 2^48 */
-	const u64 most = (u64)(segs - gs->segs) * max_t(u32, tp->advmss, 64);
+	const bool before = gs->disordered;
 
-	gs->segs = segs;
-	return min_t(u64, bytes, most);
+	gs->disordered = !RB_EMPTY_ROOT(&tp->out_of_order_queue);
+	if (!before && !gs->disordered)
+		return bytes;
+	return min_t(u32, bytes, max_t(u32, tp->advmss, 64));
 }
 
 /* Accounts for what has arrived. */
 static void grant_arrived(struct grant_sock *gs, u32 rcv_nxt, u64 now_ns)
 {
-	u32 bytes = rcv_nxt - gs->ls.seen;
+	u32 bytes = rcv_nxt - gs->ls.seen, timely = timely_of(gs, bytes);
 
 	/* read without the socket lock, rcv_nxt may be older than the last one */
 	if (!after(rcv_nxt, gs->ls.seen))
@@ -276,7 +277,7 @@ static void grant_arrived(struct grant_sock *gs, u32 rcv_nxt, u64 now_ns)
 	/* bytes that were not expected do not keep the socket held */
 	if (gs->answers)
 		WRITE_ONCE(gs->active, jiffies);
-	link_arrived(gs->link, &gs->ls, bytes, timely_of(gs, bytes), now_ns);
+	link_arrived(gs->link, &gs->ls, bytes, timely, now_ns);
 	grant_settle(gs, now_ns);
 }
 
@@ -335,7 +336,6 @@ static void grant_start(struct grant_sock *gs)
 	}
 	gs->end += base;
 	gs->ls.seen = base;
-	gs->segs = tp->data_segs_in;
 	gs->edge = base + tp->rcv_wnd;
 	WRITE_ONCE(gs->active, jiffies);
 	WRITE_ONCE(gs->started, true);
@@ -709,7 +709,10 @@ static void grant_window(struct grant_sock *gs, struct sk_buff *skb)
 		gs->edge = want;
 }
 
-/* Clears the echo of a mark that the limit on bytes in flight answers. */
+/* Clears the echo of a mark that the limit on bytes in flight answers. Only under an
+ * algorithm with DCTCP's echo does ECE stand for a mark; else it stays set until CWR
+ * arrives.
+ */
 static void grant_absorb(struct grant_sock *gs, struct sk_buff *skb, u32 bytes,
 			 u64 now_ns)
 {
@@ -718,7 +721,7 @@ static void grant_absorb(struct grant_sock *gs, struct sk_buff *skb, u32 bytes,
 	/* the 16 bits with the flags */
 	__be16 *flags = (__be16 *)th + 6, old = *flags;
 
-	if (!th->ece || !d2tcp_ecn_classic(tp))
+	if (!th->ece || !tcp_ca_needs_ecn(gs->sk) || !d2tcp_ecn_classic(tp))
 		return;
 	/* marks are noted in either case */
 	if (!link_absorbs(gs->link, &gs->ls, bytes, tp->bytes_received, now_ns) ||
@@ -744,10 +747,12 @@ static void grant_packet(struct grant_sock *gs, struct sk_buff *skb)
 	const struct tcp_sock *tp = tcp_sk(gs->sk);
 	const struct grant_net *gn = grant_net_of(sock_net(gs->sk));
 	struct d2tcp_link *link = gs->link;
-	u64 now_ns = ktime_get_ns();
 	const u32 seen = gs->ls.seen;
+	u64 now_ns;
 
 	link_lock(link);
+	/* read under the lock, so that no time of the link is later than this */
+	now_ns = ktime_get_ns();
 	link_learn(link, &gs->ls, unit_of(tp), tcp_min_rtt(tp));
 	link_set_rate(link, READ_ONCE(gn->rate_mbps) * (1000000 / 8 / 1000));
 	grant_arrived(gs, received(gs->sk), now_ns);
@@ -807,16 +812,22 @@ static bool is_far(const struct grant_sock *gs)
 	       own_us / 8 > link_us;
 }
 
-/* Learns the speed of the device before the first request leaves. */
-static void grant_hint(struct net *net, const struct dst_entry *dst, bool process)
+/* Learns the speed of the device before the first request leaves. The socket is not
+ * locked, and RCU keeps its route and the device.
+ */
+static void grant_hint(struct sock *sk)
 {
-	struct d2tcp_link *link;
+	struct d2tcp_link *link = NULL;
+	struct dst_entry *dst;
 
-	if (!dst)
-		return;
-	link = d2tcp_link_of(net, dst->dev->ifindex);
+	rcu_read_lock();
+	dst = __sk_dst_get(sk);
+	if (dst)
+		link = d2tcp_link_of(sock_net(sk),
+				     READ_ONCE(dst->dev)->ifindex);
+	rcu_read_unlock();
 	if (link)
-		link_hint(link, process);
+		link_hint(link, true);
 }
 
 /* Handles a packet of an expecting socket, whose state is locked. */
@@ -826,11 +837,14 @@ static void grant_handle(struct grant_sock *gs, struct sk_buff *skb,
 	const struct tcphdr *th = tcp_hdr(skb);
 	const int data = data_of(skb);
 	struct sock *sk = gs->sk;
+	struct d2tcp_link *link;
 	bool standing;
 
 	if ((1 << sk->sk_state) & (TCPF_SYN_SENT | TCPF_SYN_RECV | TCPF_CLOSE)) {
 		grant_unconnected(gs);
-		grant_hint(state->net, skb_dst(skb), false);
+		link = d2tcp_link_of(state->net, skb_dst(skb)->dev->ifindex);
+		if (link)
+			link_hint(link, false);
 		return;
 	}
 	if (th->syn || th->rst)
@@ -970,7 +984,6 @@ int d2tcp_grant_prepare(struct sock *sk)
 {
 	struct net *net = sock_net(sk);
 	struct grant_sock *gs;
-	struct dst_entry *dst;
 	int err;
 
 	rcu_read_lock();
@@ -984,9 +997,7 @@ int d2tcp_grant_prepare(struct sock *sk)
 	gs = grant_alloc(sk, GFP_KERNEL_ACCOUNT);
 	if (!gs)
 		return -ENOMEM;
-	dst = sk_dst_get(sk);
-	grant_hint(net, dst, true);
-	dst_release(dst);
+	grant_hint(sk);
 	if (!tcp_sk(sk)->bytes_sent)
 		inherit(gs, grant_net_of(net));
 	return grant_insert(gs) ? 0 : -ENOMEM;

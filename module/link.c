@@ -48,7 +48,7 @@
 #define LINK_SPEED_MAX	10000000
 #define LINK_PAYLOAD	94	/* % of the line rate, MTU 1500 */
 #define LINK_HINT_INTERVALS 8	/* with data, for which the hint counts */
-#define LINK_MARK_TICKS	3	/* in which most bytes are marked */
+#define LINK_MARK_TICKS	4	/* in which most bytes are marked */
 #define LINK_MARK_OWN	85	/* % of the rate at which marks come from this link */
 
 /* A device on which answers arrive. */
@@ -86,6 +86,7 @@ struct d2tcp_link {
 	u64 shared_ns;			/* when other traffic was last seen */
 	u64 tick_marked;		/* bytes with CE since the last tick */
 	u64 marked_had, marked_could;	/* arrived, permitted: while most are marked */
+	u64 last_had, last_could;	/* the same of the last tick */
 	u32 marked_ticks;		/* ticks in a row with most bytes marked */
 	u64 foreign_ns;			/* when another queue marked packets */
 	bool hinted;			/* the driver was asked for its speed */
@@ -284,7 +285,8 @@ static void read_speed(struct d2tcp_link *link)
 		mbps = min_t(u32, settings.base.speed, LINK_SPEED_MAX);
 	link_lock(link);
 	/* 125 bytes per ms for each Mbit/s; below 2^31 for LINK_SPEED_MAX */
-	link->hint = div_u64((u64)mbps * 125 * LINK_PAYLOAD, 100);
+	if (!link->hinted && !link->intervals)
+		link->hint = div_u64((u64)mbps * 125 * LINK_PAYLOAD, 100);
 	WRITE_ONCE(link->hinted, true);
 	choose_rate(link);
 	link_unlock(link);
@@ -354,20 +356,30 @@ static void judge_marks(struct d2tcp_link *link, u64 arrived, u64 could, u64 now
 		link->marked_ticks = 0;
 		return;
 	}
-	/* the queue may have filled during the first tick */
-	if (!link->marked_ticks++) {
+	/* the queue may have filled during the first tick, or emptied in the last */
+	if (link->marked_ticks++ < 2) {
 		link->marked_had = 0;
 		link->marked_could = 0;
-		return;
+	} else {
+		link->marked_had += link->last_had;
+		link->marked_could += link->last_could;
 	}
-	link->marked_had += arrived;
-	link->marked_could += could;
-	if (link->marked_ticks < LINK_MARK_TICKS ||
-	    100 * link->marked_had >= LINK_MARK_OWN * link->marked_could)
+	link->last_had = arrived;
+	link->last_could = could;
+	if (link->marked_ticks < LINK_MARK_TICKS)
 		return;
-	link->foreign_ns = now_ns;
-	link->hint = 0;
-	choose_rate(link);
+	if (100 * link->marked_had < LINK_MARK_OWN * link->marked_could) {
+		link->foreign_ns = now_ns;
+		link->hint = 0;
+		WRITE_ONCE(link->hinted, true);
+		choose_rate(link);
+	}
+	/* what happened long ago counts less and less */
+	if (link->marked_ticks >= 4 * LINK_MARK_TICKS) {
+		link->marked_ticks = 2 * LINK_MARK_TICKS;
+		link->marked_had /= 2;
+		link->marked_could /= 2;
+	}
 }
 
 /* Adapts the limit on bytes in flight. While other traffic shares the link it rises,
@@ -764,10 +776,12 @@ void link_grant(struct d2tcp_link *link, struct link_sock *here, u64 now_ns)
  */
 static void retry_acks(struct d2tcp_link *link)
 {
-	if (list_empty(&link->late_acks))
-		return;
-	list_splice_tail_init(&link->late_acks, &link->acks);
-	tasklet_schedule(&link->acker);
+	int n = LINK_BATCH;
+
+	while (n-- && !list_empty(&link->late_acks)) {
+		list_move_tail(link->late_acks.next, &link->acks);
+		tasklet_schedule(&link->acker);
+	}
 }
 
 static enum hrtimer_restart tick(struct hrtimer *timer)
@@ -1017,8 +1031,9 @@ static void late_acks(struct work_struct *work)
 					       ack_work.work);
 
 	link_lock(link);
-	retry_acks(link);
+	list_splice_tail_init(&link->late_acks, &link->acks);
 	link_unlock(link);
+	tasklet_schedule(&link->acker);
 }
 
 /* Takes a socket off the lists, because its state is about to be freed. */
