@@ -72,7 +72,7 @@ t "the counters of each namespace are shown, and the share missed" text
 
 json() {
 	build/d2tcp stats --json >"$tmp/o"
-	same "['blue', 'init', '$inode'] 3 17" "$(/usr/bin/python3 -c '
+	same "['blue', 'init', '$inode'] 3 18" "$(/usr/bin/python3 -c '
 import json, sys
 spaces = {n["netns"]: n["counters"] for n in json.load(sys.stdin)["namespaces"]}
 print(sorted(spaces), spaces["blue"]["D2tcpArmed"], len(spaces["init"]))' \
