@@ -343,9 +343,11 @@ TEST(marks are echoed unless the limit on bytes in flight answers them)
 	CHECK_EQ(echoes_of(f, 400000), 0);
 	CHECK(counter("D2tcpMarksAbsorbed") > absorbed + 50, "%ld ACKs",
 	      counter("D2tcpMarksAbsorbed") - absorbed);
-	/* at half of its rate: another queue */
+	/* at half of its rate: another queue. The answer is so short that no more is
+	 * in flight than the limit controls.
+	 */
 	link_rate = 10;
-	CHECK(echoes_of(f, 400000) > 50, "%u echoes", f->echoes);
+	CHECK(echoes_of(f, 75000) > 5, "%u echoes", f->echoes);
 	link_rate = 20;
 	ask(f, 1000 * MS, 400000);
 	serve();
