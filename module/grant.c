@@ -251,8 +251,8 @@ static void grant_settle(struct grant_sock *gs, u64 now_ns)
 }
 
 /* Segments behind a lost one are received all at once when it arrives. Counted as
- * arrivals of that moment, they would make the link look faster than it is. Each of
- * them causes an ACK, so the queue is seen here before it is empty again.
+ * arrivals of that moment, they would make the link look faster than it is. The
+ * first of them causes an ACK, so the queue is seen here before it is empty again.
  */
 static u32 timely_of(struct grant_sock *gs, u32 bytes)
 {

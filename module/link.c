@@ -342,7 +342,7 @@ static void raise_to(struct d2tcp_link *link, u64 bytes, u64 most)
 	link->amount = min(link->amount, most);
 }
 
-/* A marked packet has waited in a full queue. While most packets are marked, that queue
+/* A marked packet has waited in a queue above its threshold. While most packets are marked, that queue
  * sends without a pause, so their rate is the rate of its link. If this is not the rate
  * assumed here, the queue is another one, which the limit on bytes in flight does not
  * control, or the hint was wrong.
@@ -527,7 +527,7 @@ static bool is_in_control(const struct d2tcp_link *link)
 }
 
 /**
- * link_absorbs() - does the limit on bytes in flight answer a mark?
+ * link_absorbs() - note a mark; does the limit on bytes in flight answer it?
  * @link: the link, locked
  * @ls: the socket whose ACK echoes a mark
  * @bytes: that this ACK acknowledges

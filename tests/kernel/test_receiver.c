@@ -312,7 +312,7 @@ TEST(the speed of the device holds answers before the rate is measured)
 }
 
 /* Receives an answer whose packets are all marked. Returns the number of ACKs that
- * echoed a mark, beginning with the fourth tick.
+ * echoed a mark, without those of the first 40 steps, in which the marks are judged.
  */
 static unsigned int echoes_of(struct peer_flow *f, uint32_t bytes)
 {
