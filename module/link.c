@@ -342,10 +342,10 @@ static void raise_to(struct d2tcp_link *link, u64 bytes, u64 most)
 	link->amount = min(link->amount, most);
 }
 
-/* A marked packet has waited in a queue above its threshold. While most packets are marked, that queue
- * sends without a pause, so their rate is the rate of its link. If this is not the rate
- * assumed here, the queue is another one, which the limit on bytes in flight does not
- * control, or the hint was wrong.
+/* A marked packet has waited in a queue above its threshold. While most packets are
+ * marked, that queue sends without a pause, so their rate is the rate of its link. If
+ * this is not the rate assumed here, the queue is another one, which the limit on bytes
+ * in flight does not control, or the hint was wrong.
  */
 static void judge_marks(struct d2tcp_link *link, u64 arrived, u64 could, u64 now_ns)
 {
