@@ -12,8 +12,8 @@
 
 #include "public.h"
 
-/* States of <netinet/tcp.h>, whose struct tcp_info is older and cannot be had beside
- * that of <linux/tcp.h>.
+/* States of <netinet/tcp.h>, which cannot be included: its struct tcp_info is
+ * older and conflicts with that of <linux/tcp.h>.
  */
 #define ESTABLISHED	1
 #define CLOSE_WAIT	8
@@ -157,9 +157,9 @@ PUBLIC int d2tcp_child_budget(d2tcp_nsec deadline, d2tcp_nsec reserve,
 	return 0;
 }
 
-/* The time until so many more bytes are acknowledged: a round trip for the last window
- * of them, and one for each full window before it. The receiver's window is left out:
- * a receiver that expects the response opens it in time.
+/* The time until @bytes more are acknowledged: a round trip for the last window
+ * of bytes, and one for each full window before it. The receiver's window is
+ * left out: a receiver that expects the response opens it in time.
  */
 static d2tcp_nsec transfer_ns(const struct tcp_info *ti, d2tcp_bytes bytes)
 {
@@ -217,12 +217,12 @@ PUBLIC int d2tcp_set_earliest(int fd, const d2tcp_nsec *deadlines, size_t n)
 	d2tcp_nsec earliest = earliest_from(deadlines, n, now_ns());
 	struct d2tcp_info info;
 
-	/* only then one that has passed, which would hide those still to be met */
+	/* deadlines that have passed count only if all have */
 	if (!earliest)
 		earliest = earliest_from(deadlines, n, INT64_MIN);
 	if (earliest)
 		return d2tcp_set_deadline(fd, earliest, 0);
-	/* the last call may have been for bytes that were never written */
+	/* clear a deadline that was set for bytes that were never written */
 	if (d2tcp_get_info(fd, &info))
 		return -1;
 	return info.outstanding && !info.bytes_left ? d2tcp_clear(fd) : 0;

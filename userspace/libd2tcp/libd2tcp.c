@@ -29,8 +29,8 @@ PUBLIC int d2tcp_enable(int fd)
 	char now[16] = "";
 	socklen_t len = sizeof(now);
 
-	/* In the fallback the kernel would take another selection for a change
-	 * of algorithm, and clear deadlines and budget. Under d2tcp selecting
+	/* In the fallback, selecting d2tcp again is a change of algorithm to
+	 * the kernel, which clears deadlines and budget. Under d2tcp, selecting
 	 * it again clears nothing, and turns a default from the sysctl into the
 	 * socket's own selection, which later sysctl changes do not affect.
 	 */
@@ -72,7 +72,7 @@ PUBLIC int d2tcp_expect(int fd, d2tcp_nsec timeout, d2tcp_bytes bytes)
 
 PUBLIC int d2tcp_expect_standing(int fd, d2tcp_nsec timeout, d2tcp_bytes bytes)
 {
-	/* a request's answer cannot be due before the request */
+	/* an answer cannot be due before its request */
 	if (timeout < 0) {
 		errno = EINVAL;
 		return -1;
@@ -119,17 +119,17 @@ PUBLIC const char *d2tcp_strerror(int err)
 	case 0:
 		return "no error";
 	case EINVAL:
-		return "not valid: a deadline of 0 without a length, a budget below 0 or above INT_MAX microseconds, a timeout of a standing expectation, work or a reserve below 0, a deadline on a listening socket, or a text that is no budget (grpc-timeout: one to eight digits and H, M, S, m, u or n; microseconds: only digits)";
+		return "invalid argument: a deadline of 0 without a length, a budget below 0 or above INT_MAX microseconds, a negative timeout of a standing expectation, negative work, a negative reserve, a deadline on a listening socket, or a text that is not a budget (grpc-timeout: one to eight digits and H, M, S, m, u or n; microseconds: only digits)";
 	case ERANGE:
-		return "too long: a message must end less than 2^31 bytes beyond the acknowledged data, expected answers beyond the received data, and a budget is INT64_MAX nanoseconds at most";
+		return "too long: a message must end less than 2^31 bytes beyond the acknowledged data, expected answers less than that beyond the received data, and a budget is at most INT64_MAX nanoseconds";
 	case ENOMEM:
-		return "no memory, or as many sockets of the namespace expect answers as net.ipv4.d2tcp.expect_max permits";
+		return "no memory, or as many sockets of the namespace already expect answers as net.ipv4.d2tcp.expect_max permits";
 	case EOPNOTSUPP:
 		return "the socket does not use d2tcp: call d2tcp_enable() before connect() or listen(); or it is not a TCP socket";
 	case ENOPROTOOPT:
-		return "the module tcp_d2tcp is not loaded (for expected answers: not with expect=1, or too old), or this is not a TCP socket";
+		return "the module tcp_d2tcp is not loaded (for expected answers: is too old, or was loaded without expect=1), or this is not a TCP socket";
 	case ETIMEDOUT:
-		return "too little time is left, and the call or the response would be late; from the network: the connection timed out";
+		return "too little time is left: the call or the response would miss its deadline; from the network: the connection timed out";
 	case ENOTCONN:
 		return "the socket is not connected, or can no longer send";
 	case ENOENT:
@@ -155,7 +155,7 @@ PUBLIC int d2tcp_state(int fd)
 	struct d2tcp_info info;
 
 	if (getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len)) {
-		/* what sockets of other families say */
+		/* the errno of sockets of other families */
 		if (errno == EOPNOTSUPP)
 			errno = ENOPROTOOPT;
 		return -1;
@@ -163,7 +163,7 @@ PUBLIC int d2tcp_state(int fd)
 	if (strncmp(name, D2TCP_NAME, sizeof(name)) &&
 	    strncmp(name, D2TCP_NAME "-reno", sizeof(name)))
 		return D2TCP_STATE_OTHER;
-	/* MPTCP shows the name, and does not have the option */
+	/* an MPTCP socket has the name, but not the option */
 	if (d2tcp_get_info(fd, &info)) {
 		if (errno == EOPNOTSUPP)
 			errno = ENOPROTOOPT;
@@ -183,11 +183,11 @@ PUBLIC const char *d2tcp_state_text(int state)
 	case D2TCP_STATE_PENDING:
 		return "the socket uses d2tcp; whether its connection has ECN is known after the handshake";
 	case D2TCP_STATE_AWARE:
-		return "deadlines act on this connection";
+		return "deadlines have an effect on this connection";
 	case D2TCP_STATE_NO_ECN:
 		return "the handshake negotiated no ECN, so deadlines have no effect: the peer's listener does not use d2tcp or dctcp, the SYN was lost, the path removes ECN, or d2tcp was selected after the handshake";
 	default:
-		return "not a state of d2tcp_state()";
+		return "not a state that d2tcp_state() returns";
 	}
 }
 
