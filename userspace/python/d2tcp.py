@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Deadlines for TCP sockets under the congestion control d2tcp.
 
-A plain module of the standard library's socket options; libd2tcp is not needed. Times are
-seconds, as elsewhere in Python, and a negative time left means late. Every function takes
-a socket.socket, or any object with getsockopt() and setsockopt(), such as the one that
-asyncio's transport.get_extra_info("socket") returns. Errors are OSError with a text
-that says what to do; nothing is changed when one is raised.
+The module only uses the standard library's socket options; libd2tcp is not needed. Times
+are seconds, as elsewhere in Python, and a negative time left means that the deadline has
+passed. Every function takes a socket.socket, or any object with getsockopt() and
+setsockopt(), such as the one that asyncio's transport.get_extra_info("socket") returns.
+Errors are raised as OSError with a text that says what to do, and change nothing.
 
     listener = socket.create_server(("", 5000))
     d2tcp.enable(listener)                      # before connections arrive
@@ -43,18 +43,19 @@ _TEXTS = {
                  "net.ipv4.tcp_allowed_congestion_control",
     errno.EOPNOTSUPP: "the socket is not under d2tcp: call enable() before connect() "
                       "or listen()",
-    errno.ENOPROTOOPT: "the module tcp_d2tcp is not loaded (for expected answers: not "
-                       "with expect=1), or this is not a TCP socket",
+    errno.ENOPROTOOPT: "the module tcp_d2tcp is not loaded (for expected answers: was "
+                       "loaded without expect=1), or this is not a TCP socket",
     errno.ERANGE: "too long: a message must end less than 2^31 bytes beyond the "
-                  "acknowledged data, an expected answer beyond the received data",
-    errno.ENOMEM: "no memory, or as many sockets expect answers as "
+                  "acknowledged data, an expected answer less than that beyond the "
+                  "received data",
+    errno.ENOMEM: "no memory, or as many sockets already expect answers as "
                   "net.ipv4.d2tcp.expect_max permits",
-    errno.EINVAL: "not valid, as a deadline on a listening socket is",
+    errno.EINVAL: "invalid argument, such as a deadline on a listening socket",
 }
 
 
 class Socket(typing.Protocol):
-    """What the functions need of a socket."""
+    """The methods of a socket that the functions call."""
 
     def getsockopt(self, level: int, option: int, buflen: int = ..., /
                    ) -> typing.Any: ...
@@ -78,7 +79,7 @@ def _get(sock: Socket, option: int, form: struct.Struct) -> tuple:
         found = sock.getsockopt(socket.SOL_IP, option, form.size)
     except OSError as error:
         raise _explained(error) from None
-    # an older module fills less; fields that it does not know are 0
+    # an older module returns less; fields that it does not know are 0
     return form.unpack(found.ljust(form.size, b"\0"))
 
 
@@ -102,7 +103,7 @@ def enable(sock: Socket) -> None:
 def set_deadline(sock: Socket, deadline: float, size: int = 0) -> None:
     """Sets the deadline of the message that starts with the next byte written, as a time
     of time.monotonic(). `size` is its length in bytes; 0: unknown, all data written until
-    the next call. A time in the past is accepted: the message is late.
+    the next call. A time in the past is accepted: the deadline has passed.
     """
     ns, size = _ns(deadline), _length(size)
     if ns <= 0 and not size:
@@ -111,7 +112,7 @@ def set_deadline(sock: Socket, deadline: float, size: int = 0) -> None:
 
 
 def set_timeout(sock: Socket, timeout: float, size: int = 0) -> None:
-    """The same with a time relative to now; 0 or less: late already."""
+    """The same with a time relative to now; 0 or less: the deadline has passed."""
     _set(sock, socket.SOL_IP, DEADLINE,
          _DEADLINE.pack(min(max(_ns(timeout), 0), 2**63 - 1), _length(size),
                         RELATIVE, 0))
@@ -123,8 +124,8 @@ def clear(sock: Socket) -> None:
 
 
 def set_budget(sock: Socket, budget: float) -> None:
-    """Each burst that starts on the idle socket is due this long after its start; 0 turns
-    it off. Sockets accepted from a listener inherit it.
+    """Sets a standing budget: each burst that starts on the idle socket is due this long
+    after its start. 0 turns it off. Sockets accepted from a listener inherit it.
     """
     us = round(budget * 1e6)
     if not 0 <= us <= INT_MAX or (budget > 0 and us == 0):
@@ -133,9 +134,9 @@ def set_budget(sock: Socket, budget: float) -> None:
 
 
 def expect(sock: Socket, timeout: float, size: int = 0) -> None:
-    """The answer to the next request is expected within `timeout`; call it before the
-    request is written. `size` is its length; 0: unknown. Works with any congestion control,
-    if the module was loaded with expect=1.
+    """Declares that the answer to the next request is due within `timeout`. Call it before
+    the request is written. `size` is the answer's length; 0: unknown. Works with any
+    congestion control, if the module was loaded with expect=1.
     """
     _set(sock, socket.SOL_IP, EXPECT,
          _DEADLINE.pack(min(max(_ns(timeout), 0), 2**63 - 1), _length(size),
@@ -143,8 +144,8 @@ def expect(sock: Socket, timeout: float, size: int = 0) -> None:
 
 
 def expect_standing(sock: Socket, timeout: float, size: int = 0) -> None:
-    """The answer to every further request is expected within `timeout` of it. With both 0,
-    none is expected any more.
+    """Declares that the answer to every further request is due within `timeout` of it. If
+    both are 0, all expectations are cleared.
     """
     if timeout < 0:
         raise ValueError("a standing timeout is 0 or more, not %r" % timeout)
@@ -162,8 +163,8 @@ class Info:
 
     ecn: bool  # deadlines have an effect
     fallback: bool  # connected without ECN: they have none
-    late: bool  # the most urgent message
-    feasible: bool  # it can be in time at the present rate
+    late: bool  # the deadline of the most urgent message has passed
+    feasible: bool  # the message can meet it at the present rate
     alpha: float  # share of packets that were marked
     imminence: float  # d
     penalty: float  # p = alpha^d
@@ -172,13 +173,13 @@ class Info:
     budget: float  # 0: none
     outstanding: int  # messages
     bytes_left: int  # of the most urgent prefix
-    time_left: float  # negative: late by
+    time_left: float  # negative: since the deadline
     met: int
     missed: int
 
 
 def get_info(sock: Socket) -> Info:
-    """The state of the flow."""
+    """Returns the state of the flow."""
     (_, _, flags, alpha, imminence, penalty, cwnd, _, srtt, budget, outstanding, _,
      bytes_left, time_left, _, met, missed, _, _) = _get(sock, INFO, _INFO)
     return Info(bool(flags & 1), bool(flags & 2), bool(flags & 8), bool(flags & 32),
@@ -195,18 +196,18 @@ class Expectation:
     held: bool  # some bytes of it are not granted yet
     granted_all: bool
     released: bool  # the window is TCP's own
-    feasible: bool  # it can be in time at the measured rate
+    feasible: bool  # it can meet its deadline at the measured rate
     size: int  # 0: unknown
     arrived: int  # bytes
     granted: int  # bytes that have arrived or may be sent
-    time_left: float  # negative: late by
+    time_left: float  # negative: since the deadline
     standing: float  # 0: none
     met: int
     missed: int
 
 
 def get_expectation(sock: Socket) -> Expectation:
-    """The state of the next expected answer."""
+    """Returns the state of the next expected answer."""
     (_, _, flags, outstanding, size, arrived, granted, time_left, standing, met, missed,
      _, _, _) = _get(sock, EXPECT_INFO, _EXPECT_INFO)
     return Expectation(outstanding, bool(flags & 2), bool(flags & 4), bool(flags & 8),
