@@ -2,7 +2,7 @@
 /*
  * Three services call each other over the loopback interface, and the budget of the
  * first request becomes shorter with each call. A service that cannot answer in time
- * says so before it works:
+ * reports that before it works:
  *
  *	cc chain.c -ld2tcp && ./a.out 20000	# microseconds
  */
@@ -20,8 +20,8 @@
 #include <libd2tcp.h>
 
 #define SERVICES	3
-#define WORK_NS		2000000		/* that a service needs itself */
-#define RESERVE_NS	3000000		/* that, and its response's way back */
+#define WORK_NS		2000000		/* a service's own work */
+#define RESERVE_NS	3000000		/* and the response's way back */
 
 static void check(int result, const char *what)
 {
@@ -60,7 +60,9 @@ static void call(const struct sockaddr_in *to, d2tcp_nsec budget, char *answer,
 	close(fd);
 }
 
-/* Works for a request, after the services behind this one. */
+/* Handles a request: calls the next service, if there is one, then does its own
+ * work.
+ */
 static void handle(int fd, int number, const struct sockaddr_in *next,
 		   const char *budget_text, char *answer, size_t size)
 {
@@ -99,7 +101,7 @@ static void serve(int listener, int number, const struct sockaddr_in *next)
 	char line[64], answer[256];
 	int fd;
 
-	/* with the process that started this one */
+	/* end together with the parent process */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	fd = accept(listener, NULL, NULL);
 	read_line(fd, line, sizeof(line));

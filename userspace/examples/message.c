@@ -31,7 +31,7 @@ int main(void)
 	struct d2tcp_info info;
 	int listener, from, to;
 
-	/* On both ends before the handshake, which negotiates ECN. */
+	/* Select it on both ends before the handshake, which negotiates ECN. */
 	listener = socket(AF_INET, SOCK_STREAM, 0);
 	check(d2tcp_enable(listener), "listener");
 	from = socket(AF_INET, SOCK_STREAM, 0);
@@ -56,7 +56,9 @@ int main(void)
 		return 1;
 	}
 
-	/* It settles when it is acknowledged, perhaps by a delayed ACK. */
+	/* The message settles when its last byte is acknowledged, maybe by a
+	 * delayed ACK.
+	 */
 	do {
 		usleep(1000);
 		check(d2tcp_get_info(from, &info), "info");
