@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* The subcommands of d2tcp. Each takes the arguments of main() and returns the
- * exit status: 0, 1 for a failure, 2 for wrong usage, 3 from doctor if it found a
- * problem and from holders if something holds the module, and from run that of the program.
+ * exit status: 0, 1 for a failure, 2 for wrong usage. doctor returns 3 if it
+ * found a problem, holders 3 if the module has users. run becomes the program,
+ * and returns only if that could not be started.
  */
 #ifndef COMMAND_H
 #define COMMAND_H

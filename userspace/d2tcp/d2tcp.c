@@ -25,17 +25,17 @@ static const char usage[] =
 	"run      run PROGRAM, unmodified, with a standing budget on each of its TCP\n"
 	"         sockets (--budget 20ms: under d2tcp, each burst of data is due that\n"
 	"         long after its start), an expectation (--expect 30ms: the answer to\n"
-	"         each request is due that long after it), or both. Works by a shared\n"
-	"         library in LD_PRELOAD, and reports a program without TCP sockets or\n"
-	"         one that did not load it. --verbose reports how many sockets. The\n"
-	"         exit status is the program's.\n"
+	"         each request is due that long after it), or both. A shared library in\n"
+	"         LD_PRELOAD sets them; a program that did not load it or that has no\n"
+	"         TCP sockets is reported. --verbose also reports the number of sockets.\n"
+	"         The exit status is the program's.\n"
 	"stats    show the counters of every network namespace, as root; of the\n"
 	"         current one otherwise. --json prints one object; --prometheus prints\n"
 	"         text for the textfile collector of node_exporter.\n"
-	"watch    show the flows with deadlines or expected answers, each second or each\n"
-	"         --interval, the most urgent first; --all: every flow under d2tcp. As\n"
-	"         root, of all processes. --count ends it after N times; --json prints\n"
-	"         one object per line.\n";
+	"watch    show the flows with deadlines or expected answers, the most urgent\n"
+	"         first, and refresh every second or --interval. --all shows every flow\n"
+	"         under d2tcp too. Root sees the flows of all processes. --count ends it\n"
+	"         after N lists; --json prints one object per line.\n";
 
 static const struct {
 	const char *name;
