@@ -47,18 +47,18 @@ static const struct {
 	{ "D2tcpMissed", "Messages acknowledged after their deadline" },
 	{ "D2tcpCleared", "Messages cleared or replaced by the program" },
 	{ "D2tcpMerged", "Messages merged with another one" },
-	{ "D2tcpArmedLate", "Messages that were late when their deadline was set" },
+	{ "D2tcpArmedLate", "Messages whose deadline had passed when it was set" },
 	{ "D2tcpAbandoned", "Messages outstanding when their connection ended" },
-	{ "D2tcpBelowMinBudget", "Messages closer to their deadline than min_budget_us" },
+	{ "D2tcpBelowMinBudget", "Messages whose deadline was closer than min_budget_us when it was set" },
 	{ "D2tcpFlowsEcn", "Connections with ECN" },
 	{ "D2tcpFlowsNoEcn", "Connections without ECN, where deadlines have no effect" },
 	{ "D2tcpExpected", "Answers that were expected" },
 	{ "D2tcpExpectedMet", "Expected answers complete by their deadline" },
 	{ "D2tcpExpectedMissed", "Expected answers complete after their deadline" },
 	{ "D2tcpGrants", "Grants given to senders" },
-	{ "D2tcpReleased", "Sockets released without expected data" },
-	{ "D2tcpRenewals", "Grants sent again" },
-	{ "D2tcpBytesHeld", "Bytes not granted when their request left" },
+	{ "D2tcpReleased", "Sockets released because no expected data arrived" },
+	{ "D2tcpRenewals", "Grants sent again because no data followed them" },
+	{ "D2tcpBytesHeld", "Bytes not yet granted when their request left" },
 	{ "D2tcpMarksAbsorbed", "ACKs from which the echo of a mark was removed" },
 };
 
@@ -134,7 +134,7 @@ static unsigned int namespace_at(const char *path, struct seen *seen)
 		return 0;
 	}
 	if (!strncmp(path, "/run/netns/", 11))
-		/* a path where the name alone would be ambiguous */
+		/* the whole path where the name alone would be ambiguous */
 		snprintf(name, sizeof(name), "%s", path +
 			 (strcmp(path + 11, "init") && strcmp(path + 11, "own") &&
 			  strncmp(path + 11, "net:", 4) ? 11 : 0));
@@ -255,7 +255,7 @@ static void read_own(void)
 		read_counters(add("own"), f);
 		fclose(f);
 	}
-	fprintf(stderr, "d2tcp stats: only the current network namespace; others need root with CAP_SYS_ADMIN\n");
+	fprintf(stderr, "d2tcp stats: shows only the current network namespace; others need root with CAP_SYS_ADMIN\n");
 	unreadable = 0;
 }
 
