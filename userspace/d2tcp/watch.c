@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * d2tcp watch: the flows with deadlines or expected answers, again and again. Root sees
- * those of all processes in all namespaces, other users those of their own processes.
+ * d2tcp watch: lists the flows with deadlines or expected answers, and refreshes the
+ * list. Root sees the flows of all processes in all namespaces, other users those of
+ * their own processes.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -30,7 +31,7 @@ static const char usage[] =
 struct flow {
 	char pid[24], process[64], own[80], peer[80];
 	struct d2tcp_info info;			/* size 0: not under d2tcp */
-	struct d2tcp_expect_info expect;	/* size 0: expects nothing */
+	struct d2tcp_expect_info expect;	/* size 0: no D2TCP_EXPECT_INFO */
 };
 
 static struct flow *flows;
@@ -61,7 +62,7 @@ static unsigned int add_flow(const struct held_socket *held)
 	struct flow flow = { 0 };
 	socklen_t len = sizeof(flow.info);
 
-	/* both fail for sockets other than TCP's, and without the module */
+	/* both fail on sockets that are not TCP, and without the module */
 	if (getsockopt(held->fd, SOL_IP, D2TCP_INFO, &flow.info, &len))
 		flow.info.size = 0;
 	len = sizeof(flow.expect);
@@ -92,7 +93,9 @@ static unsigned int flows_of(const char *pid, struct seen *unused)
 	return each_socket(pid, &unseen, add_flow);
 }
 
-/* The time left of what is outstanding; INT64_MAX if nothing is. */
+/* The time left of the most urgent outstanding message or answer; INT64_MAX if
+ * there is none.
+ */
 static int64_t left_of(const struct flow *flow)
 {
 	int64_t left = INT64_MAX;
