@@ -15,7 +15,7 @@ static const struct {
 	{ "s", 1000000 },
 };
 
-/* The microseconds of one of a unit; 0 if there is no such unit. */
+/* The length of a unit in microseconds; 0 if there is no such unit. */
 static int64_t unit_us(const char *name)
 {
 	size_t i;
@@ -36,7 +36,7 @@ int64_t duration_us(const char *what, const char *text)
 			what, text);
 		return -1;
 	}
-	/* at most 10 * INT_MAX + 9 before the loop ends */
+	/* ends with at most 10 * INT_MAX + 9 */
 	for (i = 0; i < digits && us <= INT_MAX; i++)
 		us = 10 * us + (text[i] - '0');
 	if (!us || us > INT_MAX / unit) {

@@ -72,7 +72,9 @@ static unsigned int sockets_of(const char *pid, struct seen *seen)
  */
 static unsigned int caller_at(const char *path, struct seen *seen)
 {
-	/* numbers of 32-bit programs on x86-64; 64-bit ones do not use them */
+	/* system calls of 32-bit programs on x86-64; 64-bit programs do not use
+	 * these numbers
+	 */
 	enum { GET_32 = 365, SET_32 = 366 };
 	long number, fd, level, option;
 	char comm[64], pid[24];
@@ -165,7 +167,7 @@ int holders(int argc, char **argv)
 	}
 	fclose(f);
 	if (geteuid()) {
-		fprintf(stderr, "d2tcp holders: needs root, to inspect the sockets of other processes\n");
+		fprintf(stderr, "d2tcp holders: needs root to inspect the sockets of other processes\n");
 		return 1;
 	}
 	found = each_entry("/proc", NULL, true, NULL, sockets_of);

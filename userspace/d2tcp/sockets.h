@@ -15,8 +15,9 @@ struct held_socket {
 	char process[64];	/* its name */
 };
 
-/* Calls what() for each socket of a process; returns the sum of the results. Sockets that
- * could not be duplicated are added to *unseen; one that was closed meanwhile is not.
+/* Calls what() for each socket of a process; returns the sum of the results. Adds to
+ * *unseen the number of sockets that could not be duplicated, except those that were
+ * closed meanwhile.
  */
 unsigned int each_socket(const char *pid, unsigned int *unseen,
 			 unsigned int (*what)(const struct held_socket *));

@@ -18,9 +18,9 @@ bool seen_before(struct seen *seen, ino_t ino);
 /* The name of a process; "?" if it has ended. */
 void name_of(const char *pid, char *name, size_t size);
 
-/* Calls what() for each entry of a directory, or only for those that are numbers: with
- * the path of the entry and the suffix, or without a suffix with its name. Returns the
- * sum of the results.
+/* Calls what() for each entry of a directory, or only for entries whose name starts
+ * with a digit. With a suffix it passes the entry's path followed by the suffix, without
+ * one only the entry's name. Returns the sum of the results.
  */
 unsigned int each_entry(const char *dir, const char *suffix, bool numbers,
 			struct seen *seen,
