@@ -48,7 +48,7 @@ absent() {
 	mv "$modules/build/away" "$modules/build/Makefile"
 	mkdir -p /lib/modules/1.2.3/updates/dkms
 	: >/lib/modules/1.2.3/updates/dkms/tcp_d2tcp.ko.xz
-	finds kernel "was built for Linux 1.2.3, and $(uname -r) is running" "make install"
+	finds kernel "was built for Linux 1.2.3, but $(uname -r) is running" "make install"
 	rm -r /lib/modules/1.2.3
 	mkdir -p /var/lib/dkms/d2tcp
 	finds dkms "has not built it" make.log
@@ -104,7 +104,7 @@ stale() {
 	src=$(cat /sys/module/tcp_d2tcp/srcversion)
 	LC_ALL=C sed "s/srcversion=$src/srcversion=000000000000000000000${src:21}/" \
 		"$ko" >"$modules/updates/tcp_d2tcp.ko"
-	finds reload "built from other source" "make upgrade" "if the file is newer"
+	finds reload "built from a different source" "make upgrade" "if the file is newer"
 	cp "$ko" "$modules/updates"
 }
 t "9: the loaded module is not the one that is installed" stale

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * d2tcp doctor: reasons why deadlines have no effect on this host, and what to do about
- * them. The checks are in doctor_*.c; this file collects what they find, also from other
- * network namespaces, which a child enters.
+ * them. The checks are in doctor_*.c; this file collects the problems that they find. A
+ * child process enters each of the other network namespaces and checks it.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -184,7 +184,7 @@ out:
 	return 0;
 }
 
-/* A sandbox without sockets lacks nothing. */
+/* A namespace without sockets, such as a sandbox, needs no default. */
 static bool no_default(const struct net_state *net)
 {
 	return net->sockets && !net->is_default;
@@ -215,7 +215,9 @@ static void compare(const char *check, bool (*lacks)(const struct net_state *),
 		      what, n, names, n > 5 ? ", ..." : "");
 }
 
-/* A namespace gets the default when it is created, and never a budget. */
+/* A namespace inherits the default congestion control when it is created, and
+ * never inherits a default budget.
+ */
 static void compare_networks(void)
 {
 	size_t i;
@@ -232,8 +234,8 @@ static void compare_networks(void)
 			"nsenter -t PID -n sysctl -w net.ipv4.d2tcp.default_budget_us=..., with the id of one of its processes");
 }
 
-/* Nothing on this host selects d2tcp, and only root could. The list of the algorithms that
- * others may select is the same for all namespaces.
+/* Reports that nothing on this host selects d2tcp, if only root could. The list of the
+ * algorithms that other users may select is the same for all namespaces.
  */
 static void check_selection(void)
 {
@@ -313,7 +315,9 @@ int doctor(int argc, char **argv)
 	}
 	loaded = !access("/proc/net/d2tcp", R_OK);
 	check_module(loaded);
-	/* the files are for the initial namespace; other users cannot tell which is */
+	/* sysctl's files apply to the initial namespace; users other than root
+	 * cannot tell whether this is it
+	 */
 	if (stat("/proc/self/ns/net", &st) || stat("/proc/1/ns/net", &init) ||
 	    st.st_ino == init.st_ino)
 		check_settings();
@@ -322,7 +326,7 @@ int doctor(int argc, char **argv)
 		each_entry("/proc", "/ns/net", true, &seen, namespace_at);
 	}
 	if (loaded && !net_count) {
-		fprintf(stderr, "d2tcp doctor: only the current network namespace; others need root with CAP_SYS_ADMIN\n");
+		fprintf(stderr, "d2tcp doctor: checks only the current network namespace; others need root with CAP_SYS_ADMIN\n");
 		memset(&own, 0, sizeof(own));
 		unreadable = 0;
 		check_network("own", &own);

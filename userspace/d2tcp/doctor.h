@@ -14,7 +14,7 @@ struct finding {
 	char action[400];
 };
 
-/* What the checks of a network namespace found out about it. */
+/* The facts about a network namespace that the checks collect. */
 struct net_state {
 	char name[96];
 	unsigned int sockets;		/* listening or established */
@@ -24,16 +24,16 @@ struct net_state {
 	bool budget;			/* there is a default budget */
 };
 
-/* Adds a problem; the text of the problem is a format. */
+/* Adds a problem; @problem is a printf() format. */
 __attribute__((format(printf, 4, 5)))
 void found(const char *check, const char *netns, const char *action,
 	   const char *problem, ...);
 void found_copy(const struct finding *finding);
 
-/* Adds the problems of the module's files; `loaded`: is the module loaded? */
+/* Adds the problems of the module's files, and of the loaded module if @loaded. */
 void check_module(bool loaded);
 
-/* Adds settings of sysctl's files that are not in force in this network namespace. */
+/* Adds the settings in sysctl's files that are not in force in this namespace. */
 void check_settings(void);
 
 /* Reads the first line of a file; returns whether it could be read. */

@@ -34,8 +34,8 @@ static size_t files_for(const char *release, char path[2][PATH_MAX])
 	return n;
 }
 
-/* A field of a module's file, as modinfo(8) prints it; empty if there is none. Paths
- * have no characters that a shell would interpret: a release and a fixed name.
+/* Reads a field of a module's file, as modinfo(8) prints it; empty if there is none. The
+ * path has no characters that a shell would interpret: it is a release and a fixed name.
  */
 static void file_field(const char *path, const char *field, char *text, size_t size)
 {
@@ -54,8 +54,9 @@ static void file_field(const char *path, const char *field, char *text, size_t s
 		pclose(f);
 }
 
-/* Does the kernel refuse unsigned modules? Secure Boot has that effect by a lockdown, or
- * not, depending on how it is configured, so the kernel is asked and not the firmware.
+/* Does the kernel refuse unsigned modules? Whether Secure Boot locks the kernel down
+ * depends on the kernel's configuration, so this reads the kernel's state and not the
+ * firmware's.
  */
 static bool signatures_enforced(void)
 {
@@ -68,7 +69,7 @@ static bool signatures_enforced(void)
 			 sizeof(text)) && text[0] == 'Y';
 }
 
-/* A kernel other than this one that the module was built for. */
+/* Finds a kernel other than the running one that the module was built for. */
 static bool built_for_other(const char *release, char *other, size_t size)
 {
 	char path[2][PATH_MAX];
@@ -95,7 +96,7 @@ static void check_missing(const char *release)
 	snprintf(build, sizeof(build), MODULES "/%s/build/Makefile", release);
 	if (access(build, F_OK))
 		found("headers", "",
-		      "install the headers of the running kernel, on Debian: apt install linux-headers-amd64 linux-headers-$(uname -r), or boot a kernel whose headers are installed; DKMS then builds the module, or make install does",
+		      "install the headers of the running kernel (on Debian: apt install linux-headers-amd64 linux-headers-$(uname -r)), or boot a kernel whose headers are installed; then let DKMS build the module, or run make install",
 		      "the module tcp_d2tcp was not built for the running kernel %s, whose headers are not installed",
 		      release);
 	else if (!access("/var/lib/dkms/d2tcp", F_OK))
@@ -106,7 +107,7 @@ static void check_missing(const char *release)
 	else if (built_for_other(release, other, sizeof(other)))
 		found("kernel", "",
 		      "build it for this kernel, with make module and make install, or boot the other kernel",
-		      "the module tcp_d2tcp was built for Linux %s, and %s is running",
+		      "the module tcp_d2tcp was built for Linux %s, but %s is running",
 		      other, release);
 	else
 		found("installed", "",
@@ -124,7 +125,7 @@ static void check_file(const char *path, bool loaded)
 	if (!uname(&host) && *release && strcmp(release, host.release)) {
 		found("kernel", "",
 		      "build it for this kernel, with dkms autoinstall or make install",
-		      "%s was built for Linux %s, and %s is running", path, release,
+		      "%s was built for Linux %s, but %s is running", path, release,
 		      host.release);
 		return;
 	}
@@ -146,7 +147,7 @@ static void check_file(const char *path, bool loaded)
 		      "the module tcp_d2tcp is installed, but not loaded");
 }
 
-/* The loaded module against its file and this command. */
+/* Compares the loaded module with its file and with this command. */
 static void check_loaded(const char *path)
 {
 	char mine[64], ours[64], file[64];
@@ -155,8 +156,8 @@ static void check_loaded(const char *path)
 		file_field(path, "srcversion", file, sizeof(file));
 		if (*file && strcmp(file, mine))
 			found("reload", "",
-			      "if the file is newer: rmmod tcp_d2tcp && modprobe tcp_d2tcp (d2tcp holders lists what uses it), or reboot; if the loaded one is, as after make upgrade: make install",
-			      "the loaded module was built from other source than %s",
+			      "if the file is newer: rmmod tcp_d2tcp && modprobe tcp_d2tcp (d2tcp holders lists what uses it), or reboot; if the loaded module is newer, as after make upgrade: make install",
+			      "the loaded module was built from a different source than %s",
 			      path);
 	}
 	snprintf(ours, sizeof(ours), "%d.%d.%d", LIBD2TCP_VERSION_MAJOR,
@@ -165,7 +166,7 @@ static void check_loaded(const char *path)
 	    strcmp(mine, ours))
 		found("version", "",
 		      "install the module and the command from the same version",
-		      "the loaded module has version %s, and this command %s", mine,
+		      "the loaded module has version %s, but this command %s", mine,
 		      ours);
 }
 
@@ -180,7 +181,7 @@ void check_module(bool loaded)
 	n = files_for(host.release, path);
 	if (n > 1)
 		found("files", "",
-		      "remove the one that you did not mean to install, then run depmod -a; depmod.d(5) has the order in which they are found",
+		      "remove the one that you did not mean to install, then run depmod -a; depmod.d(5) explains which of them is loaded",
 		      "the module tcp_d2tcp is installed more than once: %.150s and %.150s",
 		      path[0], path[1]);
 	if (n)

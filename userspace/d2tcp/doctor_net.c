@@ -19,8 +19,8 @@
 #define ESTABLISHED	1
 #define LISTENING	10
 
-/* A deadline below this is shorter than a round trip, and one of this length or more is
- * not one of a data centre: both look like a wrong unit.
+/* A deadline below SHORTEST_US is shorter than a round trip, and one from LONGEST_US on
+ * is too long for a data centre: both suggest a wrong unit.
  */
 #define SHORTEST_US	100
 #define LONGEST_US	10000000
@@ -33,7 +33,7 @@ struct tcp_socket {
 };
 
 static struct tcp_socket *sockets;
-static size_t count, listeners;	/* these are first */
+static size_t count, listeners;	/* listeners come first in the array */
 
 /* --- the sockets, by sock_diag ------------------------------------------------ */
 
@@ -123,8 +123,8 @@ static bool any_address(const struct tcp_socket *s)
 	return !memcmp(s->source, zero, sizeof(zero));
 }
 
-/* The listener that a connection was accepted from; NULL for one of a client. Listeners
- * come first in the array. One on any IPv6 address accepts IPv4 too, as a rule.
+/* The listener that accepted a connection; NULL for an outgoing connection. A listener on
+ * any IPv6 address usually accepts IPv4 too.
  */
 static const struct tcp_socket *listener_of(const struct tcp_socket *s)
 {
@@ -147,8 +147,9 @@ static void print_peer(const struct tcp_socket *s, char *text, size_t size)
 		 s->peer_port);
 }
 
-/* Connections in the fallback, one finding for each of two causes. That a client does not
- * ask for ECN is no problem of this host: it may be a probe, or a host to be converted yet.
+/* Reports connections in the fallback, with one finding for each of two causes. A client
+ * that does not request ECN is not a problem of this host: it may be a probe, or a host
+ * that is not converted yet.
  */
 static void check_fallback(const char *name, struct net_state *state)
 {
@@ -185,12 +186,14 @@ static void check_fallback(const char *name, struct net_state *state)
 		      accepted, port, cong);
 	if (opened)
 		found("peer", name,
-		      "convert the peer first: its listeners must select d2tcp or dctcp, by a route with congctl or TCP_CONGESTION; if they do, a host between removes ECN",
-		      "%u connections to others have no ECN, so deadlines have no effect; one is to %s",
+		      "convert the peer first: its listeners must select d2tcp or dctcp, by a route with congctl or TCP_CONGESTION; if they do, a device on the path removes ECN",
+		      "%u outgoing connections have no ECN, so deadlines have no effect; one is to %s",
 		      opened, peer);
 }
 
-/* Listeners that were created before d2tcp became the default keep what they had. */
+/* Listeners that were created before d2tcp became the default keep the congestion control
+ * that they had.
+ */
 static void check_listeners(const char *name, const struct net_state *state)
 {
 	char ports[120] = "";
@@ -207,7 +210,7 @@ static void check_listeners(const char *name, const struct net_state *state)
 	if (n)
 		found("listeners", name,
 		      "restart the programs that listen there, unless they select it on purpose",
-		      "d2tcp is the default, but %zu listeners are under another congestion control, which they got before: port %s%s",
+		      "d2tcp is the default, but %zu listeners are under another congestion control, which they got before that: port %s%s",
 		      n, ports, n > 5 ? ", ..." : "");
 }
 
@@ -233,7 +236,9 @@ static long time_of(const char *key)
 	return read_line(path, text, sizeof(text)) ? atol(text) : 0;
 }
 
-/* Deadlines that are probably in a wrong unit, or that the floor makes later. */
+/* Reports budgets and expectations that are probably in a wrong unit, and a budget below
+ * the floor.
+ */
 static void check_times(const char *name, struct net_state *state)
 {
 	static const char *const keys[] = { "default_budget_us", "default_expect_us" };
@@ -254,7 +259,7 @@ static void check_times(const char *name, struct net_state *state)
 	if (us && floor > us)
 		found("floor", name,
 		      "lower net.ipv4.d2tcp.min_budget_us, or raise the budget",
-		      "net.ipv4.d2tcp.default_budget_us is %ld, below min_budget_us, %ld: no flow is more urgent than the latter",
+		      "net.ipv4.d2tcp.default_budget_us is %ld, below min_budget_us, %ld, which limits the urgency of every flow",
 		      us, floor);
 }
 
@@ -264,7 +269,7 @@ void check_network(const char *name, struct net_state *state)
 
 	snprintf(state->name, sizeof(state->name), "%s", name);
 	count = 0;
-	/* those of IPv6 fail where there is none */
+	/* reading those of IPv6 fails on a kernel without IPv6 */
 	if (!read_sockets(AF_INET, LISTENING))
 		found("sockets", name, "load the kernel's module inet_diag (tcp_diag)",
 		      "the sockets could not be listed");

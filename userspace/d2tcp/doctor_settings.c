@@ -2,7 +2,7 @@
 /*
  * d2tcp doctor: settings of d2tcp in the files of sysctl(8) that are not in force.
  * Loading the module creates its sysctls anew, and clears the permission to select it, so
- * what was set before, at boot or by hand, is lost.
+ * values that were set before, at boot or by hand, are lost.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -18,7 +18,7 @@
 
 struct setting {
 	char key[128], value[160], file[128];
-	char before[128];	/* a file whose line with d2tcp it replaced */
+	char before[128];	/* the file of a line with d2tcp that it overrides */
 };
 
 static struct setting settings[64];
@@ -35,7 +35,7 @@ static char *trimmed(char *text)
 	return text;
 }
 
-/* Is it one of d2tcp's, or one that may name d2tcp? */
+/* Is it a setting of d2tcp, or one whose value may name d2tcp? */
 static bool may_concern_us(const char *key)
 {
 	return !strncmp(key, "net.ipv4.d2tcp.", 15) ||
@@ -49,7 +49,7 @@ static bool concerns_us(const struct setting *setting)
 	       has_word(setting->value, "d2tcp");
 }
 
-/* The last line of a key is the one that counts. */
+/* Stores a setting; the last line with a key is the one that counts. */
 static void put(const char *key, const char *value, const char *file)
 {
 	struct setting *setting;
@@ -83,7 +83,7 @@ static void read_settings(const char *path)
 		key = trimmed(line);
 		if (*key == '#' || *key == ';')
 			continue;
-		/* a dash lets errors pass; slashes may stand for dots */
+		/* after a dash errors are ignored; slashes may stand for dots */
 		key += *key == '-';
 		for (i = 0; key[i]; i++)
 			if (key[i] == '/')
@@ -157,12 +157,12 @@ static void check_one(const struct setting *setting)
 	path[n] = 0;
 	if (!read_line(path, now, sizeof(now))) {
 		found("settings", "",
-		      "load the module first, if it needs expect=1 with that, then run sysctl --system; modules-load.d(5) loads it at boot before the settings",
+		      "load the module first, with expect=1 if the setting needs that, then run sysctl --system; modules-load.d(5) loads the module at boot before the settings are applied",
 		      "%s sets %s, which does not exist: the module is not loaded, or is too old, or was loaded without expect=1",
 		      setting->file, setting->key);
 		return;
 	}
-	/* the list may have others too */
+	/* the list may have other algorithms too */
 	same = strstr(setting->key, "allowed") ? has_word(now, "d2tcp") :
 	       !strcmp(now, setting->value);
 	if (!same)
@@ -172,8 +172,8 @@ static void check_one(const struct setting *setting)
 		      setting->key, setting->value, now);
 }
 
-/* Debian 13 reads /etc/sysctl.conf only by sysctl --system, and not at boot, unless a
- * link in one of the directories points to it.
+/* On Debian 13, sysctl --system reads /etc/sysctl.conf, but it is not read at boot unless
+ * a link in one of the directories points to it.
  */
 static void check_old_file(const char *path)
 {
