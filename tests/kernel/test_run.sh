@@ -192,7 +192,7 @@ nothing() {
 	printf 'int main(void) { return 3; }\n' >"$tmp/static.c"
 	gcc -static -o "$tmp/static" "$tmp/static.c"
 	status 3 run_to_end "$tmp/e" --budget 1ms -- "$tmp/static"
-	says "static has no deadlines: it did not load the shim" "$tmp/e"
+	says "static has no deadlines: it did not load libd2tcp-preload.so" "$tmp/e"
 	says "linked statically" "$tmp/e"
 	# another user, who may not select it
 	mkdir "$tmp/bin"

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The shim that `d2tcp run` preloads: gives each TCP socket of the program the budget and
- * the expectation, as far as the program has not set its own.
+ * The shim that `d2tcp run` preloads: sets the budget and the expectation on each TCP
+ * socket of the program, unless the program has set its own.
  *
- * A socket gets them when it is created; again in connect(), because a failed connect
- * clears them; and in listen() and accept() if it comes from another process, such as
- * systemd's listeners. Accepted sockets inherit them. An option that is refused is counted
- * for `d2tcp run` and changes nothing for the program.
+ * They are set when a socket is created, and again in connect(), because a failed connect
+ * clears them. On a socket from another process, such as a listener of systemd's, they
+ * are set in listen() or accept(). Accepted sockets inherit them. An option that is
+ * refused is counted for `d2tcp run` and changes nothing for the program.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -32,8 +32,9 @@
 static int budget_us, expect_us;	/* 0: not set */
 static struct preload_report *report;	/* NULL: none */
 
-/* Sockets that socket() created or that have the options, by descriptor. A number that is
- * closed and received from another process is mistaken for one of these.
+/* The descriptors of sockets that socket() created or that have the options. If one is
+ * closed and its number reused for a socket received from another process, that socket is
+ * mistaken for a known one.
  */
 static bool known[1 << 16];
 
@@ -78,8 +79,9 @@ static void map_report(void)
 	__atomic_fetch_add(&report->programs, 1, __ATOMIC_RELAXED);
 }
 
-/* Runs before main(), in each program that `d2tcp run` starts or that these start. dlsym()
- * must not be called where these functions may be, in a child of a threaded program.
+/* Runs before main(), in the program that `d2tcp run` starts and in those that it starts.
+ * All functions are found here, because they may later be called where dlsym() must not
+ * be: in a child of a threaded program.
  */
 __attribute__((constructor)) static void start(void)
 {
@@ -115,7 +117,7 @@ static bool under_d2tcp(int fd)
 	       !strncmp(name, "d2tcp", 5);
 }
 
-/* Notes a refusal. */
+/* Counts a refusal in the report, with errno. */
 static void refused(enum preload_option option, bool counted)
 {
 	if (!report || !counted)
@@ -134,7 +136,7 @@ static void give_budget(int fd, bool select, bool counted)
 		refused(PRELOAD_SELECT, counted);
 		return;
 	}
-	/* it may be the program's choice not to be under d2tcp */
+	/* the program may have selected another congestion control */
 	if (!under_d2tcp(fd))
 		return;
 	if (!getsockopt(fd, SOL_IP, D2TCP_BUDGET, &now, &len) && now)
@@ -152,7 +154,7 @@ static void give_expectation(int fd, bool counted)
 	struct d2tcp_expect_info now = { 0 };
 	socklen_t len = sizeof(now);
 
-	/* the namespace's default is not the program's */
+	/* a new socket can only have the namespace's default, which is replaced */
 	if (!counted && !getsockopt(fd, SOL_IP, D2TCP_EXPECT_INFO, &now, &len) &&
 	    (now.standing_ns || now.outstanding))
 		return;
@@ -160,8 +162,8 @@ static void give_expectation(int fd, bool counted)
 		refused(PRELOAD_SET_EXPECT, counted);
 }
 
-/* A socket that is seen for the first time is counted, and put under d2tcp. Keeps errno,
- * which the program may look at after a call that succeeded.
+/* Sets the options. A socket that is seen for the first time is also counted, and put
+ * under d2tcp. Keeps errno, which the program may read even after a call that succeeded.
  */
 static void give_options(int fd, bool first)
 {

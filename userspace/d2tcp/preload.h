@@ -5,8 +5,9 @@
 
 #define PRELOAD_FILE	"libd2tcp-preload.so"
 
-/* The environment: microseconds, or not set; and of the report, an inherited memory file,
- * descriptor:device:inode. The shim uses the descriptor only if it is still that file.
+/* Environment variables. The first two have microseconds, or are not set. The third
+ * names the report, an inherited memfd, as descriptor:device:inode. The shim uses the
+ * descriptor only if it still refers to that file.
  */
 #define PRELOAD_BUDGET	"D2TCP_RUN_BUDGET_US"
 #define PRELOAD_EXPECT	"D2TCP_RUN_EXPECT_US"
@@ -18,7 +19,7 @@ enum preload_option { PRELOAD_SELECT, PRELOAD_SET_BUDGET, PRELOAD_SET_EXPECT,
 
 /* Shared by all processes of a run, and changed with atomic operations. */
 struct preload_report {
-	unsigned int programs;	/* that loaded the shim, by exec */
+	unsigned int programs;	/* programs executed that loaded the shim */
 	unsigned int sockets;	/* TCP sockets */
 	unsigned int not_started;	/* the program could not be executed */
 	struct {

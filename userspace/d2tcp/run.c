@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * d2tcp run: run an unmodified program whose TCP sockets get a budget, an expectation, or
- * both, by a shim that is preloaded.
+ * d2tcp run: run an unmodified program with a budget, an expectation, or both on its TCP
+ * sockets, which a preloaded shim sets.
  *
- * The program is executed in this process, because service managers know it by its id.
- * A grandchild waits for its end and reports.
+ * The program is executed in this process, because service managers know the service by
+ * this process's id. A grandchild waits for the end of the program and reports.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -32,7 +32,7 @@ static const char usage[] =
 	"usage: d2tcp run [--budget TIME] [--expect TIME] [--verbose] [--] PROGRAM [ARGUMENT]...\n"
 	"TIME is a whole number with a unit, us, ms or s, as in 20ms.\n";
 
-/* The descriptor of the report; high, out of the way of the program's. */
+/* The descriptor of the report; high, so that it does not collide with the program's. */
 #define REPORT_FD	200
 
 static int64_t budget_us, expect_us;
@@ -46,8 +46,8 @@ static int wrong(const char *format, const char *text)
 	return -1;
 }
 
-/* Reads an option that takes a time, as "--budget 20ms" or "--budget=20ms". Returns how
- * many arguments it is, 0 if it is another option, or -1 after a message.
+/* Reads an option that takes a time, as "--budget 20ms" or "--budget=20ms". Returns the
+ * number of arguments that it takes, 0 if it is another option, or -1 after a message.
  */
 static int time_option(char **argv, const char *name, int64_t *value)
 {
@@ -97,7 +97,7 @@ static int options(int argc, char **argv)
 	return i;
 }
 
-/* The shim: beside the command in a build tree, else below the lib directory beside it. */
+/* Finds the shim: beside the command in a build tree, else in ../lib/d2tcp. */
 static int find_shim(char *path, size_t size)
 {
 	static const char *const places[] = { "", "../lib/d2tcp/" };
@@ -131,7 +131,7 @@ static int set_number(const char *name, int64_t value)
 	return setenv(name, text, 1);
 }
 
-/* Puts the shim before what is preloaded already. */
+/* Sets the shim's variables, and puts it before libraries that are already preloaded. */
 static int set_environment(const char *shim, const char *report)
 {
 	const char *before = getenv("LD_PRELOAD");
@@ -158,7 +158,7 @@ static const char *refusal(enum preload_option option, int error)
 	if (option == PRELOAD_SET_EXPECT && error == ENOPROTOOPT)
 		return "the module tcp_d2tcp is not loaded, is too old or was loaded without expect=1";
 	if (option == PRELOAD_SET_EXPECT && error == ENOMEM)
-		return "no memory, or as many sockets as the sysctl net.ipv4.d2tcp.expect_max allows expect answers";
+		return "no memory, or as many sockets already expect answers as the sysctl net.ipv4.d2tcp.expect_max permits";
 	return strerror(error);
 }
 
@@ -169,7 +169,7 @@ static void explain(const char *program, const struct preload_report *report)
 	size_t i;
 
 	if (!report->programs) {
-		fprintf(stderr, "d2tcp run: %s has no deadlines: it did not load the shim. It may be linked statically (as Go programs are), set-user-ID, or for another C library; use a route with congctl d2tcp and the sysctl net.ipv4.d2tcp.default_budget_us for it\n",
+		fprintf(stderr, "d2tcp run: %s has no deadlines: it did not load " PRELOAD_FILE ". It may be linked statically (as Go programs are), set-user-ID, or built for another C library; for such a program use a route with congctl d2tcp and the sysctl net.ipv4.d2tcp.default_budget_us\n",
 			program);
 		return;
 	}
@@ -191,8 +191,8 @@ static void explain(const char *program, const struct preload_report *report)
 			report->sockets, report->programs);
 }
 
-/* Waits for the end of the program and reports. What ends the program must not end this
- * process before; it ends by itself after it.
+/* Waits for the end of the program and reports. Signals that end the program must not end
+ * this process, which exits by itself after the report.
  */
 static void report_on(int pidfd, const char *program,
 		      const struct preload_report *report)
@@ -204,7 +204,7 @@ static void report_on(int pidfd, const char *program,
 
 	for (i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		signal(ignored[i], SIG_IGN);
-	/* only the errors are written to, so that a reader of the output sees its end */
+	/* keep only stderr: a reader of the program's output must see its end */
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
 	while (poll(&ended, 1, -1) < 0 && errno == EINTR)
@@ -214,8 +214,8 @@ static void report_on(int pidfd, const char *program,
 	_exit(0);
 }
 
-/* Starts the process that reports. It is no child of this one, which the program would
- * not expect.
+/* Starts the process that reports, as a grandchild: the program that this process becomes
+ * would not expect a child.
  */
 static int start_reporter(const char *program, const struct preload_report *report)
 {
@@ -231,7 +231,9 @@ static int start_reporter(const char *program, const struct preload_report *repo
 	return child < 0 || waitpid(child, NULL, 0) < 0 ? -1 : 0;
 }
 
-/* The report that the programs inherit; fills in how they find it. */
+/* Creates the report, which the programs inherit, and fills in @text, by which they find
+ * it.
+ */
 static struct preload_report *make_report(char *text, size_t size)
 {
 	struct preload_report *report;
