@@ -60,6 +60,15 @@ struct grant_answer {
 	u32 end;			/* one after its last byte */
 };
 
+/* How far the handshake of a socket that advertises no window before its first request
+ * has come.
+ */
+enum grant_shut {
+	GRANT_OPEN,			/* it advertised one */
+	GRANT_SHUT_SYN,			/* the SYN has left */
+	GRANT_SHUT_ACK,			/* and the ACK of the handshake */
+};
+
 /* A socket that expects answers; holds a reference to it. */
 struct grant_sock {
 	struct hlist_node node;
@@ -82,6 +91,7 @@ struct grant_sock {
 	bool first_ask;			/* no byte of the answer was scheduled yet */
 	bool own;			/* the program declared the answer itself */
 	bool disordered;		/* segments wait behind a lost one */
+	enum grant_shut shut;
 	u32 asked;			/* one after the last byte sent */
 	u32 met, missed, waited;	/* answers; releases after silence */
 	/* protected by the lock of grant_net too */
@@ -306,6 +316,7 @@ static void grant_release(struct grant_sock *gs, bool forget)
 		grant_judge(gs, open, ktime_get_ns());
 	gs->answers = 0;
 	gs->own = false;
+	gs->shut = GRANT_OPEN;
 	if (forget)
 		gs->end = 0;
 	gs->ended = !forget && gs->started;
@@ -336,9 +347,17 @@ static void grant_start(struct grant_sock *gs)
 	}
 	gs->end += base;
 	gs->ls.seen = base;
-	gs->edge = base + tp->rcv_wnd;
+	gs->edge = base + (gs->shut == GRANT_OPEN ? tp->rcv_wnd : 0);
+	gs->ls.narrow = gs->shut != GRANT_OPEN;
+	gs->shut = GRANT_OPEN;
 	WRITE_ONCE(gs->active, jiffies);
 	WRITE_ONCE(gs->started, true);
+}
+
+/* May its peer have seen a window that is smaller than TCP's own? */
+static bool is_held(const struct grant_sock *gs)
+{
+	return gs->shut == GRANT_SHUT_ACK || (!gs->released && gs->started);
 }
 
 /* Like grant_release(), and sends an ACK that opens the sender's window. */
@@ -677,13 +696,22 @@ static bool is_signed(const struct tcphdr *th)
 	return false;
 }
 
+static void set_field(struct sk_buff *skb, u16 field)
+{
+	struct tcphdr *th = tcp_hdr(skb);
+
+	inet_proto_csum_replace2(&th->check, skb, th->window, htons(field),
+				 false);
+	th->window = htons(field);
+}
+
 /* Sets the window of a packet that leaves, rounded up to the window scale. The edge
  * does not include the rounding, which would add up.
  */
 static void grant_window(struct grant_sock *gs, struct sk_buff *skb)
 {
 	const int scale = tcp_sk(gs->sk)->rx_opt.rcv_wscale;
-	struct tcphdr *th = tcp_hdr(skb);
+	const struct tcphdr *th = tcp_hdr(skb);
 	const u32 ack = ntohl(th->ack_seq);
 	u32 want = gs->ls.seen + gs->ls.flying, open, field;
 
@@ -697,11 +725,8 @@ static void grant_window(struct grant_sock *gs, struct sk_buff *skb)
 		want++;
 	open = after(want, ack) ? want - ack : 0;
 	field = (open + (1u << scale) - 1) >> scale;
-	if (field < ntohs(th->window)) {
-		inet_proto_csum_replace2(&th->check, skb, th->window,
-					 htons(field), false);
-		th->window = htons(field);
-	}
+	if (field < ntohs(th->window))
+		set_field(skb, field);
 	open = ntohs(th->window) << scale;
 	if (after(want, ack + open))
 		want = ack + open;
@@ -797,6 +822,44 @@ static void grant_unconnected(struct grant_sock *gs)
 	disinherit(gs);
 }
 
+/* A window that was advertised cannot be revoked. A program that declares expectations
+ * before it connects receives nothing before its first request, so its SYN advertises
+ * no window, and the request carries the first. Excluded are the namespace's default,
+ * since the server may speak first there, data in the SYN, which is a request, and
+ * signed packets.
+ */
+static void grant_shut(struct grant_sock *gs, struct sk_buff *skb)
+{
+	const struct tcp_sock *tp = tcp_sk(gs->sk);
+	const bool was_shut = gs->shut != GRANT_OPEN;
+
+	gs->shut = GRANT_OPEN;
+	if (gs->sk->sk_state != TCP_SYN_SENT || gs->by_default || data_of(skb) ||
+	    is_signed(tcp_hdr(skb)))
+		return;
+	/* snd_nxt counts the first SYN once it has left; this one repeats it, and
+	 * it had a window, since the program expected nothing then
+	 */
+	if (!was_shut && tp->snd_nxt != tp->snd_una)
+		return;
+	gs->shut = GRANT_SHUT_SYN;
+	set_field(skb, 0);
+}
+
+/* Handles a packet while no answer is outstanding. The first one after the SYN completes
+ * the handshake. Another without data responds to the peer, which may be probing the
+ * window because it has data to send: the window is TCP's own from then on.
+ */
+static void grant_stay_shut(struct grant_sock *gs, struct sk_buff *skb, int data)
+{
+	if (gs->shut == GRANT_SHUT_SYN && !data) {
+		gs->shut = GRANT_SHUT_ACK;
+		set_field(skb, 0);
+		return;
+	}
+	gs->shut = GRANT_OPEN;
+}
+
 /* The limit follows the shortest round trip of the device. It would be the whole
  * window of a connection with a much longer one, so such a connection is not held.
  */
@@ -845,6 +908,7 @@ static void grant_handle(struct grant_sock *gs, struct sk_buff *skb,
 		link = d2tcp_link_of(state->net, skb_dst(skb)->dev->ifindex);
 		if (link)
 			link_hint(link, false);
+		grant_shut(gs, skb);
 		return;
 	}
 	if (th->syn || th->rst)
@@ -852,8 +916,10 @@ static void grant_handle(struct grant_sock *gs, struct sk_buff *skb,
 	if (!gs->released && !gs->started)
 		grant_start(gs);
 	standing = grant_sent(gs, ntohl(th->seq), data);
-	if (gs->released)
+	if (gs->released) {
+		grant_stay_shut(gs, skb, data);
 		return;
+	}
 	if (!gs->link)
 		gs->link = d2tcp_link_of(state->net, skb_dst(skb)->dev->ifindex);
 	/* no memory for the link, a signed window, a much longer path, or a request
@@ -1079,7 +1145,7 @@ void d2tcp_grant_stop(struct sock *sk)
 	if (!gs)
 		return;
 	spin_lock_bh(&gs->lock);
-	held = !gs->released && gs->started;
+	held = is_held(gs);
 	grant_catch_up(gs);
 	grant_release(gs, true);
 	set_standing(gs, false, 0, 0);
@@ -1212,7 +1278,7 @@ static void sweep_one(struct grant_sock *gs, bool dead)
 
 	spin_lock_bh(&gs->lock);
 	if (dead || is_idle(gs)) {
-		held = !gs->released && gs->started;
+		held = is_held(gs);
 		open = open_of(gs);
 		/* silence ends an answer of unknown length that has begun */
 		if (gs->answers && !dead && !(open && has_begun(gs, open))) {

@@ -66,6 +66,7 @@ struct d2tcp_link {
 	u64 arrived;			/* bytes, since the link was created */
 	u64 timely;			/* of these, accounted for when they arrived */
 	u64 flying;			/* bytes in flight of the counted sockets */
+	u32 flows;			/* number of counted sockets */
 	u64 amount;			/* limit on the bytes in flight */
 	u32 seg;			/* bytes of a segment */
 	u32 rtt_us;			/* shortest seen; 0: none */
@@ -342,6 +343,20 @@ static void raise_to(struct d2tcp_link *link, u64 bytes, u64 most)
 	link->amount = min(link->amount, most);
 }
 
+/* Replaces a hint that marks have refuted by the rate at which marked packets arrive:
+ * without any, all answers would be granted at once.
+ */
+static void correct_hint(struct d2tcp_link *link)
+{
+	if (!link->hint)
+		return;
+	/* less than 85 % of it, so it fits */
+	link->hint = div64_u64(link->hint * link->marked_had,
+			       link->marked_could);
+	link->marked_ticks = 0;
+	choose_rate(link);
+}
+
 /* A marked packet has waited in a queue above its threshold. While most packets are
  * marked, that queue sends without a pause, so their rate is the rate of its link. If
  * this is not the rate assumed here, the queue is another one, which the limit on bytes
@@ -370,9 +385,8 @@ static void judge_marks(struct d2tcp_link *link, u64 arrived, u64 could, u64 now
 		return;
 	if (100 * link->marked_had < LINK_MARK_OWN * link->marked_could) {
 		link->foreign_ns = now_ns;
-		link->hint = 0;
 		WRITE_ONCE(link->hinted, true);
-		choose_rate(link);
+		correct_hint(link);
 	}
 	/* what happened long ago counts less and less */
 	if (link->marked_ticks >= 4 * LINK_MARK_TICKS) {
@@ -424,14 +438,15 @@ static void adapt(struct d2tcp_link *link, u64 now_ns)
 }
 
 /* Compares the bytes that the device received with those of expecting sockets, which
- * headers make 6 % more on the wire. Some drivers can be read in process context only.
+ * headers make 6 % more on the wire. Of each active socket a segment may not be accounted
+ * for, since its ACK is delayed. Some drivers can be read in process context only.
  */
 static void sample(struct work_struct *work)
 {
 	struct d2tcp_link *link = container_of(work, struct d2tcp_link, sampler);
 	struct rtnl_link_stats64 stats;
 	struct net_device *dev;
-	u64 now_ns, rx, ours;
+	u64 now_ns, rx, ours, delayed;
 
 	rcu_read_lock();
 	dev = dev_get_by_index_rcu(link->net, link->ifindex);
@@ -452,8 +467,10 @@ static void sample(struct work_struct *work)
 	    stats.rx_bytes >= link->sample_rx) {
 		link->rx = (3 * link->rx + rx) / 4;
 		link->ours = (3 * link->ours + ours) / 4;
+		delayed = (u64)link->flows * link->seg;
 		if (link->rx > 32 * link->seg &&
-		    link->rx * (100 - LINK_SHARED) > link->ours * 106)
+		    link->rx * (100 - LINK_SHARED) >
+		    (link->ours + delayed) * 106)
 			link->shared_ns = now_ns;
 	} else {
 		/* the last sample is too old */
@@ -512,6 +529,7 @@ static void set_ready(struct d2tcp_link *link, struct link_sock *ls)
 
 static void count(struct d2tcp_link *link, struct link_sock *ls)
 {
+	link->flows += !ls->counted;
 	ls->counted = true;
 	recount(link, ls);
 }
@@ -559,6 +577,7 @@ static void note(struct d2tcp_link *link, struct link_sock *ls, u64 now_ns)
 
 static void uncount(struct d2tcp_link *link, struct link_sock *ls)
 {
+	link->flows -= ls->counted;
 	ls->counted = false;
 	recount(link, ls);
 	list_del_init(&ls->recent);
@@ -724,6 +743,28 @@ static void start_ticking(struct d2tcp_link *link, u64 now_ns)
 		      HRTIMER_MODE_REL_SOFT);
 }
 
+/* The bytes to grant to the first socket of the schedule: whole segments, unless they
+ * end the answer.
+ */
+static u32 next_grant(const struct d2tcp_link *link, const struct link_sock *ls)
+{
+	const u32 need = ls->entry.need, seg = ls->seg;
+	u32 bytes = min_t(u64, need, room_of(link));
+
+	if (ls->thinks && !ls->heard)
+		bytes = min(bytes, LINK_PROBE * seg);
+	if (bytes < need)
+		bytes -= bytes % seg;
+	if (!bytes && !link->flying)
+		bytes = min(need, seg);
+	/* Linux bounds its segments to half of the largest window that it has
+	 * seen, so after less than two of them it would send halves
+	 */
+	if (bytes && ls->narrow)
+		bytes = max(bytes, min(need, 2 * seg));
+	return bytes;
+}
+
 /**
  * link_grant() - grant answers in their order while there is room
  * @link: the link, locked
@@ -744,16 +785,10 @@ void link_grant(struct d2tcp_link *link, struct link_sock *here, u64 now_ns)
 		if (!e)
 			break;
 		ls = container_of(e, struct link_sock, entry);
-		bytes = min_t(u64, e->need, room_of(link));
-		if (ls->thinks && !ls->heard)
-			bytes = min(bytes, LINK_PROBE * ls->seg);
-		/* whole segments, unless they end the answer */
-		if (bytes < e->need)
-			bytes -= bytes % ls->seg;
-		if (!bytes && !link->flying)
-			bytes = min(e->need, ls->seg);
+		bytes = next_grant(link, ls);
 		if (!bytes)
 			break;
+		ls->narrow = false;
 		schedule_granted(&link->schedule, e, bytes);
 		if (!ls->counted || ls->flying < ls->seg)
 			note(link, ls, now_ns);

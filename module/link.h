@@ -34,6 +34,7 @@ struct link_sock {
 	bool heard;			/* bytes of this answer have arrived */
 	bool thinks;			/* its last answer began after pass_over() */
 	bool renew;			/* its last grant went out in an ACK */
+	bool narrow;			/* no window of two segments advertised yet */
 	bool gone;			/* about to be freed */
 };
 

@@ -411,6 +411,20 @@ static uint64_t background_received(void)
 	return sum;
 }
 
+/* Before it connects, so that no window is open before the first request. Each request
+ * has an expectation of its own, which takes precedence.
+ */
+static void expect_always(int fd)
+{
+	const struct d2tcp_deadline d = {
+		.deadline_ns = 1000000000, .flags = D2TCP_F_RELATIVE |
+						    D2TCP_F_STANDING,
+	};
+
+	if (setsockopt(fd, SOL_IP, D2TCP_EXPECT, &d, sizeof(d)))
+		die("D2TCP_EXPECT: %s", strerror(errno));
+}
+
 static int connect_to(unsigned int worker, bool background)
 {
 	struct worker to = opt.worker[worker];
@@ -425,6 +439,8 @@ static int connect_to(unsigned int worker, bool background)
 	if (to.cc || opt.cc)
 		set_cc(fd, to.cc ? to.cc : opt.cc);
 	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY");
+	if (opt.expect && !background)
+		expect_always(fd);
 	if (connect(fd, (const struct sockaddr *)&to.addr, sizeof(to.addr)))
 		die("connecting to worker %u: %s", worker, strerror(errno));
 	return fd;

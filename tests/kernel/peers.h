@@ -43,6 +43,7 @@ struct peer_flow {
 	uint32_t una;		/* acknowledged by the socket */
 	uint32_t edge;		/* the right edge as the peer knows it */
 	uint32_t window;	/* of the last packet */
+	uint32_t syn_window;	/* of the SYN, which is not scaled */
 	uint32_t rcv;		/* next byte that the peer expects */
 	uint32_t base;		/* if whole: start of the edge, see check_whole() */
 	bool whole;
@@ -247,6 +248,7 @@ static inline void see_syn(struct peer_flow *f, const uint8_t *th, size_t head)
 
 	f->port = get16(th);
 	f->rcv = get32(th + 4) + 1;
+	f->syn_window = get16(th + 14);
 	f->scale = 0;
 	f->offered = 536;
 	while (opt < end && *opt) {
@@ -458,7 +460,7 @@ static inline void answer_flow(struct peer_flow *f)
 	f->iss = net.iss;
 	f->nxt = f->iss;
 	f->una = f->nxt;
-	f->edge = f->nxt;
+	f->edge = f->nxt + f->syn_window;
 	f->end = f->nxt;
 	sleep_us(LINK_RTT_US);
 	put(f, TH_SYN | TH_ACK | (net.shape.ecn ? TH_ECE : 0), f->nxt - 1, 0);

@@ -357,6 +357,53 @@ TEST(marks are echoed unless the limit on bytes in flight answers them)
 	none_held();
 }
 
+static void set_speed_of_tun(uint32_t mbps)
+{
+	struct ethtool_cmd cmd = { .cmd = ETHTOOL_SSET, .duplex = DUPLEX_FULL };
+	struct ifreq ifr = { .ifr_data = (void *)&cmd };
+
+	ethtool_cmd_speed_set(&cmd, mbps);
+	if_ioctl(SIOCETHTOOL, &ifr);
+	CHECK_EQ(speed_of_tun(), mbps);
+}
+
+/* Without any rate, all answers would be granted at once. Large segments make ticks so
+ * long that the peers send in each of them.
+ */
+TEST(marks correct a reported speed that is too high)
+{
+	const struct peers_shape shape = { .ecn = true, .mss = 8960 };
+	struct d2tcp_expect_info info;
+	struct peer_flow *f, *other;
+	int i;
+
+	need_virtual_time();
+	load();
+	open_net(&shape);
+	set_speed_of_tun(1000);
+	f = open_flow(0);
+	other = open_flow(1);
+	f->marked = true;
+	link_rate = 60;
+	ask(f, 500 * MS, 1000000);
+	start_line();
+	for (i = 0; i < 50; i++) {
+		serve_some();
+		info = expect_info(f);
+		CHECK(info.rate, "the rate is unknown after %d steps", i);
+	}
+	/* in bytes per ms */
+	CHECK(info.rate > 600 * link_rate && info.rate < 1250 * link_rate,
+	      "%u bytes per ms, not about %llu", info.rate,
+	      (unsigned long long)link_rate * 1000);
+	ask(other, 1000 * MS, ALL / 8);
+	info = expect_info(other);
+	CHECK(info.flags & D2TCP_EXPECT_HELD, "not held: %#x", info.flags);
+	serve();
+	link_rate = 20;
+	none_held();
+}
+
 /* Sends an answer whose first segment is lost, at the rate of the link. */
 static void send_behind_hole(struct peer_flow *f)
 {
@@ -435,6 +482,246 @@ TEST(a sender that was passed over and begins with one segment is granted more)
 		f->silent = false;
 		serve();
 	}
+	none_held();
+}
+
+/* --- the first window ----------------------------------------------------------- */
+
+static int expect_standing(int fd, uint64_t ns)
+{
+	const struct d2tcp_deadline dl = {
+		.deadline_ns = ns, .flags = D2TCP_F_RELATIVE | D2TCP_F_STANDING,
+	};
+
+	return setsockopt(fd, SOL_IP, D2TCP_EXPECT, &dl, sizeof(dl));
+}
+
+/* Opens flow i after its program has declared what it expects. */
+static struct peer_flow *open_expecting(int i)
+{
+	struct peer_flow *f = &net.flow[i];
+
+	f->sock = flow_socket();
+	CHECK_OK(expect_standing(f->sock, 500 * MS));
+	start_flow(f);
+	CHECK_EQ(f->syn_window, 0);
+	answer_flow(f);
+	CHECK_EQ(usable(f), 0);
+	return f;
+}
+
+TEST(a socket that expects before it connects opens no window before a request)
+{
+	struct peer_flow *first, *f;
+	int i;
+
+	trained(NULL, 1);
+	first = &net.flow[0];
+	ask(first, 100 * MS, ALL);
+	for (i = 1; i < PEERS; i++) {
+		f = open_expecting(i);
+		ask(f, (200 + i) * MS, 100000);
+		CHECK(usable(f) < 32 * f->mss, "not held: %u", usable(f));
+	}
+	first->end = first->nxt;
+	CHECK_OK(expect_nothing(first->sock));
+	serve();
+	none_held();
+}
+
+TEST(the first window of a socket with a single expectation is its first grant)
+{
+	struct peer_flow *a, *f = &net.flow[1];
+
+	trained(NULL, 1);
+	a = &net.flow[0];
+	ask(a, 100 * MS, ALL);
+	f->sock = flow_socket();
+	CHECK_OK(expect(f->sock, 200 * MS, 100000));
+	start_flow(f);
+	CHECK_EQ(f->syn_window, 0);
+	answer_flow(f);
+	CHECK(usable(f) < 32 * f->mss, "not held: %u", usable(f));
+	request(f);
+	f->end += 100000;
+	a->end = a->nxt;
+	CHECK_OK(expect_nothing(a->sock));
+	serve();
+	none_held();
+}
+
+/* With less than two segments of window, Linux sends smaller segments: it bounds them
+ * to half of the largest window that it has seen.
+ */
+TEST(the first grant of a connection is two segments or its whole answer)
+{
+	struct d2tcp_expect_info info;
+	struct peer_flow *f, *other;
+	uint32_t limit, bytes;
+	int i;
+
+	trained(NULL, 1);
+	other = &net.flow[0];
+	for (i = 1; i < PEERS; i++) {
+		/* room for one and a half segments is left */
+		info = expect_info(other);
+		limit = info.rate * info.rtt_us / 1000 * 5 / 4 + 12 * other->seg;
+		ask(other, 50 * MS, limit - 3 * other->seg / 2);
+		f = open_expecting(i);
+		bytes = i & 1 ? 20000 : 2000;
+		ask(f, 100 * MS, bytes);
+		CHECK(usable(f) >= 2 * f->seg || usable(f) >= bytes,
+		      "%u of %u bytes", usable(f), bytes);
+		serve();
+	}
+	none_held();
+}
+
+TEST(a peer that sends before the first request gets its window by a probe)
+{
+	struct peer_flow *f;
+
+	load();
+	open_net(NULL);
+	f = open_expecting(0);
+	wait_ms(2 * LET_GO_MS);
+	CHECK_EQ(usable(f), 0);
+	/* as Linux probes: an old sequence number, and no data */
+	f->end += 5000;
+	put(f, TH_ACK, f->nxt - 1, 0);
+	look();
+	CHECK(usable(f) >= 5000, "the window is %u", usable(f));
+	serve();
+	ask(f, 100 * MS, 100000);
+	serve();
+	none_held();
+}
+
+TEST(clearing the expectation before the first request opens the window)
+{
+	struct peer_flow *f;
+
+	load();
+	open_net(NULL);
+	f = open_expecting(0);
+	CHECK_OK(expect_nothing(f->sock));
+	look();
+	CHECK(usable(f) >= 32 * f->mss, "the window is %u", usable(f));
+	/* what is expected from now on leaves the edge where it is */
+	ask(f, 100 * MS, 200000);
+	serve();
+	none_held();
+}
+
+TEST(unloading before the first request opens the window)
+{
+	struct peer_flow *f;
+
+	load();
+	open_net(NULL);
+	f = open_expecting(0);
+	unload();
+	CHECK(usable(f) >= 32 * f->mss, "the window is %u", usable(f));
+	load();
+	none_held();
+}
+
+TEST(a request without an expectation opens the window)
+{
+	struct peer_flow *f = &net.flow[0];
+
+	load();
+	open_net(NULL);
+	f->sock = flow_socket();
+	CHECK_OK(expect(f->sock, 100 * MS, 1000));
+	start_flow(f);
+	CHECK_EQ(f->syn_window, 0);
+	CHECK_OK(expect_nothing(f->sock));
+	answer_flow(f);
+	CHECK(usable(f) >= 32 * f->mss, "the window is %u", usable(f));
+	request(f);
+	f->end += 100000;
+	serve();
+	none_held();
+}
+
+/* A server of an unmodified program may speak first. */
+TEST(the default of a namespace leaves the first window as it is)
+{
+	struct peer_flow *f = &net.flow[0];
+
+	load();
+	open_net(NULL);
+	/* the hooks exist from here on */
+	sysctl_net("d2tcp/default_expect_us", "100000");
+	f->sock = flow_socket();
+	start_flow(f);
+	CHECK(f->syn_window >= 32 * 1460, "the SYN offers %u", f->syn_window);
+	answer_flow(f);
+	CHECK(usable(f) >= 32 * f->mss, "the window is %u", usable(f));
+	request(f);
+	f->end += 100000;
+	serve();
+	sysctl_net("d2tcp/default_expect_us", "0");
+	none_held();
+}
+
+TEST(a repeated SYN does not withdraw the window of the first)
+{
+	struct peer_flow *f = &net.flow[0];
+
+	load();
+	open_net(NULL);
+	f->sock = flow_socket();
+	start_flow(f);
+	CHECK_OK(expect_standing(f->sock, 500 * MS));
+	/* Linux repeats it after a second */
+	wait_ms(1500);
+	CHECK_EQ(f->packets, 2);
+	CHECK(f->syn_window >= 32 * 1460, "the SYN offers %u", f->syn_window);
+	answer_flow(f);
+	CHECK(usable(f) >= 32 * f->mss, "the window is %u", usable(f));
+	ask(f, 100 * MS, 100000);
+	serve();
+	none_held();
+}
+
+TEST(a repeated SYN of a socket that expects opens no window either)
+{
+	struct peer_flow *f = &net.flow[0];
+
+	load();
+	open_net(NULL);
+	f->sock = flow_socket();
+	CHECK_OK(expect_standing(f->sock, 500 * MS));
+	start_flow(f);
+	wait_ms(1500);
+	CHECK_EQ(f->packets, 2);
+	CHECK_EQ(f->syn_window, 0);
+	answer_flow(f);
+	CHECK_EQ(usable(f), 0);
+	ask(f, 100 * MS, 100000);
+	serve();
+	none_held();
+}
+
+TEST(a SYN without an expectation after one with it opens the window)
+{
+	struct peer_flow *f = &net.flow[0];
+
+	load();
+	open_net(NULL);
+	f->sock = flow_socket();
+	CHECK_OK(expect_standing(f->sock, 500 * MS));
+	start_flow(f);
+	CHECK_EQ(f->syn_window, 0);
+	CHECK_OK(disconnect(f->sock));
+	CHECK_OK(expect_nothing(f->sock));
+	net.iss += 1u << 28;
+	start_flow(f);
+	CHECK(f->syn_window >= 32 * 1460, "the SYN offers %u", f->syn_window);
+	answer_flow(f);
+	CHECK(usable(f) >= 32 * f->mss, "the window is %u", usable(f));
 	none_held();
 }
 
