@@ -80,7 +80,7 @@ usage() {
 t "wrong usage is refused, and the message says what is allowed" usage
 
 absent() {
-	echo 'import socket; s = socket.socket(); print(s.getsockopt(6, 13, 16)[:5])' \
+	echo 'import socket; s = socket.socket(); s.listen(); print(s.getsockopt(6, 13, 16)[:5])' \
 		>"$tmp/one.py"
 	status 0 run_to_end "$tmp/e" --budget 20ms -- $py "$tmp/one.py" >"$tmp/o"
 	says "1 of 1 TCP sockets have no budget: the module tcp_d2tcp is not loaded" "$tmp/e"
@@ -111,6 +111,23 @@ sockets() {
 	same "d2tcp run: 2 TCP sockets in 1 programs" "$(cat "$tmp/e")"
 }
 t "each TCP socket of the program has the options" sockets
+
+# A connection that expects before its SYN advertises no window until its first request.
+greeting() {
+	cat >"$tmp/greeting.py" <<-'E2'
+	import socket, time
+	l = socket.create_server(("127.0.0.1", 0))
+	c = socket.create_connection(l.getsockname())
+	a = l.accept()[0]
+	a.send(b"220 ready")
+	start = time.monotonic()
+	c.recv(9)
+	print("at once" if time.monotonic() - start < 0.1 else "late")
+	E2
+	"$run" run --expect 3s -- $py "$tmp/greeting.py" >"$tmp/o"
+	same "at once" "$(cat "$tmp/o")"
+}
+t "a server that speaks first need not wait" greeting
 
 # A failed connect clears them; what the program chose itself stays.
 again() {

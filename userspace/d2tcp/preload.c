@@ -3,10 +3,11 @@
  * The shim that `d2tcp run` preloads: sets the budget and the expectation on each TCP
  * socket of the program, unless the program has set its own.
  *
- * They are set when a socket is created, and again in connect(), because a failed connect
- * clears them. On a socket from another process, such as a listener of systemd's, they
- * are set in listen() or accept(). Accepted sockets inherit them. An option that is
- * refused is counted for `d2tcp run` and changes nothing for the program.
+ * The budget is set when a socket is created, and again in connect(), because a failed
+ * connect clears it; the expectation after connect(), or in listen(). On a socket from
+ * another process, such as a listener of systemd's, they are set in listen() or accept().
+ * Accepted sockets inherit them. An option that is refused is counted for `d2tcp run` and
+ * changes nothing for the program.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -145,24 +146,38 @@ static void give_budget(int fd, bool select, bool counted)
 		refused(PRELOAD_SET_BUDGET, counted);
 }
 
-static void give_expectation(int fd, bool counted)
+/* Whether the socket needs an expectation: the program has set none. Asked before it
+ * connects, when it cannot have the namespace's default yet, which is replaced.
+ */
+static bool needs_expectation(int fd)
+{
+	struct d2tcp_expect_info now = { 0 };
+	socklen_t len = sizeof(now);
+	int before = errno;
+	bool needs;
+
+	if (!expect_us || !is_tcp(fd))
+		return false;
+	needs = getsockopt(fd, SOL_IP, D2TCP_EXPECT_INFO, &now, &len) ||
+		(!now.standing_ns && !now.outstanding);
+	errno = before;
+	return needs;
+}
+
+static void give_expectation(int fd)
 {
 	struct d2tcp_deadline standing = {
 		.deadline_ns = 1000ull * (unsigned int)expect_us,
 		.flags = D2TCP_F_RELATIVE | D2TCP_F_STANDING,
 	};
-	struct d2tcp_expect_info now = { 0 };
-	socklen_t len = sizeof(now);
+	int before = errno;
 
-	/* a new socket can only have the namespace's default, which is replaced */
-	if (!counted && !getsockopt(fd, SOL_IP, D2TCP_EXPECT_INFO, &now, &len) &&
-	    (now.standing_ns || now.outstanding))
-		return;
 	if (setsockopt(fd, SOL_IP, D2TCP_EXPECT, &standing, sizeof(standing)))
-		refused(PRELOAD_SET_EXPECT, counted);
+		refused(PRELOAD_SET_EXPECT, true);
+	errno = before;
 }
 
-/* Sets the options. A socket that is seen for the first time is also counted, and put
+/* Sets the budget. A socket that is seen for the first time is also counted, and put
  * under d2tcp. Keeps errno, which the program may read even after a call that succeeded.
  */
 static void give_options(int fd, bool first)
@@ -175,8 +190,6 @@ static void give_options(int fd, bool first)
 		__atomic_fetch_add(&report->sockets, 1, __ATOMIC_RELAXED);
 	if (budget_us)
 		give_budget(fd, first, first);
-	if (expect_us)
-		give_expectation(fd, first);
 	if ((size_t)fd < sizeof(known))
 		known[fd] = true;
 out:
@@ -199,11 +212,21 @@ PUBLIC int socket(int domain, int type, int protocol)
 	return fd;
 }
 
+/* The expectation follows the SYN. If it preceded it, the connection would advertise no
+ * window before the first request, and a server that speaks first would have to wait.
+ */
 PUBLIC int connect(int fd, const struct sockaddr *address, socklen_t len)
 {
+	bool needs;
+	int result;
+
 	FIND(connect);
 	give_options(fd, !is_known(fd));
-	return next_connect(fd, address, len);
+	needs = needs_expectation(fd);
+	result = next_connect(fd, address, len);
+	if (needs && (!result || errno == EINPROGRESS))
+		give_expectation(fd);
+	return result;
 }
 
 PUBLIC int listen(int fd, int backlog)
@@ -211,21 +234,29 @@ PUBLIC int listen(int fd, int backlog)
 	FIND(listen);
 	if (!is_known(fd))
 		give_options(fd, true);
+	if (needs_expectation(fd))
+		give_expectation(fd);
 	return next_listen(fd, backlog);
 }
 
 PUBLIC int accept(int fd, struct sockaddr *address, socklen_t *len)
 {
 	FIND(accept);
-	if (!is_known(fd))
+	if (!is_known(fd)) {
 		give_options(fd, true);
+		if (needs_expectation(fd))
+			give_expectation(fd);
+	}
 	return next_accept(fd, address, len);
 }
 
 PUBLIC int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
 {
 	FIND(accept4);
-	if (!is_known(fd))
+	if (!is_known(fd)) {
 		give_options(fd, true);
+		if (needs_expectation(fd))
+			give_expectation(fd);
+	}
 	return next_accept4(fd, address, len, flags);
 }
