@@ -66,6 +66,7 @@ NAMES = tuple(BY_NAME)
 
 BASE = "dctcp"  # every other algorithm is compared with it
 LAW = "d2tcp"  # the algorithm under test
+CONTROL = "d2tcp-nodeadline"  # its code without deadlines
 PRIORITIES = "dctcp-prio"
 GRANTS = "grant-dctcp"  # the receiver's side, with unchanged senders
 PLAIN_TCP = "cubic"  # TCP in the paper's claims

@@ -38,6 +38,7 @@ FLOW = r"(%s)|%s:(%s)" % ("|".join(algorithms.NAMES), algorithms.LAW,
                           "|".join(CLAIMS))
 FLOWS = re.compile(r"(%s)([+](%s))*" % (FLOW, FLOW))
 ALGORITHM = re.compile("|".join(algorithms.NAMES))
+MARKER = re.compile("|".join(MARKERS))
 
 # key: (kind, min, max); the kind is "real", "whole", or a pattern for text
 SWEPT = {
@@ -49,6 +50,7 @@ SWEPT = {
     "host_delay_us": ("real", 1, 1000000),
     "buffer_packets": ("whole", 2, 1000000),
     "mark_us": ("real", 1, 1000000),
+    "marker": (MARKER, None, None),
     "rto_min_ms": ("whole", 1, 10000),
     "fan_in": ("whole", 2, 1000),
     "flows": (FLOWS, None, None),
@@ -79,6 +81,7 @@ ALLOWED = {DISTRIBUTION: "\"NUMBER\", \"uniform(A, B)\" or "
            "\"exponential(MEAN)\"",
            POISSON: "\"poisson(RATE)\"",
            ALGORITHM: ", ".join(algorithms.NAMES),
+           MARKER: ", ".join(MARKERS),
            FLOWS: "algorithms, and %s, joined by +" % " and ".join(
                algorithms.LAW + ":" + c for c in CLAIMS)}
 DEFAULTS = {"slack": 1.0, "think_ms": "0", "background_flows": 0,
@@ -86,7 +89,7 @@ DEFAULTS = {"slack": 1.0, "think_ms": "0", "background_flows": 0,
             # the window of the jitter described in the DCTCP paper (section 2.3.2)
             "jitter_ms": "uniform(0, 10)", "retry_after_ms": "0",
             "half_width": 0.01}
-OTHER = ("claim", "topology", "marker", "seeds", "most_seeds", "half_width",
+OTHER = ("claim", "topology", "seeds", "most_seeds", "half_width",
          "algorithms", "sets", "services", "trace")
 NETWORK = ("claim", "topology", "rate_mbps", "host_delay_us",
            "buffer_packets", "mark_us", "rto_min_ms", "seeds")
@@ -139,7 +142,6 @@ def _check(where, raw):
     _check_required(where, raw)
     _check_keys(where, raw)
     _check_one_of(where, "topology", raw["topology"], TOPOLOGIES)
-    _check_one_of(where, "marker", raw.get("marker", "codel"), MARKERS)
     _check_lists(where, raw)
     _check_seeds(where, raw)
     if (raw["topology"] == "tree") != ("racks" in raw) or \
@@ -318,8 +320,6 @@ def points(scenario):
              for v in (scenario[k] for k in keys)]
     for combination in itertools.product(*lists):
         point = dict(zip(keys, combination), topology=scenario["topology"])
-        if "marker" in scenario:
-            point["marker"] = scenario["marker"]
         if "flows" in point:
             point["fan_in"] = max(2, point["flows"].count("+") + 1)
         if point.get("retries") == 0 and isinstance(

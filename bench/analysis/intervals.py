@@ -7,6 +7,8 @@ of a miss rate is at least as wide as the exact one of no miss.
 
 import math
 
+from scipy.special import stdtr
+
 # The 97.5 % point of Student's t for 1 to 30 degrees of freedom.
 T975 = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
         2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
@@ -108,9 +110,27 @@ def seeds_needed(shares, trials, half_width):
 
 
 def difference95(values, base):
-    """Mean of the paired differences, and half of its 95 % interval."""
+    """Mean of the paired differences, half of its 95 % interval, and the p value of no
+    difference (two-sided t test); the latter two are None for one pair.
+    """
     differences = [a - b for a, b in zip(values, base)]
-    return mean(differences), half95(differences)
+    middle, half = mean(differences), half95(differences)
+    if half is None:
+        return middle, None, None
+    freedom = len(differences) - 1
+    if half == 0:
+        return middle, half, 0.0 if middle else 1.0
+    t = abs(middle) / half * t975(freedom)
+    return middle, half, float(2 * stdtr(freedom, -t))
+
+
+def discoveries(ps, rate=0.05):
+    """The largest of the p values that counts at this false-discovery rate (Benjamini
+    and Hochberg, J. R. Statist. Soc. B, 1995); 0 if none does.
+    """
+    ordered = sorted(ps)
+    return max((p for i, p in enumerate(ordered, 1)
+                if p <= rate * i / len(ordered)), default=0.0)
 
 
 def ratio95(values, base):

@@ -204,12 +204,12 @@ def _offered(point):
 
 def _compare(row, late, base, what):
     """Adds the difference and the ratio of two lists of miss rates, paired by seed."""
-    middle, half = difference95(late, base)
+    middle, half, p = difference95(late, base)
     # the ratio to a rate below one in a thousand is meaningless
     ratio, interval = ratio95(late, base) if mean(base) >= 0.001 \
         else (None, None)
     row["late_minus_" + what] = {"mean": rounded(middle),
-                                 "half95": rounded(half)}
+                                 "half95": rounded(half), "p": rounded(p)}
     row["late_over_" + what] = {"ratio": rounded(ratio),
                                 "ci95": rounded(interval)}
 
@@ -235,6 +235,8 @@ def _load_rows(scenario, raw, point, link):
                               algorithm) + (runs,))
     base = {row["service"]: seeds for row, seeds, _ in found
             if row["algorithm"] == algorithms.BASE and not row["mix"]}
+    control = {row["service"]: seeds for row, seeds, _ in found
+               if row["algorithm"] == algorithms.CONTROL and not row["mix"]}
     limits = None
     # on real hosts the rate of the link is not known
     if scenarios.optimum_kind(point) != "none" and link["rate_mbps"]:
@@ -260,6 +262,9 @@ def _load_rows(scenario, raw, point, link):
                 mine = [_run_shares(d, point["slack"], (0,), member,
                                     row["mix"]).late for d in plain.values()]
             _compare(row, seeds.late, mine, algorithms.BASE)
+            if row["algorithm"] == algorithms.LAW and not row["mix"] and \
+                    row["service"] in control:
+                _compare(row, seeds.late, control[row["service"]].late, "control")
             if point["background_flows"]:
                 row["background_over_dctcp"] = _ratio(seeds.background,
                                                       other.background)

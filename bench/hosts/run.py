@@ -350,6 +350,9 @@ def choose(parser, args, addresses):
     for scenario in scenarios.chosen(args.set, args.scenario):
         mine = flows_of(parser, scenario, args) if "flows" in scenario else \
             queries_of(parser, scenario, args)
+        # the switch marks as it does
+        if "marker" in scenario:
+            mine["marker"] = None
         scenario = scenarios.with_options(
             scenario, **mine, trace=False, hosts=len(addresses),
             seed_list=list(range(1, (args.seeds or scenario["seeds"]) + 1)))

@@ -52,23 +52,27 @@ def background_flows(rows):
         yield ("Background flows get nearly as high bandwidth as under TCP (sec. 1)",
                "nearly as high", "at least %.3f of their throughput beside "
                "DCTCP (lower end of the intervals)" % low,
-               "%s long flows beside queries"
-               % " to ".join(str(n) for n in sorted({flows[0], flows[-1]})),
+               "%s long flows beside queries%s" % (
+                   " to ".join(str(n) for n in sorted({flows[0], flows[-1]})),
+                   " at the same rate (open loop)" if found.get("arrival")
+                   else " in a closed loop"),
                "holds" if low >= 0.97 else "does not hold")
 
 
 def coexistence(rows):
-    found, plain = against_plain_tcp(rows), shown(PLAIN_TCP)
-    if len(found) == 2:
-        yield ("Coexists with TCP without degrading it (sec. 1)", "no harm to TCP",
-               "%s gets %s %% beside one d2tcp flow; d2tcp gets %s %%"
-               % (plain, share(1 - found[LAW]), share(found[LAW])),
-               "one queue%s; %s without ECN" % (
-                   "" if any(r["fidelity"]["rate_mbps"] is None for r in rows)
-                   else " with step marking and a buffer of 400 packets", plain),
-               "holds for TCP, but d2tcp starves, as DCTCP does"
-               if max(found.values()) < 0.1 else
-               "holds" if min(found.values()) <= 0.5 else "does not hold")
+    plain = shown(PLAIN_TCP)
+    hosts = any(r["fidelity"]["rate_mbps"] is None for r in rows)
+    for marker, switch in (("codel", ", CoDel, which leaves packets without ECT alone"),
+                           ("red", ", RED, which drops packets without ECT")):
+        found = against_plain_tcp(rows, marker)
+        if len(found) == 2:
+            yield ("Coexists with TCP without degrading it (sec. 1)", "no harm to TCP",
+                   "%s gets %s %% beside one d2tcp flow; d2tcp gets %s %%"
+                   % (plain, share(1 - found[LAW]), share(found[LAW])),
+                   "one queue%s; %s without ECN" % ("" if hosts else switch, plain),
+                   "holds for TCP, but d2tcp starves, as DCTCP does"
+                   if max(found.values()) < 0.1 else
+                   "holds" if min(found.values()) <= 0.5 else "does not hold")
 
 
 def more_bandwidth(rows):

@@ -16,6 +16,7 @@ from analysis import BIN_MS, is_late, read_run, select
 from runs import Run
 import scenario as scenarios
 from . import queries, titles, traces
+from .words import value
 from .style import (
     AXES, LOWER_BOUND, MISSED, OTHER_COLOURS, OTHER_MARKERS, SIZE, colour, label_lines,
     legend_below, line_style, plt, save)
@@ -283,8 +284,12 @@ def plot_shares(scenario, rows, out):
     predicts.
     """
     groups = {}
+    several = "marker" in scenarios.swept(scenario)
     for row in rows:
-        groups.setdefault(row["flows"], []).append(row)
+        name = flow_names(row["flows"])
+        if several:
+            name += " (%s)" % value("marker", row["marker"])
+        groups.setdefault(name, []).append(row)
     figure, axis = plt.subplots(figsize=(SIZE[0], 0.9 + 0.42 * len(groups)))
     for y, some in enumerate(groups.values()):
         left = predicted = 0
@@ -305,7 +310,7 @@ def plot_shares(scenario, rows, out):
                 if predicted < 99.9:
                     axis.plot([predicted] * 2, [y - 0.45, y + 0.45],
                               color="black", linewidth=2)
-    axis.set_yticks(range(len(groups)), map(flow_names, groups), fontsize=8)
+    axis.set_yticks(range(len(groups)), groups, fontsize=8)
     axis.invert_yaxis()
     axis.grid(False, axis="y")
     axis.set_xlabel("share of the link (%)")

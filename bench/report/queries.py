@@ -4,6 +4,7 @@
 import statistics
 
 from algorithms import BASE, LAW, PLAIN_TCP
+from analysis.intervals import discoveries
 import scenario as scenarios
 
 
@@ -19,16 +20,37 @@ def compared(row):
         row["late_minus_dctcp"]["half95"] is not None
 
 
+def _against(row):
+    """The differences that decide: from DCTCP and, for d2tcp, from itself without
+    deadlines, so that no other difference of the two modules is taken for theirs.
+    """
+    return [d for d in (row["late_minus_dctcp"], row.get("late_minus_control")) if d]
+
+
 def worse(row):
-    """Whether the row misses more than DCTCP, by more than the interval."""
-    return compared(row) and \
-        row["late_minus_dctcp"]["mean"] > row["late_minus_dctcp"]["half95"]
+    """Whether the row misses more than DCTCP, by more than the interval; d2tcp must also
+    miss more than d2tcp-nodeadline, where that was run.
+    """
+    return compared(row) and all(d["mean"] > d["half95"] for d in _against(row))
 
 
 def better(row):
-    """Whether the row misses fewer than DCTCP, by more than the interval."""
-    return compared(row) and \
-        -row["late_minus_dctcp"]["mean"] > row["late_minus_dctcp"]["half95"]
+    """Whether the row misses fewer than DCTCP, by more than the interval; d2tcp must also
+    miss fewer than d2tcp-nodeadline, where that was run.
+    """
+    return compared(row) and all(-d["mean"] > d["half95"] for d in _against(row))
+
+
+def doubtful(rows):
+    """(comparisons with DCTCP, those outside their interval, those of the latter that do
+    not count at a false-discovery rate of 5 %).
+    """
+    ps = [(r["late_minus_dctcp"]["p"], abs(r["late_minus_dctcp"]["mean"]) >
+           r["late_minus_dctcp"]["half95"]) for r in rows
+          if "late_share" in r and compared(r) and "p" in r["late_minus_dctcp"]]
+    limit = discoveries([p for p, _ in ps])
+    said = [p for p, differs in ps if differs]
+    return len(ps), len(said), sum(p > limit for p in said)
 
 
 def verdict(row):
@@ -130,26 +152,31 @@ def background(rows, algorithm=LAW):
 
 
 def smallest_background(rows, algorithm=LAW):
-    """The row with the smallest lower end of the ratio of background throughputs."""
+    """The row with the smallest lower end of the ratio of background throughputs. In a
+    closed loop the flows also get what slower queries leave to them, so rows with the
+    same rate of queries are preferred.
+    """
     mine = [r for r in background(rows, algorithm)
             if r["background_over_dctcp"]["ci95"]]
+    mine = [r for r in mine if r.get("arrival")] or mine
     return min(mine, key=lambda r: r["background_over_dctcp"]["ci95"][0],
                default=None)
 
 
-def flow_groups(rows, scenario):
+def flow_groups(rows, scenario, marker="codel"):
     """{flows of a point: their rows} of a scenario of long flows."""
     found = {}
     for row in rows:
-        if "share" in row and row["scenario"] == scenario:
+        if "share" in row and row["scenario"] == scenario and \
+                (row.get("marker") or "codel") == marker:
             found.setdefault(row["flows"], []).append(row)
     return found
 
 
-def against_plain_tcp(rows):
+def against_plain_tcp(rows, marker="codel"):
     """{algorithm: its share of the link} of d2tcp and DCTCP beside plain TCP."""
     found = {}
-    for name, some in flow_groups(rows, "coexistence").items():
+    for name, some in flow_groups(rows, "coexistence", marker).items():
         one, _, other = name.partition("+")
         if other == PLAIN_TCP and one in (BASE, LAW):
             found[one] = some[0]["share"]

@@ -11,7 +11,7 @@ from analysis import FIRST
 import scenario as scenarios
 from .queries import (
     acting, against_plain_tcp, background, base_of, beside, better, compared,
-    correlation, flow_groups, gaps, known, law_errors, loads, middle_gap,
+    correlation, doubtful, flow_groups, gaps, known, law_errors, loads, middle_gap,
     quarter_slack, series, slowest, smallest_background, surely, verdict, worse)
 from .tables import share
 from .words import count, points, value, where
@@ -276,24 +276,52 @@ def about_background(rows):
     smallest = smallest_background(rows)
     if not smallest:
         return
-    yield "Beside d2tcp, background flows get at least %.3f of their throughput beside " \
+    yield "%sbackground flows beside d2tcp get at least %.3f of their throughput beside " \
         "DCTCP (min of the lower ends of the intervals; %s). With background flows, " \
         "d2tcp misses fewer deadlines than DCTCP at %d of %s and more at %d." % (
+            "At the same rate of queries (open loop), " if smallest.get("arrival")
+            else "In a closed loop, ",
             smallest["background_over_dctcp"]["ci95"][0], where(smallest),
             sum(map(better, mine)), count(len(mine), "setting"),
             sum(map(worse, mine)))
+    closed = [r for r in mine if r.get("queries_over_dctcp")]
+    if closed and smallest.get("arrival"):
+        yield "In a closed loop (background) the flows get what the queries leave: %s of " \
+            "their throughput beside DCTCP, with %s of the queries per second." % (
+                span([r["background_over_dctcp"]["ratio"] for r in closed]),
+                span([r["queries_over_dctcp"]["ratio"] for r in closed]))
+
+
+def span(ratios):
+    return "%.3f to %.3f" % (min(ratios), max(ratios))
+
+
+def about_load(rows):
+    for rate in sorted({r["rate_mbps"] for r in loads(rows, algorithm=BASE)}):
+        mine = {name: sorted((r for r in loads(rows, algorithm=name, rate_mbps=rate)
+                              if r["scenario"].startswith("open-loop")
+                              and r.get("load") and r["slack"] == 1),
+                             key=lambda r: r["load"])
+                for name in (BASE, LAW, PRIORITIES, GRANTS)}
+        if len(mine[BASE]) < 2:
+            continue
+        yield "With queries that arrive at random and load a link of %g Gbit/s by %s %%, " \
+            "%s." % (rate / 1000, " / ".join(
+                "%.0f" % (100 * r["load"]) for r in mine[BASE]), "; ".join(
+                    "%s misses %s %%" % (shown(name), " / ".join(
+                        share(r["late_share"]) for r in some))
+                    for name, some in mine.items() if some))
 
 
 def about_coexistence(rows):
-    found = against_plain_tcp(rows)
-    if len(found) == 2:
-        yield "In one queue with a %s flow, a d2tcp flow has %s %% of the link and a " \
-            "DCTCP flow %s %%%s." % (
-                shown(PLAIN_TCP), share(found[LAW]), share(found[BASE]),
-                ": %s does not negotiate ECN, so its packets are not marked and it "
-                "fills the queue; ECN traffic needs a queue of its own"
-                % shown(PLAIN_TCP)
-                if max(found.values()) < 0.1 else "")
+    for marker, switch in (
+            ("codel", "leaves packets without ECT alone (CoDel's ce_threshold)"),
+            ("red", "drops packets without ECT above the threshold (RED)")):
+        found = against_plain_tcp(rows, marker)
+        if len(found) == 2:
+            yield "In one queue with a %s flow, which does not negotiate ECN, a d2tcp " \
+                "flow has %s %% of the link and a DCTCP flow %s %% where the switch %s." \
+                % (shown(PLAIN_TCP), share(found[LAW]), share(found[BASE]), switch)
     both = flow_groups(rows, "coexistence").get("%s+%s" % (BASE, LAW))
     if both and len(both) == 2:
         yield "Without deadlines, a d2tcp flow and a DCTCP flow that share a link get " \
@@ -417,3 +445,12 @@ def about_certainty(rows):
         "tables." % (
             "all" if not loose else "all but %d" % len(loose),
             sum("certain" in r for r in rows))
+    every, differ, dropped = doubtful(rows)
+    if differ:
+        yield "Of %d comparisons with DCTCP, %d lie outside their 95 %% interval; at a " \
+            "false-discovery rate of 5 %% over all of them (Benjamini and Hochberg) %s." % (
+                every, differ, "all of these count" if not dropped else
+                "%d of these do not count" % dropped)
+    if any(r.get("late_minus_control") for r in rows):
+        yield "d2tcp counts as better or worse only where it differs from DCTCP and from " \
+            "d2tcp-nodeadline, its own code without deadlines."

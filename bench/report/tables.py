@@ -20,9 +20,9 @@ def number(x):
     return "-" if x is None else str(x)
 
 
-def difference(row):
+def difference(row, which="late_minus_dctcp"):
     """Difference from DCTCP in points; "none" where the interval contains 0."""
-    found = row["late_minus_dctcp"]
+    found = row.get(which)
     if not found or found["half95"] is None:
         return "-"
     if abs(found["mean"]) <= found["half95"]:
@@ -85,6 +85,8 @@ QUERIES = (
     ("95 % interval", lambda r: between(r["late_share_ci95"], 100), None),
     ("diff. from DCTCP", difference, None),
     ("ratio to DCTCP", lambda r: ratio(r["late_over_dctcp"]), None),
+    ("diff. from nodeadline", lambda r: difference(r, "late_minus_control"),
+     "late_minus_control"),
     ("lower bound %", lambda r: share(r["late_share_optimum"]),
      "late_share_optimum"),
     ("fluid models %", fluids, "fluid"),
@@ -131,8 +133,8 @@ FLOWS = (
     ("drops", lambda r: number(r["drops"]), None),
 )
 NOTE = "missed: responses that complete after their deadline (*: half of the 95 % " \
-    "interval is wider than the scenario's half_width). diff. from DCTCP, in points, and " \
-    "ratio to DCTCP: paired by seed; \"none\" where the 95 % interval contains no " \
+    "interval is wider than the scenario's half_width). diff. from DCTCP or from d2tcp-nodeadline, in " \
+    "points, and ratio to DCTCP: paired by seed; \"none\" where the 95 % interval contains no " \
     "difference, ? where the ratio has no interval. lower bound: the percentage that " \
     "every schedule misses. fluid models: misses when the link is shared equally / by " \
     "required rate; the law can act where the second is at most half of the first and " \

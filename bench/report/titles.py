@@ -147,7 +147,11 @@ def of_times(rows, deadlines_p50):
 
 def of_shares(rows):
     """The shares of long flows."""
-    plain = against_plain_tcp(rows)
+    plain, red = against_plain_tcp(rows), against_plain_tcp(rows, "red")
+    if len(plain) == len(red) == 2:
+        return "Beside a %s flow, a d2tcp flow gets %s %% of the link at a CoDel " \
+            "switch and %s %% at a RED switch" % (
+                shown(PLAIN_TCP), share(plain[LAW]), share(red[LAW]))
     if len(plain) == 2:
         return "Beside a %s flow, a d2tcp flow gets %s %% of the link and a DCTCP " \
             "flow %s %%" % (shown(PLAIN_TCP), share(plain[LAW]), share(plain[BASE]))

@@ -24,6 +24,8 @@ def value(key, x):
         "arrival": lambda: "%g queries/s" % scenarios.mean(x),
         "think_ms": lambda: "no think time" if zero else "think time %s ms" % x,
         "aggregator_hosts": lambda: "aggregators on %s" % count(x, "host"),
+        "rto_min_ms": lambda: "min RTO %s ms" % x,
+        "marker": lambda: {"codel": "CoDel", "red": "RED"}[x] + " switch",
         "background_flows": lambda: count(x, "background flow"),
         "racks": lambda: count(x, "rack"),
         "retries": lambda: count(x, "retry"),
@@ -49,6 +51,11 @@ def where(row):
     if row.get("aggregator_hosts"):
         found.append("%d %s" % (row["aggregators"], value(
             "aggregator_hosts", row["aggregator_hosts"])))
+    # that of all scenarios but one
+    if row.get("rto_min_ms", 10) != 10:
+        found.append(value("rto_min_ms", row["rto_min_ms"]))
+    if row.get("marker"):
+        found.append(value("marker", row["marker"]))
     if row.get("load"):
         found.append("load %.0f %%" % (100 * row["load"]))
     if row.get("background_flows"):

@@ -88,7 +88,8 @@ class Output(unittest.TestCase):
             "pictures": [["new.svg", "the message"]]}
         self.enterContext(unittest.mock.patch.object(
             scenarios, "chosen", lambda which: [scenario]))
-        rows = [{"scenario": "coexistence", "flows": "dctcp+d2tcp",
+        rows = [{"scenario": "coexistence", "marker": "codel",
+                 "flows": "dctcp+d2tcp",
                  "algorithm": a, "claim": "", "seeds": 2, "mbps": 470.0,
                  "mbps_ci95": [469, 471], "share": 0.5, "share_ci95": [0.5, 0.5],
                  "share_predicted": None, "alpha": None, "share_by_alpha": None,
