@@ -5,7 +5,8 @@ The module only uses the standard library's socket options; libd2tcp is not need
 are seconds, as elsewhere in Python, and a negative time left means that the deadline has
 passed. Every function takes a socket.socket, or any object with getsockopt() and
 setsockopt(), such as the one that asyncio's transport.get_extra_info("socket") returns.
-Errors are raised as OSError with a text that says what to do, and change nothing.
+Errors change nothing: an argument out of range raises ValueError, and an error of the kernel
+OSError with a text that says what to do.
 
     listener = socket.create_server(("", 5000))
     d2tcp.enable(listener)                      # before connections arrive
