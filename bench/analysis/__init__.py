@@ -10,10 +10,10 @@
 Drawing and printing is the job of report/.
 """
 
-from .intervals import seeds_needed
+from .intervals import discoveries, seeds_needed
 from .optimum import min_late
 from .records import is_late, read_run, select
 from .rows import BIN_MS, FIRST, late_shares, make_rows
 
-__all__ = ["BIN_MS", "FIRST", "is_late", "late_shares", "make_rows", "min_late",
-           "read_run", "seeds_needed", "select"]
+__all__ = ["BIN_MS", "FIRST", "discoveries", "is_late", "late_shares", "make_rows",
+           "min_late", "read_run", "seeds_needed", "select"]

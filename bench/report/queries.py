@@ -4,7 +4,7 @@
 import statistics
 
 from algorithms import BASE, LAW, PLAIN_TCP
-from analysis.intervals import discoveries
+from analysis import discoveries
 import scenario as scenarios
 
 

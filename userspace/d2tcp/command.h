@@ -7,8 +7,12 @@
 #ifndef COMMAND_H
 #define COMMAND_H
 
+int default_budget(int argc, char **argv);
+int disable(int argc, char **argv);
 int doctor(int argc, char **argv);
+int enable(int argc, char **argv);
 int holders(int argc, char **argv);
+int route(int argc, char **argv);
 int run(int argc, char **argv);
 int stats(int argc, char **argv);
 int watch(int argc, char **argv);

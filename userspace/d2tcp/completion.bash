@@ -6,7 +6,8 @@ _d2tcp() {
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" = 1 ]; then
-		words="doctor holders run stats watch --help --version"
+		words="default-budget disable doctor enable holders route run stats watch"
+		words="$words --help --version"
 	else
 		case ${COMP_WORDS[1]}:$previous in
 		run:--budget|run:--expect|watch:--interval)
@@ -17,6 +18,15 @@ _d2tcp() {
 		run:*) words="--budget --expect --verbose --" ;;
 		watch:--count) ;;
 		watch:*) words="--interval --count --all --json" ;;
+		enable:--budget|enable:--expect) words="5ms 10ms 20ms 50ms 100ms 1s" ;;
+		enable:enable|disable:disable)
+			words=$(systemctl list-unit-files --type service --no-legend \
+				2>/dev/null | cut -d " " -f 1) ;;
+		enable:*) words="--budget --expect --root" ;;
+		disable:*) words="--root" ;;
+		route:route) words="add del" ;;
+		default-budget:default-budget) words="off 5ms 10ms 20ms 50ms" ;;
+		default-budget:*) words="--save" ;;
 		stats:*) words="--json --prometheus" ;;
 		doctor:*) words="--json" ;;
 		esac

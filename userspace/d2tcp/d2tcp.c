@@ -8,20 +8,34 @@
 #include "command.h"
 
 static const char usage[] =
-	"usage: d2tcp doctor [--json]\n"
+	"usage: d2tcp default-budget [TIME|off [--save]]\n"
+	"       d2tcp doctor [--json]\n"
+	"       d2tcp enable UNIT [--budget TIME] [--expect TIME]\n"
+	"       d2tcp disable UNIT\n"
 	"       d2tcp holders\n"
+	"       d2tcp route add PREFIX\n"
+	"       d2tcp route del PREFIX\n"
 	"       d2tcp run [--budget TIME] [--expect TIME] [--verbose] [--] PROGRAM ...\n"
 	"       d2tcp stats [--json | --prometheus]\n"
 	"       d2tcp watch [--interval TIME] [--count N] [--all] [--json]\n"
 	"       d2tcp --version\n"
 	"\n"
+	"default-budget\n"
+	"         show or set the budget of every burst that a socket under d2tcp sends\n"
+	"         without a deadline of its own, in this network namespace. --save keeps\n"
+	"         it across reboots.\n"
 	"doctor   look for reasons why deadlines have no effect on this host, and say\n"
 	"         what to do. As root, in every network namespace. The exit status is 3\n"
 	"         if there are problems. --json prints one object.\n"
+	"enable   like run, for a service of systemd: writes a drop-in file, which\n"
+	"         disable removes. Needs root.\n"
 	"holders  list the users that keep the module tcp_d2tcp from being unloaded:\n"
 	"         sockets and threads inside a socket option, with their processes,\n"
 	"         and network namespaces. The exit status is 3 if the module has\n"
 	"         users, 0 if it has none. Needs root.\n"
+	"route    put new connections to PREFIX under d2tcp, or no longer: adds congctl\n"
+	"         d2tcp to its route. Without a route of its own, the prefix gets one by\n"
+	"         the present next hop. Lost at reboot. Needs root.\n"
 	"run      run PROGRAM, unmodified, with a standing budget on each of its TCP\n"
 	"         sockets (--budget 20ms: under d2tcp, each burst of data is due that\n"
 	"         long after its start), an expectation (--expect 30ms: the answer to\n"
@@ -41,8 +55,12 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } verbs[] = {
+	{ "default-budget", default_budget },
+	{ "disable", disable },
 	{ "doctor", doctor },
+	{ "enable", enable },
 	{ "holders", holders },
+	{ "route", route },
 	{ "run", run },
 	{ "stats", stats },
 	{ "watch", watch },

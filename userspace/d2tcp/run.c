@@ -27,6 +27,7 @@
 #include "command.h"
 #include "duration.h"
 #include "preload.h"
+#include "shim.h"
 
 static const char usage[] =
 	"usage: d2tcp run [--budget TIME] [--expect TIME] [--verbose] [--] PROGRAM [ARGUMENT]...\n"
@@ -95,30 +96,6 @@ static int options(int argc, char **argv)
 	if (i >= argc)
 		return wrong("%s", "no program given");
 	return i;
-}
-
-/* Finds the shim: beside the command in a build tree, else in ../lib/d2tcp. */
-static int find_shim(char *path, size_t size)
-{
-	static const char *const places[] = { "", "../lib/d2tcp/" };
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	const char *dir;
-	size_t i;
-
-	if (n < 0) {
-		perror("d2tcp run: /proc/self/exe");
-		return -1;
-	}
-	self[n] = 0;
-	dir = dirname(self);
-	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-		if ((size_t)snprintf(path, size, "%s/%s" PRELOAD_FILE, dir,
-				     places[i]) < size && !access(path, R_OK))
-			return 0;
-	fprintf(stderr, "d2tcp run: %s: %s; is all of d2tcp installed?\n", path,
-		strerror(errno));
-	return -1;
 }
 
 static int set_number(const char *name, int64_t value)
@@ -269,7 +246,7 @@ int run(int argc, char **argv)
 	first = options(argc, argv);
 	if (first < 0)
 		return 2;
-	if (find_shim(shim, sizeof(shim)))
+	if (shim_find("d2tcp run", shim, sizeof(shim)))
 		return 1;
 	report = make_report(text, sizeof(text));
 	if (!report || start_reporter(argv[first], report) ||
