@@ -172,6 +172,22 @@ class Statistics(unittest.TestCase):
         self.assertEqual(tables.ratio(got["late_over_dctcp"]), "none")
         self.assertEqual(tables.difference({"late_minus_dctcp": None}), "-")
 
+    def test_p_values_and_false_discoveries(self):
+        # a difference at the end of its 95 % interval has p = 0.05
+        values = [0.1, 0.3, 0.2, 0.5]
+        middle, half, _ = intervals.difference95(values, [0.0] * 4)
+        base = [middle - half] * 4
+        self.assertAlmostEqual(intervals.difference95(values, base)[2], 0.05, 4)
+        self.assertEqual(intervals.difference95([1, 1], [1, 1]), (0, 0, 1.0))
+        self.assertEqual(intervals.difference95([2, 2], [1, 1]), (1, 0, 0.0))
+        self.assertEqual(intervals.difference95([2], [1]), (1, None, None))
+        # the example of Benjamini and Hochberg (1995), section 3.2: four count
+        ps = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459,
+              0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0]
+        self.assertEqual(intervals.discoveries(ps), 0.0095)
+        self.assertEqual(intervals.discoveries([0.5, 0.9]), 0.0)
+        self.assertEqual(intervals.discoveries([]), 0.0)
+
     def test_the_ends_of_a_ratio_solve_fiellers_equation(self):
         draw = random.Random(4)
         for _ in range(50):

@@ -158,6 +158,68 @@ class Findings(unittest.TestCase):
                       self.text(flows))
         self.assertIn("load the link equally under both, 0.800.", self.text(flows))
 
+    def test_d2tcp_must_also_differ_from_itself_without_deadlines(self):
+        rows = examples.rows((1.2, 0.2, 0.1))
+        self.assertIn("fewer deadlines at 1 and more at 0", self.text(rows))
+        same = [rows[0], rows[1] | {"late_minus_control": {"mean": 0.0, "half95": 0.01}}]
+        said = self.text(same)
+        self.assertIn("fewer deadlines at 0 and more at 0", said)
+        self.assertIn("only where it differs from DCTCP and from d2tcp-nodeadline", said)
+        more = examples.rows((1.2, 0.1, 0.2))
+        more[1]["late_minus_control"] = {"mean": 0.05, "half95": 0.01}
+        self.assertIn("fewer deadlines at 0 and more at 1", self.text(more))
+
+    def test_how_many_verdicts_may_be_by_chance(self):
+        rows = examples.rows((1.0, 0.2, 0.1), (1.2, 0.2, 0.1), (1.4, 0.2, 0.195))
+        for row, p in zip(rows[1::2], (0.001, 0.04, 0.5)):
+            row["late_minus_dctcp"]["p"] = p
+        # 0.04 is above 2/3 of 0.05
+        self.assertIn("Of 3 comparisons with DCTCP, 2 lie outside their 95 % interval; at "
+                      "a false-discovery rate of 5 % over all of them (Benjamini and "
+                      "Hochberg) 1 of these do not count.", self.text(rows))
+        rows[3]["late_minus_dctcp"]["p"] = 0.03
+        self.assertIn("all of these count", self.text(rows))
+
+    def test_the_miss_rates_by_load(self):
+        rows = []
+        for load, dctcp, mine in ((0.1, 0.001, 0.002), (0.8, 0.4, 0.3)):
+            at = {"scenario": "open-loop", "load": load, "arrival": "poisson(%g)" % load}
+            rows += [examples.row("dctcp", 1.0, dctcp, **at),
+                     examples.row("d2tcp", 1.0, mine, dctcp, **at)]
+        self.assertIn("With queries that arrive at random and load a link of 1 Gbit/s by "
+                      "10 / 80 %, DCTCP misses 0.1 / 40.0 %; d2tcp misses 0.2 / 30.0 %.",
+                      self.text(rows))
+
+    def test_background_flows_are_compared_at_the_same_rate_of_queries(self):
+        def rows(ratio, **more):
+            return [examples.row("dctcp", 1.0, 0.1, **more), examples.row(
+                "d2tcp", 1.0, 0.1, 0.1, background_flows=2, background_over_dctcp={
+                    "ratio": ratio, "ci95": [ratio - 0.01, ratio + 0.01]}, **more)]
+
+        closed = rows(1.04, queries_over_dctcp={"ratio": 0.96, "ci95": None})
+        self.assertIn("In a closed loop, background flows beside d2tcp get at least "
+                      "1.030", self.text(closed))
+        said = self.text(closed + rows(1.0, scenario="o", arrival="poisson(60)"))
+        self.assertIn("At the same rate of queries (open loop), background flows beside "
+                      "d2tcp get at least 0.990", said)
+        self.assertIn("the flows get what the queries leave: 1.040 to 1.040 of their "
+                      "throughput beside DCTCP, with 0.960 to 0.960 of the queries", said)
+
+    def test_what_a_flow_without_ecn_leaves_depends_on_the_switch(self):
+        rows = [{"scenario": "coexistence", "flows": a + "+cubic", "marker": marker,
+                 "share": share, "algorithm": a, "mix": "",
+                 "fidelity": {"rate_mbps": 1000}}
+                for a in ("dctcp", "d2tcp")
+                for marker, share in (("codel", 0.004), ("red", 0.995))]
+        said = self.text(rows)
+        self.assertIn("a d2tcp flow has 0.4 % of the link and a DCTCP flow 0.4 % where the "
+                      "switch leaves packets without ECT alone", said)
+        self.assertIn("a d2tcp flow has 99.5 % of the link and a DCTCP flow 99.5 % where "
+                      "the switch drops packets without ECT", said)
+        self.assertEqual([c[4] for c in paper.claims(rows) if c[0].startswith("Coexists")],
+                         ["holds for TCP, but d2tcp starves, as DCTCP does",
+                          "does not hold"])
+
     def test_settings_are_named_by_all_keys_in_which_they_differ(self):
         row = examples.row("dctcp", 1.0, 0.1, think_ms="uniform(2, 6)", load=0.484,
                            aggregators=4, aggregator_hosts=1)
