@@ -5,6 +5,7 @@
     queries.py    queries on the rows
     words.py      numbers and points in words
     sentences.py  findings as sentences
+    in_short.py   the five sentences that are shown first
     selection.py  which findings are shown where
     claims.py     the paper's claims beside the measurements
     style.py      how every picture looks

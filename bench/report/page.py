@@ -44,8 +44,9 @@ def write_page(parts, everything, measured, ratio, command, out):
     values = {
         "command": command,
         "seeds": "Seeds per point: %d to %d" % (seeds[0], seeds[-1]),
-        "headlines": list(selection.headlines(everything)),
-        "findings": list(selection.findings(everything)),
+        "in_short": list(selection.in_short_of(everything)),
+        "questions": [(q.text, list(selection.answers(q, everything)))
+                      for q in selection.QUESTIONS],
         "ratio": ratio,
         "claims": [CLAIMS] + list(claims.claims(everything)),
         "others": OTHERS,

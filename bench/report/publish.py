@@ -78,6 +78,24 @@ def chapter(scenario, rows, by):
     yield from ("", by)
 
 
+def asked(everything):
+    """The questions to which the rows have an answer."""
+    return [q for q in selection.QUESTIONS if any(selection.answers(q, everything))]
+
+
+def answer(question, settings, everything, by):
+    """The page of a question: sentences, pictures, and where the tables are."""
+    yield from ("# " + question.text, "")
+    yield from ("- " + line for line in selection.answers(question, everything))
+    yield ""
+    yield from ("![%s](%s)" % (message, name) for name, message in settings["ratio"]
+                if name in question.pictures)
+    yield from ("", "Tables and pictures:", "") if question.scenarios else ()
+    yield from ("- [%s](%s.md): %s" % (s["name"], s["name"], s["claim"])
+                for s in settings["scenarios"] if s["name"] in question.scenarios)
+    yield from ("", by)
+
+
 def contents(settings):
     """The list of the scenarios, each with its claim."""
     for scenario in settings["scenarios"]:
@@ -86,23 +104,25 @@ def contents(settings):
 
 
 def new_front(front, path, settings, everything, by):
-    """README.md with the first picture of all scenarios together, and the bottom line."""
+    """README.md with the first picture of all scenarios together, and the five sentences."""
     front = between_marks(front, "picture", [
         "![%s](docs/results/%s)" % (message, name)
         for name, message in settings["ratio"][:1]], path)
     return between_marks(front, "findings", [
-        "- " + line for line in selection.bottom_line(everything)] + ["", by],
+        "- " + line for line in selection.in_short_of(everything)] + ["", by],
         path)
 
 
 def new_index(text, path, settings, everything, by):
-    """docs/results/README.md with the claims, the findings and the contents."""
+    """docs/results/README.md with the claims, the five sentences and the contents."""
     text = between_marks(text, "claims", ["", by, ""] + markdown_table(
         [CLAIMS] + list(claims.claims(everything))) + [""], path)
     text = between_marks(text, "findings", [
-        "", by, ""] + ["- " + line for line in selection.findings(everything)] +
+        "", by, ""] + ["- " + line for line in selection.in_short_of(everything)] +
         [""] + ["![%s](%s)" % (message, name)
-                for name, message in settings["ratio"]] + [""], path)
+                for name, message in settings["ratio"]] +
+        ["", "A page for each question:", ""] +
+        ["- [%s](%s.md)" % (q.text, q.name) for q in asked(everything)] + [""], path)
     return between_marks(text, "contents", [""] + list(contents(settings)) + [""],
                          path)
 
@@ -155,6 +175,8 @@ def publish(out, root):
     pages = {s["name"] + ".md": list(chapter(s, [
         r for r in everything if r["scenario"] == s["name"]], by))
         for s in settings["scenarios"]}
+    pages |= {q.name + ".md": list(answer(q, settings, everything, by))
+              for q in asked(everything)}
     # nothing is written unless both have their places, and all files are there
     replace_files(settings, pages, out, results)
     for path, text in written.items():

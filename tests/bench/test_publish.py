@@ -129,7 +129,13 @@ class Output(unittest.TestCase):
         self.assertEqual(sorted(os.listdir(results)), before)
         report.publish(self.directory, self.directory)
         self.assertEqual(sorted(os.listdir(results)), [
-            "README.md", "both.svg", "by-hand.md", "coexistence.md", "new.svg"])
+            "README.md", "both.svg", "by-hand.md", "coexistence.md", "new.svg",
+            "question-others.md"])
+        with open(os.path.join(results, "question-others.md")) as f:
+            page = f.read()
+        self.assertIn("# What happens to other traffic?\n", page)
+        self.assertIn("share a link get 50.0 % and 50.0 % of it", page)
+        self.assertIn("[coexistence](coexistence.md): " + scenario["claim"], page)
         with open(os.path.join(results, "coexistence.md")) as f:
             page = f.read()
         self.assertIn("![the message](new.svg)", page)
@@ -140,6 +146,8 @@ class Output(unittest.TestCase):
         self.assertIn("[coexistence](coexistence.md): " + scenario["claim"],
                       index)
         self.assertIn("By `make x`.", index)
+        self.assertIn("[What happens to other traffic?](question-others.md)", index)
+        self.assertNotIn("Does the paper's law help?", index)
         with open(os.path.join(self.directory, "README.md")) as f:
             front = f.read()
         # the text of the first picture is its message

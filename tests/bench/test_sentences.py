@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.join(ROOT, "bench"))
 from report import claims as paper  # noqa: E402
 from report import queries  # noqa: E402
 from report import selection  # noqa: E402
+import scenario as scenarios  # noqa: E402
 from report import words  # noqa: E402
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import examples  # noqa: E402
@@ -226,6 +227,24 @@ class Findings(unittest.TestCase):
         self.assertEqual(words.where(row), "s: 1 Gbit/s, fan-in 8, slack 1.0, think "
                          "time uniform(2, 6) ms, 4 aggregators on 1 host, load 48 %")
         self.assertNotIn("think", words.where(row | {"think_ms": "0"}))
+
+    def test_five_sentences(self):
+        with open(os.path.join(ROOT, "tests", "bench", "rows.json")) as f:
+            rows = json.load(f)["rows"]
+        rows += [{"scenario": "coexistence", "flows": "d2tcp+cubic", "marker": "red",
+                  "share": 0.995, "algorithm": "d2tcp", "mix": "", "service": "",
+                  "fidelity": {"rate_mbps": 1000}}]
+        said = list(selection.in_short_of(rows))
+        self.assertEqual(len(said), 5)
+        for sentence, part in zip(said, ("law helps where", "strict priorities",
+                                          "Grants by the receiver", "queries overlap",
+                                          "99.5 % where it drops")):
+            self.assertIn(part, sentence)
+        self.assertEqual(list(selection.in_short_of([])), [])
+        # every question has its scenarios
+        names = set(scenarios.names())
+        for question in selection.QUESTIONS:
+            self.assertLessEqual(set(question.scenarios), names)
 
     def test_no_subset_of_rows_breaks_the_report(self):
         with open(os.path.join(ROOT, "tests", "bench", "rows.json")) as f:
