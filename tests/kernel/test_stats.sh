@@ -32,7 +32,7 @@ refused() {
 	status 1 build/d2tcp stats 2>"$tmp/e"
 	says "the module tcp_d2tcp is not loaded" "$tmp/e"
 	status 2 build/d2tcp stats --jsn 2>"$tmp/e"
-	says "takes --json or --prometheus, not '--jsn'" "$tmp/e"
+	says "takes --json, --prometheus or --listen PORT, not '--jsn'" "$tmp/e"
 	status 2 build/d2tcp stats --json --prometheus 2>"$tmp/e"
 	same "" "$(build/d2tcp stats 2>/dev/null)"
 }
@@ -94,6 +94,50 @@ prometheus() {
 	same "HELP TYPE sample sample sample" "$(head -n5 "$tmp/kinds" | xargs)"
 }
 t "--prometheus has each metric with its samples together" prometheus
+
+scrape() {
+	/usr/bin/python3 - "$1" "$2" <<-'E2'
+	import http.client, sys
+	c = http.client.HTTPConnection("127.0.0.1", 9101, timeout=60)
+	c.request(sys.argv[1], sys.argv[2])
+	r = c.getresponse()
+	print(r.status, r.headers["Content-Type"])
+	print(r.read().decode(), end="")
+	E2
+}
+
+# OpenMetrics names the family, without _total, in HELP and TYPE, and ends with EOF.
+listening() {
+	local silent
+	build/d2tcp stats --listen 9101 &
+	echo $! >"$tmp/server"
+	until scrape GET /metrics >"$tmp/o" 2>"$tmp/e"; do sleep 0.1; done
+	same "200 application/openmetrics-text; version=1.0.0; charset=utf-8" \
+		"$(head -n 1 "$tmp/o")"
+	grep -qx '# TYPE d2tcp_missed counter' "$tmp/o"
+	grep -qx 'd2tcp_missed_total{netns="blue"} 1' "$tmp/o"
+	same "# EOF" "$(tail -n 1 "$tmp/o")"
+	# the same samples as for node_exporter
+	same "$(build/d2tcp stats --prometheus | grep -v '^#')" \
+		"$(sed 1d "$tmp/o" | grep -v '^#')"
+	scrape GET "/metrics?name=x" >"$tmp/o"
+	says "200 application/openmetrics-text" "$tmp/o"
+	same "404 text/plain" "$(scrape GET /metricsx | head -n 1)"
+	same "405 text/plain" "$(scrape POST /metrics | head -n 1)"
+	# a client that sends nothing does not keep others waiting for long
+	exec {silent}<>/dev/tcp/127.0.0.1/9101
+	same 200 "$(scrape GET /metrics | head -c 3)"
+	exec {silent}>&-
+	status 1 build/d2tcp stats --listen 127.0.0.1:9101 2>"$tmp/e"
+	says "127.0.0.1:9101: Address already in use" "$tmp/e"
+	for bad in 0 65536 x 1x :1 1.2.3.4.5:6 ::1:4 "[::1]" host:80; do
+		status 2 build/d2tcp stats --listen "$bad" 2>"$tmp/e"
+		says "takes PORT, ADDRESS:PORT or [IPV6]:PORT" "$tmp/e"
+	done
+	status 2 build/d2tcp stats --listen 2>"$tmp/e"
+}
+t "--listen serves OpenMetrics" listening
+kill "$(cat "$tmp/server")"
 
 # One counter of a namespace that a user other than root is in.
 unprivileged() {

@@ -27,7 +27,8 @@ _d2tcp() {
 		route:route) words="add del" ;;
 		default-budget:default-budget) words="off 5ms 10ms 20ms 50ms" ;;
 		default-budget:*) words="--save" ;;
-		stats:*) words="--json --prometheus" ;;
+		stats:--listen) words="9101" ;;
+		stats:*) words="--json --prometheus --listen" ;;
 		doctor:*) words="--json" ;;
 		esac
 	fi

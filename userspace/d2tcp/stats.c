@@ -18,6 +18,7 @@
 
 #include "command.h"
 #include "escape.h"
+#include "serve.h"
 #include "walk.h"
 
 #define COUNTERS	64	/* max; the module has fewer */
@@ -204,7 +205,7 @@ static void print_json(void)
 	printf("]}\n");
 }
 
-/* D2tcpFlowsNoEcn is d2tcp_flows_no_ecn_total. */
+/* D2tcpFlowsNoEcn is d2tcp_flows_no_ecn. */
 static void metric_of(const char *name, char *metric, size_t size)
 {
 	size_t n = 0;
@@ -218,21 +219,25 @@ static void metric_of(const char *name, char *metric, size_t size)
 			metric[n++] = *name;
 		}
 	}
-	strcpy(metric + n, "_total");
+	metric[n] = 0;
 }
 
-static void print_metric(const char *name)
+/* Prometheus' text format names the sample in HELP and TYPE, OpenMetrics (@family) the
+ * metric, to which the sample's name adds _total.
+ */
+static void print_metric(const char *name, bool family)
 {
+	const char *suffix = family ? "" : "_total";
 	char metric[2 * NAME_SIZE + 8];
 	size_t i;
 
 	metric_of(name, metric, sizeof(metric));
 	for (i = 0; i < sizeof(helps) / sizeof(helps[0]); i++)
 		if (!strcmp(helps[i].name, name))
-			printf("# HELP %s %s.\n", metric, helps[i].help);
-	printf("# TYPE %s counter\n", metric);
+			printf("# HELP %s%s %s.\n", metric, suffix, helps[i].help);
+	printf("# TYPE %s%s counter\n", metric, suffix);
 	for (i = 0; i < count; i++) {
-		printf("%s{netns=\"", metric);
+		printf("%s_total{netns=\"", metric);
 		put_escaped(all[i].name);
 		printf("\"} %lu\n", value_of(&all[i], name));
 	}
@@ -244,7 +249,7 @@ static void print_prometheus(void)
 	size_t k;
 
 	for (k = 0; count && k < all[0].n; k++)
-		print_metric(all[0].counter[k].name);
+		print_metric(all[0].counter[k].name, false);
 }
 
 static void read_own(void)
@@ -259,24 +264,10 @@ static void read_own(void)
 	unreadable = 0;
 }
 
-int stats(int argc, char **argv)
+static void collect(void)
 {
-	void (*print)(void) = print_text;
 	struct seen seen = { 0 };
 
-	if (argc == 2 && !strcmp(argv[1], "--json")) {
-		print = print_json;
-	} else if (argc == 2 && !strcmp(argv[1], "--prometheus")) {
-		print = print_prometheus;
-	} else if (argc > 1) {
-		fprintf(stderr, "d2tcp stats: takes --json or --prometheus, not '%s'\n",
-			argv[argc - 1]);
-		return 2;
-	}
-	if (access("/proc/net/d2tcp", R_OK)) {
-		fprintf(stderr, "d2tcp stats: the module tcp_d2tcp is not loaded\n");
-		return 1;
-	}
 	each_entry("/run/netns", "", false, &seen, namespace_at);
 	each_entry("/proc", "/ns/net", true, &seen, namespace_at);
 	if (!count)
@@ -284,6 +275,41 @@ int stats(int argc, char **argv)
 	else if (unreadable)
 		fprintf(stderr, "d2tcp stats: %u network namespaces could not be read\n",
 			unreadable);
+}
+
+/* A scrape. Without the module there are no metrics, as with any other exporter. */
+static void print_openmetrics(void)
+{
+	size_t k;
+
+	if (!access("/proc/net/d2tcp", R_OK))
+		collect();
+	for (k = 0; count && k < all[0].n; k++)
+		print_metric(all[0].counter[k].name, true);
+	puts("# EOF");
+}
+
+int stats(int argc, char **argv)
+{
+	void (*print)(void) = print_text;
+
+	if (argc == 3 && !strcmp(argv[1], "--listen"))
+		return serve(argv[2], "application/openmetrics-text; version=1.0.0; charset=utf-8",
+			     print_openmetrics);
+	if (argc == 2 && !strcmp(argv[1], "--json")) {
+		print = print_json;
+	} else if (argc == 2 && !strcmp(argv[1], "--prometheus")) {
+		print = print_prometheus;
+	} else if (argc > 1) {
+		fprintf(stderr, "d2tcp stats: takes --json, --prometheus or --listen PORT, not '%s'\n",
+			argv[argc - 1]);
+		return 2;
+	}
+	if (access("/proc/net/d2tcp", R_OK)) {
+		fprintf(stderr, "d2tcp stats: the module tcp_d2tcp is not loaded\n");
+		return 1;
+	}
+	collect();
 	print();
 	if (fflush(stdout) || ferror(stdout)) {
 		perror("d2tcp stats");
