@@ -687,6 +687,21 @@ TEST(default_expect_us is 0 at first and refuses values out of range)
 		      "0\n"), "inherited");
 }
 
+TEST(expect_echo_ce is 0 or 1 and 0 at first)
+{
+	const char *name = "/proc/sys/net/ipv4/d2tcp/expect_echo_ce";
+
+	fresh_net();
+	CHECK(!strcmp(output("cat /proc/sys/net/ipv4/d2tcp/expect_echo_ce"), "0\n"),
+	      "not off at first");
+	CHECK_EQ(write_file(name, "1"), 0);
+	CHECK_EQ(write_file(name, "2"), EINVAL);
+	CHECK_EQ(write_file(name, "-1"), EINVAL);
+	CHECK_EQ(write_file(name, "x"), EINVAL);
+	CHECK(!strcmp(output("cat /proc/sys/net/ipv4/d2tcp/expect_echo_ce"), "1\n"),
+	      "a refused value changed it");
+}
+
 /* The programs set no option before they set an expectation of their own. */
 TEST(the default of a namespace orders the answers of unmodified programs)
 {
