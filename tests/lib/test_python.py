@@ -15,7 +15,9 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, os.path.join(ROOT, "userspace", "python"))
+PYTHON = os.path.join(ROOT, "userspace", "python")
+EXAMPLES = os.path.join(ROOT, "userspace", "examples")
+sys.path.insert(0, PYTHON)
 sys.path.insert(0, os.path.join(ROOT, "tests", "bench"))
 import d2tcp  # noqa: E402
 import tap  # noqa: E402
@@ -135,7 +137,65 @@ class Sockets(unittest.TestCase):
             d2tcp.set_timeout(client, 1, -1)
 
 
+def fanout(*arguments):
+    """Runs the example; returns what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-B", os.path.join(EXAMPLES, "fanout.py"), *arguments],
+        env=os.environ | {"PYTHONPATH": PYTHON}, capture_output=True, text=True,
+        check=False, timeout=600)
+    return done.returncode, done.stdout, done.stderr
+
+
+class FanOut(unittest.TestCase):
+    """The example of a client with asyncio."""
+
+    def setUp(self):
+        self.worker = subprocess.Popen(
+            [sys.executable, "-B", os.path.join(EXAMPLES, "fanout.py"), "serve", "7070"],
+            env=os.environ | {"PYTHONPATH": PYTHON})
+        self.addCleanup(self.worker.wait)
+        self.addCleanup(self.worker.kill)
+        for _ in range(100):
+            with socket.socket() as s:
+                if not s.connect_ex(("127.0.0.1", 7070)):
+                    return
+            time.sleep(0.1)
+        self.fail("the worker does not listen")
+
+    def test_answers_to_a_query_are_expected(self):
+        before = counter("D2tcpExpectedMet")
+        code, said, errors = fanout("ask", "5000", "50000", *["127.0.0.1:7070"] * 10)
+        self.assertEqual((code, said, errors), (0, "10 of 10 answers by the deadline\n", ""))
+        self.assertEqual(counter("D2tcpExpectedMet") - before, 10)
+
+    def test_only_answers_by_the_deadline_are_used(self):
+        with socket.create_server(("127.0.0.1", 7071)):
+            # which never answers
+            code, said, _ = fanout("ask", "200", "50000", "127.0.0.1:7070",
+                                   "127.0.0.1:7071")
+        self.assertEqual((code, said), (0, "1 of 2 answers by the deadline\n"))
+
+    def test_wrong_arguments_are_explained(self):
+        for arguments in ((), ("ask", "20", "1000"), ("serve",)):
+            code, _, errors = fanout(*arguments)
+            self.assertEqual(code, 1)
+            self.assertIn("fanout.py ask MS BYTES HOST:PORT", errors)
+
+
+def counter(name):
+    with open("/proc/net/d2tcp") as f:
+        return int(dict(line.split() for line in f)[name])
+
+
 class WithoutModule(unittest.TestCase):
+    def test_the_fan_out_client_works_without_it_and_says_so(self):
+        subprocess.run("ip link set lo up", shell=True, check=True)
+        FanOut.setUp(self)
+        code, said, errors = fanout("ask", "5000", "50000", "127.0.0.1:7070")
+        self.assertEqual((code, said), (0, "1 of 1 answers by the deadline\n"))
+        self.assertIn("no expectations: ", errors)
+        self.assertIn("not loaded", errors)
+
     def test_errors_name_the_missing_module(self):
         with socket.socket() as s:
             for what, args in ((d2tcp.enable, ()), (d2tcp.get_info, ()),
@@ -146,7 +206,7 @@ class WithoutModule(unittest.TestCase):
 
 def load_tests(loader, _tests, _pattern):
     """The tests of this mode, in this order."""
-    wanted = [Sizes] if sys.argv[1:] == ["sizes"] else [WithoutModule, Sockets]
+    wanted = [Sizes] if sys.argv[1:] == ["sizes"] else [WithoutModule, Sockets, FanOut]
     return unittest.TestSuite(map(loader.loadTestsFromTestCase, wanted))
 
 
