@@ -191,7 +191,8 @@ demo:
 bench:
 	@/usr/bin/python3 bench/scenario.py '$(SET)' '$(SCENARIO)'
 	@$(lab_ready)
-	@/usr/bin/python3 bench/run.py --set '$(SET)' --scenario '$(SCENARIO)'
+	@/usr/bin/python3 bench/run.py --set '$(SET)' --scenario '$(SCENARIO)' \
+		$(if $(RESUME),--resume)
 
 bench-cost:
 	@tests/lab/packages check

@@ -12,10 +12,12 @@ point are run, for all of its algorithms.
 import argparse
 import concurrent.futures
 import gzip
+import hashlib
 import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -64,9 +66,26 @@ class JobError(Exception):
     """A job failed; the message contains its output."""
 
 
+DONE = "done"  # a job leaves this file in its directory when it is complete
+
+
+def is_done(job):
+    """Whether an earlier run, which this one resumes, has completed the same job."""
+    try:
+        with open(os.path.join(job["directory"], "job.json")) as f:
+            return json.load(f) == json.loads(json.dumps(job)) and os.path.exists(
+                os.path.join(job["directory"], DONE))
+    except (OSError, ValueError):
+        return False
+
+
 def run_job(job):
     """Boots the lab for one job, which writes into job["directory"]."""
     directory = job["directory"]
+    if is_done(job):
+        return
+    # of an earlier run that ended in the middle of the job
+    shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
     job_file = os.path.join(directory, "job.json")
     with open(job_file, "w") as f:
@@ -86,6 +105,8 @@ def run_job(job):
         for name in names:
             if name.startswith("records"):
                 compress(os.path.join(where, name))
+    with open(os.path.join(directory, DONE), "w"):
+        pass
 
 
 def compress(path):
@@ -262,6 +283,9 @@ def parse_options():
     parser.add_argument("--param", action="append", default=[],
                         metavar="NAME=VALUE",
                         help="load the module with this parameter")
+    parser.add_argument("--resume", action="store_true",
+                        help="continue the last run, which was interrupted or failed: "
+                        "jobs that are complete are not run again")
     parser.add_argument("--report", action="store_true",
                         help="run nothing; rebuild the report of the last run of "
                         "the set from its records")
@@ -301,7 +325,7 @@ def command_of(args):
     """The command that reproduces these results, as the report names it."""
     if args.seeds or args.algorithms or args.param:
         return " ".join(["bench/run.py"] + [
-            a for a in sys.argv[1:] if a != "--report"])
+            a for a in sys.argv[1:] if a not in ("--report", "--resume")])
     return "make bench SET=%s%s" % (
         args.set, " SCENARIO=" + args.scenario if args.scenario else "")
 
@@ -315,6 +339,21 @@ def built_module():
             raise JobError("%s is missing: make %s (make bench does it)"
                            % (os.path.relpath(path), verb))
     return module
+
+
+def inputs(module):
+    """A hash of everything that the records depend on besides the jobs themselves."""
+    found = hashlib.sha256()
+    files = [module, os.path.join(ROOT, "build", "incast")]
+    for where, _, names in sorted(os.walk(os.path.join(ROOT, "bench"))):
+        relative = os.path.relpath(where, os.path.join(ROOT, "bench"))
+        if relative.split(os.sep)[0] in (".", "network"):
+            files += [os.path.join(where, n) for n in sorted(names)
+                      if n.endswith(".py")]
+    for path in files:
+        with open(path, "rb") as f:
+            found.update(hashlib.sha256(f.read()).digest())
+    return found.hexdigest()
 
 
 def check_links(chosen, raw, module, workers, progress):
@@ -340,7 +379,8 @@ def main():
                      command_of(args))
         return
     module = built_module()
-    raw = report.make_room(args.out)
+    raw = report.room_to_resume(args.out, inputs(module)) if args.resume \
+        else report.make_room(args.out, inputs(module))
     workers = len(os.sched_getaffinity(0))
     progress = Progress()
     check_links(chosen, raw, module, workers, progress)

@@ -26,9 +26,9 @@ from runs import link_name
 import scenario as scenarios
 from . import page, plots, selection, tables
 from .publish import SETTINGS, publish
-from .room import is_ours, make_room
+from .room import is_ours, make_room, room_to_resume
 
-__all__ = ["is_ours", "make_room", "publish", "write"]
+__all__ = ["is_ours", "make_room", "publish", "room_to_resume", "write"]
 
 
 def write(chosen, raw, out, command):
