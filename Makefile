@@ -22,6 +22,7 @@ help:
 	@echo '  make bench    run the incast scenarios and print the deadline miss rates'
 	@echo '                SCENARIO=name  only this scenario of bench/scenarios'
 	@echo '                SET=default | full | night  (default: default)'
+	@echo '                RESUME=1  continue a run that was interrupted'
 	@echo '  make bench-cost  count the instructions of an ACK and of the options'
 	@echo '  make bench-greedy  measure what a flow gains by lying about its deadlines'
 	@echo '                CASE=n  only row n of the table (1 to 16)'

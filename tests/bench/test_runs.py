@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Tests of whole runs in the lab, and of the link check. Prints TAP."""
 
+import glob
 import json
 import os
 import shutil
@@ -152,7 +153,7 @@ class Runs(unittest.TestCase):
         self.assertAlmostEqual(max(t for some in came.values() for t, _ in some),
                                last / 1e9, 3)
 
-    def whole(self, name):
+    def whole(self, name, resume=False):
         """Runs a small scenario, from its first job to its summary."""
         out = os.path.join(self.tmp, name)
         scenario = scenarios.load("paper-regime", "default") | {
@@ -163,7 +164,8 @@ class Runs(unittest.TestCase):
             "flows": ["d2tcp:near+d2tcp:far"], "seconds": 1, "seeds": 2,
             "params": [], "set": "default"}
         chosen = [scenario, flows]
-        raw = report.make_room(out)
+        raw = report.room_to_resume(out, "x") if resume else \
+            report.make_room(out, "x")
         progress = run.Progress()
         with open(os.devnull, "w") as quiet:
             was, sys.stdout = sys.stdout, quiet
@@ -175,6 +177,31 @@ class Runs(unittest.TestCase):
             finally:
                 sys.stdout = was
         return out
+
+    def test_an_interrupted_run_resumes_with_the_jobs_that_are_not_complete(self):
+        out = self.whole("resumed")
+        before = self.bytes_of(out, "summary.json")
+
+        def times():
+            return {path: os.stat(path).st_mtime_ns for path in glob.glob(
+                os.path.join(out, "raw", "**", "records*.gz"), recursive=True)}
+
+        old = times()
+        broken = sorted(old)[0]
+        # as after a kill in the middle of the job
+        job = os.path.dirname(os.path.dirname(broken))
+        os.remove(os.path.join(job, "done"))
+        with open(broken, "wb") as f:
+            f.write(b"half")
+        self.whole("resumed", resume=True)
+        self.assertEqual(self.bytes_of(out, "summary.json"), before)
+        self.assertEqual({p for p, t in times().items() if t != old[p]},
+                         {p for p in old if p.startswith(job + os.sep)})
+        for where, inputs, said in ((out, "y", "cannot be resumed"),
+                                    (self.tmp, "x", "has no run to resume")):
+            with self.assertRaises(scenarios.ScenarioError) as caught:
+                report.room_to_resume(where, inputs)
+            self.assertIn(said, str(caught.exception))
 
     def test_the_same_seeds_give_the_same_summary_on_a_busy_machine_too(self):
         quiet = self.whole("quiet")
@@ -191,7 +218,7 @@ class Runs(unittest.TestCase):
                          self.bytes_of(busy, "summary.json"))
         summary = json.loads(self.bytes_of(quiet, "summary.json"))
         rows = [r for r in summary["rows"] if r["scenario"] == "paper-regime"]
-        self.assertEqual(len(rows), 2 * 2 * 5)
+        self.assertEqual(len(rows), 2 * 2 * 4)
         for row in rows:
             # where the interval needed more seeds, the point got most_seeds
             self.assertTrue(row["certain"] or row["seeds"] == 4)
